@@ -1,0 +1,92 @@
+//! What a step at a target came to: the verdict is chosen where the error is understood.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What the machine is to do about a step that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Nothing was changed and the cause may pass: try again later.
+    Retry,
+    /// The target refuses *this value* (a password policy): make a new candidate.
+    Rejected,
+    /// Only a person can remove the cause: stop, keep everything, say what to do.
+    NeedsPerson,
+    /// The reply was lost: the change may or may not have happened.
+    Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retry => "retry",
+            Self::Rejected => "rejected",
+            Self::NeedsPerson => "needs-person",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Why a step did not succeed. Holds no secret: `message` and `remedy` are our own sentences,
+/// with at most identifiers and the server's code in them, never its free text about values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// What the machine is to do.
+    pub verdict: Verdict,
+    /// The server's own code (SQLSTATE, errno) or a short word of ours; for counting and tables.
+    pub code: String,
+    /// What happened, in one sentence.
+    pub message: String,
+    /// What a person can do about it; empty where there is nothing to do but wait.
+    pub remedy: String,
+    /// Refused logins this step has cost the account.
+    pub failed_logins: u32,
+    /// After how many refused logins the server locks the account, where it told us.
+    pub lock_limit: Option<u32>,
+}
+
+impl StepError {
+    /// An error with its verdict, code and sentence.
+    pub fn new(verdict: Verdict, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            code: code.into(),
+            message: message.into(),
+            remedy: String::new(),
+            failed_logins: 0,
+            lock_limit: None,
+        }
+    }
+
+    /// The same with a remedy.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// The same, having cost the account `n` more refused logins.
+    #[must_use]
+    pub fn after_refused_logins(mut self, n: u32) -> Self {
+        self.failed_logins += n;
+        self
+    }
+}
+
+/// What Prove found out about AWSCURRENT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// AWSCURRENT logs in, seen under the target's lock, so no statement of ours can still land.
+    CurrentLogsIn,
+    /// AWSCURRENT is refused, but another known value or the admin logs in: it can be put back.
+    CanRestore,
+}
+
+/// What a step that succeeded reports beside success.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Refused logins this step has cost the account.
+    pub failed_logins: u32,
+}

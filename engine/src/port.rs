@@ -1,0 +1,196 @@
+//! What the shell provides: where rotations are remembered, who changes targets, what time it is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::Time;
+use crate::id::{SecretId, VersionId};
+use crate::outcome::{Done, Proof, StepError};
+use crate::rotation::{Decision, Event, Refusal, Rotation};
+use crate::secret::SecretBytes;
+
+/// The right to drive one secret's rotation for a while. Every write presents it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The secret.
+    pub secret: SecretId,
+    /// Its ARN; also the key of the lock taken on the target.
+    pub arn: String,
+    /// Grows with every claim of this secret; a write with an older one affects nothing.
+    pub fence: i64,
+}
+
+/// Why the store did not do what a driver asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The lease is not ours any more (expired and claimed, deleted, paused): stop at once.
+    #[error("fenced off: the lease on this rotation is gone")]
+    Fenced,
+    /// The machine does not take this event in this state.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store could not be read or written; nothing was changed.
+    #[error("the store failed: {0}")]
+    Store(String),
+}
+
+/// One value that may log in, and what it is called in messages.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// `AWSCURRENT`, `AWSPREVIOUS`, `AWSPENDING` or `candidate n of VERSION`.
+    pub role: String,
+    /// The value: the secret's JSON.
+    pub value: SecretBytes,
+}
+
+/// The values a step works with, unsealed for it alone.
+#[derive(Debug, Clone, Default)]
+pub struct Material {
+    /// What the account is to have after Set or Restore, and what Test and Prove ask about: the
+    /// candidate going forward, AWSCURRENT when giving up. None only for Create.
+    pub wanted: Option<SecretBytes>,
+    /// AWSCURRENT's value, which Create derives from. None where the secret has no value.
+    pub current: Option<SecretBytes>,
+    /// Other values that may log in, likeliest first: AWSCURRENT, AWSPREVIOUS, unresolved candidates.
+    pub known: Vec<Known>,
+    /// The secret named by `masterarn` in AWSCURRENT, where there is one.
+    pub admin: Option<SecretBytes>,
+    /// Why an admin secret that is named could not be read.
+    pub admin_missing: Option<String>,
+    /// Settings of this secret that rotators look at.
+    pub options: Options,
+}
+
+/// Settings of a secret that rotators look at. All default to the cautious answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// A PostgreSQL account whose stored hash is md5 may become SCRAM.
+    pub allow_md5_upgrade: bool,
+    /// MySQL and MariaDB rows `'user'@'host'` whose passwords differ today may be made equal.
+    pub allow_differing_hosts: bool,
+}
+
+/// The remembered side of rotations. One transaction a call; secrets leave it only as [`Material`].
+#[async_trait]
+pub trait RotationStore: Send + Sync {
+    /// The state as committed, if the lease still holds.
+    ///
+    /// # Errors
+    /// [`PortError::Fenced`] or [`PortError::Store`].
+    async fn state(&self, lease: &Lease) -> Result<Rotation, PortError>;
+
+    /// Loads the state, runs [`crate::rotation::step`] on it with `event` and commits the writes together with
+    /// the next state, all in one transaction that also checks the lease's fence.
+    ///
+    /// # Errors
+    /// [`PortError::Fenced`] when the lease is gone; [`PortError::Refused`] when the machine refuses;
+    /// [`PortError::Store`] when nothing could be committed.
+    async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError>;
+
+    /// The values for the step of an `Acting` state.
+    ///
+    /// # Errors
+    /// As [`RotationStore::state`].
+    async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError>;
+
+    /// Checks that the lease holds and extends it to its full length again; returns what is left.
+    ///
+    /// # Errors
+    /// As [`RotationStore::state`].
+    async fn renew(&self, lease: &Lease) -> Result<Duration, PortError>;
+
+    /// Checks, without extending, that the lease holds; returns what is left of it.
+    ///
+    /// # Errors
+    /// As [`RotationStore::state`].
+    async fn remaining(&self, lease: &Lease) -> Result<Duration, PortError>;
+
+    /// Gives the lease back. A lease that is gone already is no error.
+    ///
+    /// # Errors
+    /// [`PortError::Store`].
+    async fn release(&self, lease: &Lease) -> Result<(), PortError>;
+}
+
+/// Wall time, a clock that counts suspend, and sleeping.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Wall time, for schedules and dates.
+    fn now(&self) -> Time;
+
+    /// Time since boot, suspend included, for leases and deadlines.
+    fn since_boot(&self) -> Duration;
+
+    /// Waits.
+    async fn sleep(&self, length: Duration);
+}
+
+/// Asked by a rotator immediately before the statement that changes a target.
+#[async_trait]
+pub trait Guard: Send + Sync {
+    /// Returns if the lease still holds and has at least `needed` left.
+    ///
+    /// # Errors
+    /// A [`StepError`] with verdict Retry: nothing was changed, and nothing may be.
+    async fn still_ours(&self, needed: Duration) -> Result<(), StepError>;
+}
+
+/// What a rotator is given for one step: values only.
+pub struct StepContext<'a> {
+    /// The secret's ARN: the key of the lock on the target, and a name for messages.
+    pub arn: &'a str,
+    /// The version this step is about.
+    pub token: &'a VersionId,
+    /// The values.
+    pub material: &'a Material,
+    /// An earlier Set of this candidate may have reached the target: log in with it first.
+    pub attempted: bool,
+    /// How long this step may take, all told; shorter than the lease.
+    pub deadline: Duration,
+    /// To be asked immediately before the changing statement.
+    pub guard: &'a dyn Guard,
+}
+
+/// Changes one kind of target. Every method may run twice and looks at the world before it acts;
+/// none sees the store or the API.
+#[async_trait]
+pub trait Rotator: Send + Sync {
+    /// The name users give it, such as `postgres`.
+    fn name(&self) -> &'static str;
+
+    /// createSecret: the new value, derived from AWSCURRENT and a password the engine generated.
+    /// Touches nothing outside.
+    ///
+    /// # Errors
+    /// NeedsPerson where AWSCURRENT is not a value this rotator understands.
+    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError>;
+
+    /// setSecret (and Restore): makes `material.wanted` the account's credential.
+    ///
+    /// # Errors
+    /// By verdict; Unknown when the change may have happened.
+    async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError>;
+
+    /// testSecret: logs in with `material.wanted`.
+    ///
+    /// # Errors
+    /// Rejected where the target refuses the login; otherwise by verdict.
+    async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError>;
+
+    /// finishSecret: anything the target needs before the label moves.
+    ///
+    /// # Errors
+    /// By verdict.
+    async fn finish(&self, _cx: &StepContext<'_>) -> Result<Done, StepError> {
+        Ok(Done::default())
+    }
+
+    /// Does AWSCURRENT (`material.wanted`) log in? Answered under the target's lock, so that no
+    /// late statement of an earlier session can make the answer untrue.
+    ///
+    /// # Errors
+    /// By verdict; NeedsPerson when nothing known logs in.
+    async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError>;
+}
