@@ -1,1 +1,241 @@
-//! Driver.
+//! Runs one leased rotation: decide, commit, act, record, until nothing is due.
+//!
+//! Owns the order of commits and acts and the deadline of each act. Never decides what a failure means
+//! (that is [`crate::rotation::step`]) and never spawns: the caller brings the runtime.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::{Either, FutureExt, select};
+use rand::{Rng, RngExt};
+
+use crate::outcome::{Done, StepError, Verdict};
+use crate::password::PasswordRules;
+use crate::port::{Clock, Guard, Lease, PortError, RotationStore, Rotator, StepContext};
+use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Step};
+
+/// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// How often a report that the store did not take is offered again before the lease is left to expire.
+const REPORT_TRIES: u32 = 5;
+
+/// What a driver works with.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The remembered side.
+    pub store: &'a dyn RotationStore,
+    /// The rotator of this secret; None where its name is not known (any more).
+    pub rotator: Option<&'a dyn Rotator>,
+    /// Sleeping.
+    pub clock: &'a dyn Clock,
+    /// Told of every act that ended: for metrics and logs.
+    pub observer: &'a (dyn Fn(Report<'_>) + Sync),
+}
+
+/// One act that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// Whose.
+    pub lease: &'a Lease,
+    /// Which step.
+    pub step: Step,
+    /// How it ended; None for success.
+    pub error: Option<&'a StepError>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Drives the rotation under `lease` until nothing more is due, and gives the lease back. `start` is a
+/// [`Event::Requested`] for an idle secret whose schedule is due.
+///
+/// # Errors
+/// [`PortError::Fenced`] when the lease was lost (whoever holds it goes on); [`PortError::Store`] when the
+/// store failed for longer than a few tries: the lease runs out and the rotation is resumed from what is committed.
+pub async fn drive(
+    ports: Ports<'_>,
+    lease: &Lease,
+    start: Option<Event>,
+    rng: &mut (impl Rng + Send),
+) -> Result<(), PortError> {
+    if let Some(event) = start {
+        match ports.store.apply(lease, event, rng.random()).await {
+            // Opened by someone else in the meantime: drive that one.
+            Ok(_) | Err(PortError::Refused(Refusal::Open)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    loop {
+        match ports.store.apply(lease, Event::Leased, rng.random()).await {
+            Ok(decision) => carry_out(ports, lease, decision, rng).await?,
+            Err(PortError::Refused(_)) => return ports.store.release(lease).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Acts and reports until a decision asks for no act.
+async fn carry_out(
+    ports: Ports<'_>,
+    lease: &Lease,
+    mut decision: Decision,
+    rng: &mut (impl Rng + Send),
+) -> Result<(), PortError> {
+    while let Some(step) = decision.act {
+        let began = ports.clock.since_boot();
+        let outcome = perform(ports, lease, &decision.next, step, rng).await?;
+        let error = match &outcome {
+            Outcome::Failed(error) => Some(error),
+            _ => None,
+        };
+        (ports.observer)(Report {
+            lease,
+            step,
+            error,
+            took: ports.clock.since_boot().saturating_sub(began),
+        });
+        match report(ports, lease, Event::Ended { step, outcome }, rng).await {
+            Ok(next) => decision = next,
+            // A user's change came first; the state says what is due now.
+            Err(PortError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A report that is lost costs a repeated step, never a value: candidates are sealed before they are sent.
+async fn report(
+    ports: Ports<'_>,
+    lease: &Lease,
+    event: Event,
+    rng: &mut (impl Rng + Send),
+) -> Result<Decision, PortError> {
+    let mut tried = 1;
+    loop {
+        match ports.store.apply(lease, event.clone(), rng.random()).await {
+            Err(PortError::Store(_)) if tried < REPORT_TRIES => {
+                ports.clock.sleep(Duration::from_millis(100 << tried)).await;
+                tried += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn perform(
+    ports: Ports<'_>,
+    lease: &Lease,
+    state: &Rotation,
+    step: Step,
+    rng: &mut (impl Rng + Send),
+) -> Result<Outcome, PortError> {
+    let Some(rotator) = ports.rotator else {
+        return Ok(Outcome::Failed(no_rotator()));
+    };
+    let Some(run) = state.run() else {
+        return Err(PortError::Refused(Refusal::NoneOpen));
+    };
+    let material = ports.store.material(lease, state).await?;
+    let deadline = deadline(ports.store, lease).await?;
+    let guard = LeaseGuard {
+        store: ports.store,
+        lease,
+        step,
+    };
+    let cx = StepContext {
+        arn: &lease.arn,
+        token: &run.token,
+        material: &material,
+        // The Set that is beginning is counted already.
+        attempted: run.sets > 1 || step == Step::Restore,
+        deadline,
+        guard: &guard,
+    };
+    let act = AssertUnwindSafe(call(rotator, step, &cx, rng)).catch_unwind();
+    let limit = ports.clock.sleep(deadline);
+    Ok(match select(std::pin::pin!(act), std::pin::pin!(limit)).await {
+        Either::Left((Ok(outcome), _)) => outcome,
+        Either::Left((Err(_panic), _)) => Outcome::Failed(cut_short(step, "panic", "the rotator panicked")),
+        Either::Right(((), _)) => Outcome::Failed(cut_short(
+            step,
+            "deadline",
+            "the target did not answer within the step's deadline",
+        )),
+    })
+}
+
+/// An act ends inside the lease, so that nothing of it can land when another driver has taken over.
+async fn deadline(store: &dyn RotationStore, lease: &Lease) -> Result<Duration, PortError> {
+    let left = store.renew(lease).await?;
+    left.checked_sub(LEASE_MARGIN)
+        .filter(|left| !left.is_zero())
+        .ok_or(PortError::Fenced)
+}
+
+async fn call(rotator: &dyn Rotator, step: Step, cx: &StepContext<'_>, rng: &mut (impl Rng + Send)) -> Outcome {
+    let done = |result: Result<Done, StepError>| result.map_or_else(Outcome::Failed, Outcome::Done);
+    match step {
+        Step::Create => create(rotator, cx, rng).await,
+        Step::Set | Step::Restore => done(rotator.set(cx).await),
+        Step::Test => done(rotator.test(cx).await),
+        Step::Finish => done(rotator.finish(cx).await),
+        Step::Prove => rotator.prove(cx).await.map_or_else(Outcome::Failed, Outcome::Proved),
+    }
+}
+
+async fn create(rotator: &dyn Rotator, cx: &StepContext<'_>, rng: &mut (impl Rng + Send)) -> Outcome {
+    let made = match PasswordRules::for_rotators().generate(rng) {
+        Ok(password) => rotator.create(cx, &password).await,
+        Err(error) => Err(StepError::new(Verdict::NeedsPerson, "password", error.to_string())),
+    };
+    made.map_or_else(Outcome::Failed, Outcome::Created)
+}
+
+fn no_rotator() -> StepError {
+    StepError::new(Verdict::NeedsPerson, "no-rotator", "the secret names no rotator that this server has")
+        .remedy("put \"engine\": \"postgres\", \"mysql\" or \"mariadb\" into the secret, or name a rotator with `pawl rotation enable`, then `pawl rotation resume`")
+}
+
+/// Only a step that changes the target leaves doubt behind when it is cut short.
+fn cut_short(step: Step, code: &str, what: &str) -> StepError {
+    let verdict = match step {
+        Step::Set | Step::Restore => Verdict::Unknown,
+        Step::Create | Step::Test | Step::Finish | Step::Prove => Verdict::Retry,
+    };
+    StepError::new(verdict, code, what)
+}
+
+/// The last look at the lease before a changing statement.
+struct LeaseGuard<'a> {
+    store: &'a dyn RotationStore,
+    lease: &'a Lease,
+    step: Step,
+}
+
+#[async_trait]
+impl Guard for LeaseGuard<'_> {
+    async fn still_ours(&self, needed: Duration) -> Result<(), StepError> {
+        let lost = |why: String| StepError::new(Verdict::Retry, "lease", why);
+        let state = self
+            .store
+            .state(self.lease)
+            .await
+            .map_err(|error| lost(error.to_string()))?;
+        // A user's change in the middle makes this statement pointless: Prove comes next.
+        if !matches!(state, Rotation::Acting { step, .. } if step == self.step) {
+            return Err(lost("the rotation has moved on".to_owned()));
+        }
+        let left = self
+            .store
+            .remaining(self.lease)
+            .await
+            .map_err(|error| lost(error.to_string()))?;
+        if left < needed {
+            return Err(lost(
+                "too little is left of the lease to change the target safely".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -98,7 +98,7 @@ pub struct Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Rotation {
-    /// None is open, and every candidate there ever was is resolved.
+    /// None is open, and only one candidate is unresolved: the value the target holds.
     Idle,
     /// Open; nothing outside is under way; `step` is due at `not_before`.
     Waiting {
@@ -231,11 +231,13 @@ pub enum Write {
         /// The value.
         value: SecretBytes,
     },
-    /// AWSCURRENT's value is about to be sent to the target: record it as a candidate of its own version.
+    /// AWSCURRENT's value is on the target, or about to be sent there: keep it as a candidate of its own
+    /// version, so that no later write or label move can take it out of our hands.
     SealCurrent,
-    /// Move AWSCURRENT to the token, take AWSPENDING off, resolve every candidate of the secret.
+    /// Move AWSCURRENT to the token, take AWSPENDING off; of the secret's candidates only the token's latest stays
+    /// unresolved, for it is what the target holds.
     Promote,
-    /// AWSCURRENT was proven: resolve every candidate of the secret.
+    /// AWSCURRENT was proven: of the secret's candidates only its value stays unresolved.
     Resolve,
     /// Take AWSPENDING off the token (and the version itself away if it never had a value).
     DropPending,
@@ -349,7 +351,11 @@ pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refu
 }
 
 fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decision {
-    let writes = vec![Write::Placeholder, note("requested", format!("requested by {by}"))];
+    let writes = vec![
+        Write::SealCurrent,
+        Write::Placeholder,
+        note("requested", format!("requested by {by}")),
+    ];
     let run = Run {
         token,
         started_by: by,
