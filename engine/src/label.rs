@@ -223,3 +223,6 @@ fn check_label(label: &str) -> Result<(), LabelError> {
         _ => Err(LabelError::BadLabel(label.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;
