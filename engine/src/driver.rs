@@ -88,12 +88,7 @@ async fn carry_out(
             Outcome::Failed(error) => Some(error),
             _ => None,
         };
-        (ports.observer)(Report {
-            lease,
-            step,
-            error,
-            took: ports.clock.since_boot().saturating_sub(began),
-        });
+        (ports.observer)(Report { lease, step, error, took: ports.clock.since_boot().saturating_sub(began) });
         match report(ports, lease, Event::Ended { step, outcome }, rng).await {
             Ok(next) => decision = next,
             // A user's change came first; the state says what is due now.
@@ -138,11 +133,7 @@ async fn perform(
     };
     let material = ports.store.material(lease, state).await?;
     let deadline = deadline(ports.store, lease).await?;
-    let guard = LeaseGuard {
-        store: ports.store,
-        lease,
-        step,
-    };
+    let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {
         arn: &lease.arn,
         token: &run.token,
@@ -157,20 +148,16 @@ async fn perform(
     Ok(match select(std::pin::pin!(act), std::pin::pin!(limit)).await {
         Either::Left((Ok(outcome), _)) => outcome,
         Either::Left((Err(_panic), _)) => Outcome::Failed(cut_short(step, "panic", "the rotator panicked")),
-        Either::Right(((), _)) => Outcome::Failed(cut_short(
-            step,
-            "deadline",
-            "the target did not answer within the step's deadline",
-        )),
+        Either::Right(((), _)) => {
+            Outcome::Failed(cut_short(step, "deadline", "the target did not answer within the step's deadline"))
+        }
     })
 }
 
 /// An act ends inside the lease, so that nothing of it can land when another driver has taken over.
 async fn deadline(store: &dyn RotationStore, lease: &Lease) -> Result<Duration, PortError> {
     let left = store.renew(lease).await?;
-    left.checked_sub(LEASE_MARGIN)
-        .filter(|left| !left.is_zero())
-        .ok_or(PortError::Fenced)
+    left.checked_sub(LEASE_MARGIN).filter(|left| !left.is_zero()).ok_or(PortError::Fenced)
 }
 
 async fn call(rotator: &dyn Rotator, step: Step, cx: &StepContext<'_>, rng: &mut (impl Rng + Send)) -> Outcome {
@@ -217,24 +204,14 @@ struct LeaseGuard<'a> {
 impl Guard for LeaseGuard<'_> {
     async fn still_ours(&self, needed: Duration) -> Result<(), StepError> {
         let lost = |why: String| StepError::new(Verdict::Retry, "lease", why);
-        let state = self
-            .store
-            .state(self.lease)
-            .await
-            .map_err(|error| lost(error.to_string()))?;
+        let state = self.store.state(self.lease).await.map_err(|error| lost(error.to_string()))?;
         // A user's change in the middle makes this statement pointless: Prove comes next.
         if !matches!(state, Rotation::Acting { step, .. } if step == self.step) {
             return Err(lost("the rotation has moved on".to_owned()));
         }
-        let left = self
-            .store
-            .remaining(self.lease)
-            .await
-            .map_err(|error| lost(error.to_string()))?;
+        let left = self.store.remaining(self.lease).await.map_err(|error| lost(error.to_string()))?;
         if left < needed {
-            return Err(lost(
-                "too little is left of the lease to change the target safely".to_owned(),
-            ));
+            return Err(lost("too little is left of the lease to change the target safely".to_owned()));
         }
         Ok(())
     }

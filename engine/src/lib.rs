@@ -9,7 +9,6 @@
 //!
 //! Never here: a runtime, a database driver, the clock, a source of randomness of its own.
 
-#[cfg(any())]
 pub mod driver;
 pub mod id;
 pub mod label;

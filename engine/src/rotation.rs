@@ -324,38 +324,21 @@ pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refu
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
             Event::Abandoned,
-        ) => Ok(give_up(
-            run,
-            Write::DropPending,
-            note("abandoning", "given up by a person"),
-            at,
-        )),
+        ) => Ok(give_up(run, Write::DropPending, note("abandoning", "given up by a person"), at)),
 
         (Rotation::Parked { run, step, .. }, Event::Resumed { window_ends }) => {
-            let run = Run {
-                attempt: 0,
-                failed_logins: 0,
-                window_ends,
-                ..run
-            };
+            let run = Run { attempt: 0, failed_logins: 0, window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "resumed by a person")]))
         }
-        (Rotation::Waiting { run, step, .. }, Event::Resumed { .. }) => Ok(wait(
-            run,
-            step,
-            at.now,
-            vec![note("resumed", "the wait was cut short by a person")],
-        )),
+        (Rotation::Waiting { run, step, .. }, Event::Resumed { .. }) => {
+            Ok(wait(run, step, at.now, vec![note("resumed", "the wait was cut short by a person")]))
+        }
         (Rotation::Acting { .. }, Event::Resumed { .. }) => Err(Refusal::NotParked),
     }
 }
 
 fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decision {
-    let writes = vec![
-        Write::SealCurrent,
-        Write::Placeholder,
-        note("requested", format!("requested by {by}")),
-    ];
+    let writes = vec![Write::SealCurrent, Write::Placeholder, note("requested", format!("requested by {by}"))];
     let run = Run {
         token,
         started_by: by,
@@ -372,11 +355,7 @@ fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decis
 /// The same token again is the same request; another one would forget this rotation's candidate.
 fn again(open: Rotation, token: &VersionId) -> Result<Decision, Refusal> {
     match open.run() {
-        Some(run) if run.token == *token => Ok(Decision {
-            next: open,
-            writes: vec![],
-            act: None,
-        }),
+        Some(run) if run.token == *token => Ok(Decision { next: open, writes: vec![], act: None }),
         _ => Err(Refusal::Open),
     }
 }
@@ -403,11 +382,7 @@ fn fill(run: Run, value: SecretBytes, at: Moment) -> Result<Decision, Refusal> {
     if run.candidate > 0 {
         return Err(Refusal::AlreadyFilled);
     }
-    let run = Run {
-        candidate: 1,
-        attempt: 0,
-        ..run
-    };
+    let run = Run { candidate: 1, attempt: 0, ..run };
     Ok(wait(run, Step::Set, at.now, vec![Write::Seal { candidate: 1, value }]))
 }
 
@@ -416,11 +391,7 @@ fn fill(run: Run, value: SecretBytes, at: Moment) -> Result<Decision, Refusal> {
 fn give_up(run: Run, labels: Write, why: Write, at: Moment) -> Decision {
     if run.candidate == 0 {
         let closing = note("abandoned", "given up before any value was made");
-        return Decision {
-            next: Rotation::Idle,
-            writes: vec![why, labels, closing],
-            act: None,
-        };
+        return Decision { next: Rotation::Idle, writes: vec![why, labels, closing], act: None };
     }
     // From Restore too: what it was sending may be another AWSCURRENT by now.
     wait(Run { attempt: 0, ..run }, Step::Prove, at.now, vec![why, labels])
@@ -428,28 +399,16 @@ fn give_up(run: Run, labels: Write, why: Write, at: Moment) -> Decision {
 
 fn ended_as(run: Run, step: Step, outcome: Outcome, at: Moment) -> Decision {
     match outcome {
-        Outcome::Failed(error) => failed(run, step, error, at),
+        Outcome::Failed(error) => failed(run, step, &error, at),
         Outcome::Created(value) => {
             let candidate = run.candidate + 1;
-            let run = Run {
-                candidate,
-                sets: 0,
-                attempt: 0,
-                ..run
-            };
+            let run = Run { candidate, sets: 0, attempt: 0, ..run };
             act(run, Step::Set, vec![Write::Seal { candidate, value }])
         }
         Outcome::Done(done) => succeeded(spend(run, done.failed_logins, None), step),
         Outcome::Proved(Proof::CurrentLogsIn) => {
-            let writes = vec![
-                Write::Resolve,
-                note("abandoned", "AWSCURRENT logs in; the rotation is given up"),
-            ];
-            Decision {
-                next: Rotation::Idle,
-                writes,
-                act: None,
-            }
+            let writes = vec![Write::Resolve, note("abandoned", "AWSCURRENT logs in; the rotation is given up")];
+            Decision { next: Rotation::Idle, writes, act: None }
         }
         Outcome::Proved(Proof::CanRestore) => act(Run { attempt: 0, ..run }, Step::Restore, vec![Write::SealCurrent]),
     }
@@ -462,29 +421,25 @@ fn succeeded(run: Run, step: Step) -> Decision {
         Step::Test => act(run, Step::Finish, vec![]),
         Step::Finish => {
             let message = format!("version {} is AWSCURRENT", run.token);
-            Decision {
-                next: Rotation::Idle,
-                writes: vec![Write::Promote, note("succeeded", message)],
-                act: None,
-            }
+            Decision { next: Rotation::Idle, writes: vec![Write::Promote, note("succeeded", message)], act: None }
         }
         // Restoring is believed only when AWSCURRENT logs in.
         Step::Prove | Step::Restore => act(run, Step::Prove, vec![]),
     }
 }
 
-fn failed(run: Run, step: Step, error: StepError, at: Moment) -> Decision {
+fn failed(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
     let run = spend(run, error.failed_logins, error.lock_limit);
     match (error.verdict, step) {
-        (Verdict::Retry | Verdict::Unknown, _) => again_later(run, step, &error, at),
+        (Verdict::Retry | Verdict::Unknown, _) => again_later(run, step, error, at),
         (Verdict::Rejected, Step::Set) if run.candidate < MAX_CANDIDATES => {
             let message = format!("candidate {} was rejected: {}", run.candidate, error.message);
             act(Run { attempt: 0, ..run }, Step::Create, vec![note("rejected", message)])
         }
         // The account does not have the candidate although Set said so: a rival set another, or the
         // server cut it short. Set looks at the world again.
-        (Verdict::Rejected, Step::Test) => again_later(run, Step::Set, &error, at),
-        (Verdict::Rejected | Verdict::NeedsPerson, _) => park(run, step, &error),
+        (Verdict::Rejected, Step::Test) => again_later(run, Step::Set, error, at),
+        (Verdict::Rejected | Verdict::NeedsPerson, _) => park(run, step, error),
     }
 }
 
@@ -502,35 +457,17 @@ fn again_later(run: Run, step: Step, error: &StepError, at: Moment) -> Decision 
     }
     match at.next_window {
         Some(window) => {
-            let run = Run {
-                attempt: 0,
-                failed_logins: 0,
-                window_ends: window.closes,
-                ..run
-            };
-            wait(
-                run,
-                step,
-                window.opens,
-                vec![again, note("postponed", "retries go on in the next window")],
-            )
+            let run = Run { attempt: 0, failed_logins: 0, window_ends: window.closes, ..run };
+            wait(run, step, window.opens, vec![again, note("postponed", "retries go on in the next window")])
         }
         None => park(run, step, error),
     }
 }
 
 fn park(run: Run, step: Step, error: &StepError) -> Decision {
-    let reason = Reason {
-        code: error.code.clone(),
-        message: error.message.clone(),
-        remedy: error.remedy.clone(),
-    };
+    let reason = Reason { code: error.code.clone(), message: error.message.clone(), remedy: error.remedy.clone() };
     let writes = vec![note("parked", format!("{step}: {}", error.message))];
-    Decision {
-        next: Rotation::Parked { run, step, reason },
-        writes,
-        act: None,
-    }
+    Decision { next: Rotation::Parked { run, step, reason }, writes, act: None }
 }
 
 fn spend(run: Run, failed_logins: u32, lock_limit: Option<u32>) -> Run {
@@ -542,32 +479,17 @@ fn spend(run: Run, failed_logins: u32, lock_limit: Option<u32>) -> Run {
 }
 
 fn act(run: Run, step: Step, writes: Vec<Write>) -> Decision {
-    let sets = if step == Step::Set {
-        run.sets.saturating_add(1)
-    } else {
-        run.sets
-    };
-    Decision {
-        next: Rotation::Acting {
-            run: Run { sets, ..run },
-            step,
-        },
-        writes,
-        act: Some(step),
-    }
+    let sets = if step == Step::Set { run.sets.saturating_add(1) } else { run.sets };
+    Decision { next: Rotation::Acting { run: Run { sets, ..run }, step }, writes, act: Some(step) }
 }
 
 fn wait(run: Run, step: Step, not_before: Time, writes: Vec<Write>) -> Decision {
-    Decision {
-        next: Rotation::Waiting { run, step, not_before },
-        writes,
-        act: None,
-    }
+    Decision { next: Rotation::Waiting { run, step, not_before }, writes, act: None }
 }
 
 fn note(kind: &'static str, message: impl Into<String>) -> Write {
-    Write::Note {
-        kind,
-        message: message.into(),
-    }
+    Write::Note { kind, message: message.into() }
 }
+
+#[cfg(test)]
+mod tests;
