@@ -1,0 +1,187 @@
+//! What the store says when it does not do what was asked. No variant carries a secret.
+
+use std::path::PathBuf;
+
+use engine::label::LabelError;
+use engine::rotation::Refusal;
+use engine::schedule::ScheduleError;
+
+/// Why a call did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No secret answers to this id.
+    #[error("no such secret")]
+    SecretNotFound,
+    /// The secret has no readable version of this id.
+    #[error("no value for version {0}")]
+    VersionNotFound(String),
+    /// No readable version carries this label.
+    #[error("no value for staging label {0}")]
+    StageNotFound(String),
+    /// The version exists and does not carry the label that was asked for with it.
+    #[error("the label is not on that version")]
+    StageNotOfVersion,
+    /// Deletion is planned.
+    #[error("the secret is marked for deletion")]
+    MarkedForDeletion,
+    /// A secret of this name exists.
+    #[error("the secret {0} exists")]
+    NameTaken(String),
+    /// A secret of this name waits for its deletion.
+    #[error("a secret of this name is scheduled for deletion")]
+    NameScheduledForDeletion,
+    /// The token names a version with another value.
+    #[error("token {token} is in use for a version of {arn}")]
+    TokenInUse {
+        /// The token.
+        token: String,
+        /// The secret.
+        arn: String,
+    },
+    /// The label sits elsewhere and the caller did not say where.
+    #[error("label {label} is on version {holder}, which must be named")]
+    RemoveFromRequired {
+        /// The label.
+        label: String,
+        /// The version that holds it.
+        holder: String,
+    },
+    /// AWSCURRENT can only be moved.
+    #[error("AWSCURRENT can only be moved")]
+    CurrentCannotBeRemoved,
+    /// The label is not on the version it is to be taken from.
+    #[error("label {label} is not on version {version}")]
+    NotHolder {
+        /// The label.
+        label: String,
+        /// The version named.
+        version: String,
+    },
+    /// A label is to be put on a version that does not exist or has no value.
+    #[error("no such version: {0}")]
+    NoSuchVersion(String),
+    /// Neither a version to move to nor one to remove from.
+    #[error("nothing to move")]
+    NothingToMove,
+    /// The label is not one: empty or longer than 256 characters.
+    #[error("not a staging label: {0}")]
+    BadLabel(String),
+    /// More than twenty labels on one secret.
+    #[error("too many staging labels")]
+    LabelQuota,
+    /// More versions than a secret may have, and none may be pruned yet.
+    #[error("too many versions")]
+    VersionQuota,
+    /// A rotation is open, or AWSPENDING sits on a version that is not AWSCURRENT.
+    #[error("a previous rotation isn't complete")]
+    RotationOpen,
+    /// No rotator is set and none is built in for this secret.
+    #[error("no rotator")]
+    NoRotator,
+    /// The secret has no value to rotate.
+    #[error("the secret has no value")]
+    NoValue,
+    /// The schedule is not one.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A page cursor that the store did not make for this query.
+    #[error("not a cursor of this query")]
+    BadCursor,
+    /// There is no open rotation to do this to.
+    #[error("no rotation is open")]
+    NotOpen,
+    /// The machine does not take the event in this state.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// A sealed row does not open: another keyring, or somebody changed the row.
+    #[error("a sealed row does not open")]
+    Sealed(#[from] crypto::SealError),
+    /// The database contradicts us; never retried.
+    #[error("the database contradicts itself: {what}")]
+    Inconsistent {
+        /// What was found, without secrets.
+        what: String,
+    },
+    /// Another writer held the database too long.
+    #[error("the database is busy")]
+    Busy,
+    /// The database could not be read or written; nothing was changed.
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    pub(crate) fn inconsistent(what: impl Into<String>) -> Self {
+        Self::Inconsistent { what: what.into() }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let busy = |code: &str| code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+        match &error {
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| busy(&code)) => Self::Busy,
+            sqlx::Error::ColumnDecode { index, .. } => Self::inconsistent(format!("column {index} does not decode")),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Open => Self::RotationOpen,
+            Refusal::NoneOpen => Self::NotOpen,
+            other => Self::Refused(other),
+        }
+    }
+}
+
+impl From<LabelError> for StoreError {
+    fn from(error: LabelError) -> Self {
+        match error {
+            LabelError::RemoveFromRequired { label, holder } => {
+                Self::RemoveFromRequired { label, holder: holder.to_string() }
+            }
+            LabelError::CurrentCannotBeRemoved => Self::CurrentCannotBeRemoved,
+            LabelError::NotHolder { label, version } => Self::NotHolder { label, version: version.to_string() },
+            LabelError::NoSuchVersion(version) => Self::NoSuchVersion(version.to_string()),
+            LabelError::NothingToMove => Self::NothingToMove,
+            LabelError::TooMany => Self::LabelQuota,
+            LabelError::BadLabel(label) => Self::BadLabel(label),
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    /// The directory or a file in it could not be made or opened.
+    #[error("cannot use {path}")]
+    Directory {
+        /// What could not be used.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The keyring does not open this store: it belongs to another one. Nothing was changed.
+    #[error("the keyring does not belong to this store: its check row does not open")]
+    WrongKeyring,
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Reading or writing failed while opening.
+    #[error("the store could not be read while opening it")]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,404 @@
+//! The nouns the store takes and gives: plain data, already parsed, no wire format and no SQL.
+//!
+//! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use engine::Time;
+use engine::id::VersionId;
+use engine::port::Lease;
+use engine::rotation::Rotation;
+use engine::schedule::{Limits, Rules, Window};
+use engine::secret::{SecretBytes, SecretValue};
+
+/// What new ARNs are made of. ARNs are stored: changing this changes no existing one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `aws`, as every SDK expects.
+    pub partition: String,
+    /// Such as `us-east-1`.
+    pub region: String,
+    /// Twelve digits.
+    pub account_id: String,
+}
+
+/// How a store behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What new ARNs are made of.
+    pub identity: Identity,
+    /// How long a lease lasts without being renewed.
+    pub lease: Duration,
+    /// How strict schedules are; also whether young unlabelled versions may be pruned.
+    pub schedule_limits: Limits,
+    /// What names this boot of the machine (`/proc/sys/kernel/random/boot_id`): leases of another boot cannot be
+    /// compared with this one's clock.
+    pub boot_id: String,
+}
+
+/// Where a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// The data directory; `pawl.db` and `pawl.lock` are inside.
+    Sqlite(PathBuf),
+}
+
+/// A secret to be created.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    /// Its name.
+    pub name: String,
+    /// The ClientRequestToken: the id of its first version.
+    pub token: VersionId,
+    /// Its first value; None makes a secret without versions.
+    pub value: Option<SecretValue>,
+    /// Its description; empty is none.
+    pub description: Option<String>,
+    /// The KmsKeyId as given; empty is the default key.
+    pub kms_key_id: Option<String>,
+    /// Its tags; None where the request named none at all.
+    pub tags: Option<Vec<Tag>>,
+    /// Who asks, for history.
+    pub by: String,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A value to be written (PutSecretValue).
+#[derive(Debug, Clone)]
+pub struct PutValue {
+    /// The id of the version to make.
+    pub token: VersionId,
+    /// The value.
+    pub value: SecretValue,
+    /// VersionStages; None is a plain write, which takes AWSCURRENT.
+    pub stages: Option<Vec<String>>,
+    /// Who asks, for history.
+    pub by: String,
+}
+
+/// Changes of a secret (UpdateSecret). What is None stays.
+#[derive(Debug, Clone)]
+pub struct UpdateSecret {
+    /// The id of the version to make, where there is a value.
+    pub token: VersionId,
+    /// A new value, which takes AWSCURRENT.
+    pub value: Option<SecretValue>,
+    /// A new description; empty clears it.
+    pub description: Option<String>,
+    /// A new KmsKeyId; empty is the default key.
+    pub kms_key_id: Option<String>,
+    /// Who asks, for history.
+    pub by: String,
+}
+
+/// What a write came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The version that was made or met, where there is one.
+    pub version_id: Option<VersionId>,
+    /// That version's labels, alphabetically.
+    pub stages: Vec<String>,
+}
+
+/// A secret, named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A secret whose deletion is planned or done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// When it really goes.
+    pub deletion_date: Time,
+}
+
+/// A version with its value.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The version.
+    pub version_id: VersionId,
+    /// Its value.
+    pub value: SecretValue,
+    /// Its labels, alphabetically.
+    pub stages: Vec<String>,
+    /// When the version got its value.
+    pub created: Time,
+}
+
+/// A secret without its values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// Never empty.
+    pub description: Option<String>,
+    /// As given; None is the default key.
+    pub kms_key_id: Option<String>,
+    /// When it was created.
+    pub created: Time,
+    /// When anything of it last changed.
+    pub changed: Time,
+    /// The day (00:00:00Z) a value was last read.
+    pub accessed: Option<Time>,
+    /// When a rotation last succeeded.
+    pub rotated: Option<Time>,
+    /// The last second of the next window.
+    pub next_rotation: Option<Time>,
+    /// When it will be gone, where deletion is planned.
+    pub deleted: Option<Time>,
+    /// None: never configured.
+    pub rotation: Option<RotationConfig>,
+    /// None: never tagged. Empty: the last tag was removed.
+    pub tags: Option<Vec<Tag>>,
+    /// Labelled versions by id, the rotation's placeholder included.
+    pub stages: BTreeMap<String, Vec<String>>,
+}
+
+/// How a secret is to be rotated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RotationConfig {
+    /// False after CancelRotateSecret; the rest is kept.
+    pub enabled: bool,
+    /// RotationLambdaARN as given.
+    pub rotator: Option<String>,
+    /// RotationRules as given.
+    pub rules: Option<Rules>,
+    /// IANA zone of the schedule; None is UTC.
+    pub time_zone: Option<String>,
+    /// What rotators look at.
+    pub options: engine::port::Options,
+}
+
+/// A request to configure rotation and, mostly, to rotate (RotateSecret). What is None stays.
+#[derive(Debug, Clone)]
+pub struct Rotate {
+    /// The version to make.
+    pub token: VersionId,
+    /// RotationLambdaARN.
+    pub rotator: Option<String>,
+    /// RotationRules.
+    pub rules: Option<Rules>,
+    /// IANA zone of the schedule.
+    pub time_zone: Option<String>,
+    /// What rotators look at.
+    pub options: Option<engine::port::Options>,
+    /// RotateImmediately.
+    pub immediately: bool,
+    /// Who asks, for history.
+    pub by: String,
+    /// The caller saw that a built-in rotator serves this secret.
+    pub builtin: bool,
+}
+
+/// By what a list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortBy {
+    /// `created-date`.
+    #[default]
+    CreatedDate,
+    /// `last-accessed-date`; never read comes first.
+    LastAccessedDate,
+    /// `last-changed-date`.
+    LastChangedDate,
+    /// `name`, by bytes.
+    Name,
+}
+
+/// One filter: any of the values must match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// `name`, `tag-key`, `tag-value`, `description`, `all`, `primary-region` or `owning-service`.
+    pub key: String,
+    /// Values; a leading `!` negates one.
+    pub values: Vec<String>,
+}
+
+/// Which secrets to list. All filters must match.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Also secrets whose deletion is planned.
+    pub include_deleted: bool,
+    /// At most so many; 0 counts as 1.
+    pub limit: u32,
+    /// [`Page::next`] of the page before.
+    pub after: Option<String>,
+    /// Order.
+    pub sort: SortBy,
+    /// Greatest first.
+    pub descending: bool,
+    /// Filters.
+    pub filters: Vec<Filter>,
+}
+
+/// One page. It may be short although another follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Leads to the next page; None on the last.
+    pub next: Option<String>,
+}
+
+/// Versions of a secret, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versions {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The versions; never the placeholder of a rotation.
+    pub versions: Vec<VersionEntry>,
+    /// Leads to the next page; None on the last.
+    pub next: Option<String>,
+}
+
+/// A version without its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VersionEntry {
+    /// The version.
+    pub version_id: VersionId,
+    /// Its labels, alphabetically; empty for a deprecated one.
+    pub stages: Vec<String>,
+    /// When it got its value.
+    pub created: Time,
+    /// The day (00:00:00Z) it was last read.
+    pub accessed: Option<Time>,
+}
+
+/// A secret's rotation, as people see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RotationView {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The machine's state.
+    pub rotation: Rotation,
+    /// None: never configured.
+    pub config: Option<RotationConfig>,
+    /// Nothing is done until it is resumed.
+    pub paused: bool,
+    /// The planned moment of the next act.
+    pub due: Option<Time>,
+    /// The window planned for.
+    pub window: Option<Window>,
+    /// The last second of that window.
+    pub next_rotation: Option<Time>,
+    /// When a rotation last succeeded.
+    pub rotated: Option<Time>,
+    /// Values the target may hold beside AWSCURRENT.
+    pub candidates_unresolved: u32,
+}
+
+/// A line of a secret's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEntry {
+    /// Grows with time.
+    pub id: i64,
+    /// The rotation's token.
+    pub token: Option<String>,
+    /// `step`, or what was noted: `requested`, `succeeded`, `parked`, …
+    pub kind: String,
+    /// The step, for kind `step`.
+    pub step: Option<String>,
+    /// Failures in a row before it.
+    pub attempt: u32,
+    /// Who or what started the rotation, or did this.
+    pub by: Option<String>,
+    /// When it began, or happened.
+    pub started: Time,
+    /// When the step ended; None while it is under way, or when whoever ran it died.
+    pub ended: Option<Time>,
+    /// `done`, or the verdict.
+    pub verdict: Option<String>,
+    /// A sentence without secrets.
+    pub message: String,
+}
+
+/// A leased secret whose rotation has something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The right to drive it.
+    pub lease: Lease,
+    /// The secret's name.
+    pub name: String,
+    /// The state as claimed.
+    pub rotation: Rotation,
+    /// RotationLambdaARN as given.
+    pub rotator: Option<String>,
+    /// The open or missed window, for an idle secret that is due.
+    pub window: Option<Window>,
+}
+
+/// Counts for `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RotationCounts {
+    /// Secrets whose rotation is enabled.
+    pub enabled: u64,
+    /// Idle, with a planned moment.
+    pub scheduled: u64,
+    /// Something may be done now.
+    pub due: u64,
+    /// Idle, and the planned window has closed.
+    pub overdue: u64,
+    /// Waiting for a person.
+    pub parked: u64,
+    /// Open in any state, parked included.
+    pub open: u64,
+    /// Age of the oldest AWSCURRENT of secrets whose rotation is enabled, in seconds; None where there is none.
+    pub oldest_current_seconds: Option<u64>,
+}
+
+/// An access key that may sign requests.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    /// `AKIA…`.
+    pub access_key_id: String,
+    /// What signs.
+    pub secret: SecretBytes,
+    /// Who signs.
+    pub principal: String,
+    /// False: refuse it.
+    pub enabled: bool,
+}
+
+/// An access key just made: the one time its secret is shown.
+#[derive(Debug, Clone)]
+pub struct NewAccessKey {
+    /// `AKIA` and 16 of `A-Z2-7`.
+    pub access_key_id: String,
+    /// 40 characters.
+    pub secret: SecretBytes,
+    /// Who signs.
+    pub principal: String,
+    /// Always true.
+    pub enabled: bool,
+}
