@@ -117,7 +117,12 @@ impl Plan<'_> {
             format!("--init-file={input}"),
             "--innodb-flush-method=nosync".to_owned(),
         ]);
-        let own = ["--mysqlx=OFF", "--skip-log-bin", "--caching-sha2-password-auto-generate-rsa-keys=ON"];
+        let own = [
+            "--secure-file-priv=NULL",
+            "--mysqlx=OFF",
+            "--skip-log-bin",
+            "--caching-sha2-password-auto-generate-rsa-keys=ON",
+        ];
         Recipe {
             input: self.mysql_admin(),
             prepare: script(&[self.command(&self.binaries.init, init), format!("rm -f {}", quote(&input))]),
