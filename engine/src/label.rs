@@ -139,10 +139,8 @@ impl Labels {
     ) -> Result<Self, LabelError> {
         check_label(label)?;
         let holder = self.holder(label);
-        let not_holder = |version: &VersionId| LabelError::NotHolder {
-            label: label.to_owned(),
-            version: version.clone(),
-        };
+        let not_holder =
+            |version: &VersionId| LabelError::NotHolder { label: label.to_owned(), version: version.clone() };
         match (remove_from, move_to) {
             (None, None) => Err(LabelError::NothingToMove),
             (Some(_), None) if label == CURRENT => Err(LabelError::CurrentCannotBeRemoved),
@@ -155,10 +153,9 @@ impl Labels {
             (_, Some(to)) if holder == Some(to) => Ok(self.clone()),
             (_, Some(to)) if !exists(to) => Err(LabelError::NoSuchVersion(to.clone())),
             (Some(from), Some(_)) if holder != Some(from) => Err(not_holder(from)),
-            (None, Some(_)) if let Some(holder) = holder => Err(LabelError::RemoveFromRequired {
-                label: label.to_owned(),
-                holder: holder.clone(),
-            }),
+            (None, Some(_)) if let Some(holder) = holder => {
+                Err(LabelError::RemoveFromRequired { label: label.to_owned(), holder: holder.clone() })
+            }
             (_, Some(to)) if label == CURRENT => Ok(self.make_current(to)),
             (_, Some(to)) => {
                 let mut next = self.clone();

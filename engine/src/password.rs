@@ -69,10 +69,7 @@ impl PasswordRules {
     /// each kind. Nothing in it needs quoting in a URL, a shell, a connection string or SQL.
     #[must_use]
     pub fn for_rotators() -> Self {
-        Self {
-            exclude_characters: PUNCTUATION.chars().filter(|c| !"-._~".contains(*c)).collect(),
-            ..Self::default()
-        }
+        Self { exclude_characters: PUNCTUATION.chars().filter(|c| !"-._~".contains(*c)).collect(), ..Self::default() }
     }
 
     /// Draws a password: every one that follows the rules is equally likely.
@@ -150,12 +147,7 @@ impl<'a, R: rand::Rng + ?Sized> Draw<'a, R> {
     fn new(rng: &'a mut R, pool: &'a [u8]) -> Self {
         let random = Zeroizing::new([0; 64]);
         let used = random.len();
-        Self {
-            rng,
-            pool,
-            random,
-            used,
-        }
+        Self { rng, pool, random, used }
     }
 
     fn next(&mut self) -> u8 {
@@ -195,10 +187,7 @@ mod tests {
     }
 
     fn excluding(characters: &str) -> PasswordRules {
-        PasswordRules {
-            exclude_characters: characters.to_owned(),
-            ..PasswordRules::default()
-        }
+        PasswordRules { exclude_characters: characters.to_owned(), ..PasswordRules::default() }
     }
 
     #[test]
@@ -236,10 +225,7 @@ mod tests {
 
     #[test]
     fn rules_that_allow_nothing_are_refused_in_the_words_of_aws() {
-        let short = PasswordRules {
-            length: 3,
-            ..PasswordRules::default()
-        };
+        let short = PasswordRules { length: 3, ..PasswordRules::default() };
         let no_class = PasswordRules {
             exclude_numbers: true,
             exclude_punctuation: true,
@@ -251,52 +237,27 @@ mod tests {
         let cases = [
             (short, "Password length is too short based on the required types."),
             (no_class, "All characters have been excluded from selection."),
-            (
-                excluding(&everything),
-                "All characters have been excluded from selection.",
-            ),
-            (
-                excluding(NUMBERS),
-                "All characters of the desired type have been excluded.",
-            ),
+            (excluding(&everything), "All characters have been excluded from selection."),
+            (excluding(NUMBERS), "All characters of the desired type have been excluded."),
         ];
         for (rules, message) in cases {
-            assert_eq!(
-                generate(&rules, 1).map_err(|error| error.to_string()),
-                Err(message.to_owned())
-            );
+            assert_eq!(generate(&rules, 1).map_err(|error| error.to_string()), Err(message.to_owned()));
         }
         for length in [0, 4097] {
-            let rules = PasswordRules {
-                length,
-                ..PasswordRules::default()
-            };
+            let rules = PasswordRules { length, ..PasswordRules::default() };
             assert_eq!(generate(&rules, 1), Err(PasswordError::BadLength));
         }
     }
 
     #[test]
     fn a_class_that_is_not_required_may_be_used_up() {
-        let rules = PasswordRules {
-            require_each_included_type: false,
-            ..excluding(NUMBERS)
-        };
+        let rules = PasswordRules { require_each_included_type: false, ..excluding(NUMBERS) };
         assert!(generate(&rules, 1).is_ok_and(|password| !password.contains(|c: char| c.is_ascii_digit())));
-        let short = PasswordRules {
-            length: 1,
-            ..rules.clone()
-        };
+        let short = PasswordRules { length: 1, ..rules.clone() };
         assert_eq!(generate(&short, 1).map(|password| password.len()), Ok(1));
-        let spaces = PasswordRules {
-            include_space: true,
-            ..excluding(&('!'..='~').collect::<String>())
-        };
+        let spaces = PasswordRules { include_space: true, ..excluding(&('!'..='~').collect::<String>()) };
         assert_eq!(generate(&spaces, 1), Err(PasswordError::ClassExcluded));
-        let spaces = PasswordRules {
-            length: 2,
-            require_each_included_type: false,
-            ..spaces
-        };
+        let spaces = PasswordRules { length: 2, require_each_included_type: false, ..spaces };
         assert_eq!(generate(&spaces, 1).as_deref(), Ok("  "));
     }
 
@@ -326,9 +287,7 @@ mod tests {
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         for _ in 0..12_000 {
             let password = rules.generate(&mut rng).expect("two characters");
-            *counts
-                .entry(password.expose_str().expect("ASCII").to_owned())
-                .or_default() += 1;
+            *counts.entry(password.expose_str().expect("ASCII").to_owned()).or_default() += 1;
         }
         assert_eq!(counts.len(), 12);
         let chi_squared: f64 = counts.values().map(|&n| (f64::from(n) - 1000.0).powi(2) / 1000.0).sum();

@@ -45,11 +45,7 @@ fn run(moves: &[Move]) -> Labels {
 fn check(moves: &[Move], expected: &[&[&str]]) {
     let labels = run(moves);
     for (number, held) in (1..).zip(expected) {
-        assert_eq!(
-            labels.of(&v(number)),
-            list(held),
-            "version {number} of {labels:?}, after {moves:?}"
-        );
+        assert_eq!(labels.of(&v(number)), list(held), "version {number} of {labels:?}, after {moves:?}");
     }
     let total: usize = expected.iter().map(|held| held.len()).sum();
     assert_eq!(labels.iter().count(), total, "{labels:?} after {moves:?}");
@@ -88,12 +84,7 @@ fn a_plain_write_drops_awspending_from_a_version_of_its_own() {
 
 #[test]
 fn a_new_pending_version_takes_awspending_from_the_current_one() {
-    let start = [
-        Put(1, &[]),
-        Put(2, &[PENDING]),
-        Stage(CURRENT, Some(1), Some(2)),
-        Put(3, &[PENDING]),
-    ];
+    let start = [Put(1, &[]), Put(2, &[PENDING]), Stage(CURRENT, Some(1), Some(2)), Put(3, &[PENDING])];
     check(&start, &[&[PREVIOUS], &[CURRENT], &[PENDING]]);
     let moves = [&start[..], &[Stage(CURRENT, Some(2), Some(3))]].concat();
     check(&moves, &[&[], &[PREVIOUS], &[CURRENT, PENDING]]);
@@ -101,11 +92,7 @@ fn a_new_pending_version_takes_awspending_from_the_current_one() {
 
 #[test]
 fn listed_labels_are_taken_from_their_old_holders() {
-    let moves = [
-        Put(1, &[]),
-        Put(2, &["one", "two", "three"]),
-        Put(3, &["one", "two", "four"]),
-    ];
+    let moves = [Put(1, &[]), Put(2, &["one", "two", "three"]), Put(3, &["one", "two", "four"])];
     check(&moves, &[&[CURRENT], &["three"], &["four", "one", "two"]]);
 }
 
@@ -176,18 +163,13 @@ fn the_first_value_of_an_empty_secret_waits_for_finish_secret_when_a_rotation_ma
 fn only_the_holder_of_awspending_gives_it_up() {
     check(&[Put(1, &[]), Pend(2), DropPending(2)], &[&[CURRENT], &[]]);
     check(&[Put(1, &[]), Pend(2), DropPending(1)], &[&[CURRENT], &[PENDING]]);
-    check(
-        &[Put(1, &[]), Pend(2), Put(3, &["blue"]), Promote(3)],
-        &[&[PREVIOUS], &[PENDING], &[CURRENT, "blue"]],
-    );
+    check(&[Put(1, &[]), Pend(2), Put(3, &["blue"]), Promote(3)], &[&[PREVIOUS], &[PENDING], &[CURRENT, "blue"]]);
 }
 
 /// Two versions: 1 holds AWSCURRENT and `blue`, 2 holds AWSPENDING; any other version does not exist.
 fn update(label: &str, from: Option<u8>, to: Option<u8>) -> Result<Labels, LabelError> {
     let labels = run(&[Put(1, &["blue"]), Put(2, &[PENDING])]);
-    labels.update(label, from.map(v).as_ref(), to.map(v).as_ref(), |version| {
-        *version == v(1) || *version == v(2)
-    })
+    labels.update(label, from.map(v).as_ref(), to.map(v).as_ref(), |version| *version == v(1) || *version == v(2))
 }
 
 #[test]
@@ -214,10 +196,7 @@ fn update_secret_version_stage_refuses_what_aws_refuses_in_its_words() {
             "You can only move staging label AWSCURRENT to a different secret version. It can’t be completely removed."
                 .to_owned(),
         ),
-        (
-            update(CURRENT, Some(2), Some(3)),
-            format!("Not a valid version: {}", v(3)),
-        ),
+        (update(CURRENT, Some(2), Some(3)), format!("Not a valid version: {}", v(3))),
         (
             update("blue", Some(2), None),
             "When you move staging label blue, if you specify RemoveFromVersionId, it must be set to the version that \
@@ -270,19 +249,14 @@ fn a_secret_has_at_most_twenty_labels_over_all_its_versions() {
     // Moving what is there, writing plainly and rotating go on.
     assert!(full.put(&v(3), Some(&custom(19))).is_ok());
     assert!(full.update("label-3", Some(&v(2)), Some(&v(1)), |_| true).is_ok());
-    let rotating = full
-        .pend(&v(3))
-        .put(&v(3), Some(&list(&[PENDING])))
-        .expect("own labels");
+    let rotating = full.pend(&v(3)).put(&v(3), Some(&list(&[PENDING]))).expect("own labels");
     assert_eq!(rotating.promote(&v(3)).holder(PREVIOUS), Some(&v(1)));
 }
 
 #[test]
 fn labels_come_back_from_the_store_as_they_went() {
     let labels = run(&[Put(1, &["blue"]), Put(2, &[])]);
-    let pairs = labels
-        .iter()
-        .map(|(label, version)| (label.to_owned(), version.clone()));
+    let pairs = labels.iter().map(|(label, version)| (label.to_owned(), version.clone()));
     assert_eq!(Labels::from_pairs(pairs), labels);
 }
 
