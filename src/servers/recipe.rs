@@ -16,6 +16,8 @@ pub(super) struct Plan<'a> {
     pub(super) tls: &'a Tls,
     pub(super) admin_user: &'a str,
     pub(super) admin_password: &'a str,
+    pub(super) app_user: &'a str,
+    pub(super) app_password: &'a str,
     pub(super) port: u16,
     /// The numeric user and group the server runs as, when that is not who we are.
     pub(super) service: Option<(u32, u32)>,
@@ -76,11 +78,15 @@ impl Plan<'_> {
         let run = ["-D".to_owned(), data].into_iter();
         let run = run.chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
         Recipe {
-            input: format!("{}\n", self.admin_password),
+            // initdb takes the first line as the password; the rest are statements, one a line.
+            input: format!(
+                "{}\nCREATE DATABASE app\nCREATE ROLE {} LOGIN PASSWORD '{}'\n",
+                self.admin_password, self.app_user, self.app_password
+            ),
             prepare: script(&[
                 self.command(&self.binaries.init, init),
+                format!("sed 1d {} | {}", quote(&input), self.command(&self.binaries.server, single)),
                 format!("rm -f {}", quote(&input)),
-                format!("echo 'CREATE DATABASE app' | {}", self.command(&self.binaries.server, single)),
             ]),
             run: self.exec(run),
             // TERM would wait for every client to leave by itself; INT sends them away.
@@ -134,10 +140,13 @@ impl Plan<'_> {
     /// The statements that make the administrator and the database; one a line, as both servers want it.
     fn mysql_admin(&self) -> String {
         let (user, password) = (self.admin_user, self.admin_password);
+        let (app, app_password) = (self.app_user, self.app_password);
         format!(
             "CREATE USER '{user}'@'%' IDENTIFIED BY '{password}';\n\
              GRANT ALL PRIVILEGES ON *.* TO '{user}'@'%' WITH GRANT OPTION;\n\
-             CREATE DATABASE app;\n"
+             CREATE DATABASE app;\n\
+             CREATE USER '{app}'@'%' IDENTIFIED BY '{app_password}';\n\
+             GRANT ALL PRIVILEGES ON app.* TO '{app}'@'%';\n"
         )
     }
 
@@ -161,6 +170,9 @@ impl Plan<'_> {
             "--innodb-buffer-pool-size=64M".to_owned(),
             "--innodb-flush-method=nosync".to_owned(),
         ]);
+        if let Some(base) = &self.binaries.unpacked {
+            arguments.push(format!("--plugin-dir={}", base.join("lib/mysql/plugin").display()));
+        }
         arguments.extend(own.iter().map(|&argument| argument.to_owned()));
         arguments
     }
@@ -174,7 +186,6 @@ impl Plan<'_> {
         if self.binaries.engine == Engine::Mysql {
             arguments.push(format!("--lc-messages-dir={}", base.join("share/mysql").display()));
             arguments.push(format!("--character-sets-dir={}", base.join("share/mysql/charsets").display()));
-            arguments.push(format!("--plugin-dir={}", base.join("lib/mysql/plugin").display()));
         }
         arguments
     }

@@ -1,0 +1,28 @@
+# What the README names. Each target gets what it needs first; none leaves anything running.
+
+CARGO ?= cargo
+# One set of features for linting and testing, so that nothing is compiled twice.
+FEATURES := --workspace --features pawl/failpoints
+
+.PHONY: help demo test lint bench servers
+
+help: ## Say what there is (this is what a bare `make` does)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Rotate a real PostgreSQL and a real MariaDB account every few seconds, and watch
+	@scripts/setup-servers postgres mariadb
+	$(CARGO) run --locked -- demo
+
+test: servers ## Run all tests, over private PostgreSQL, MariaDB and MySQL servers
+	$(CARGO) test --locked $(FEATURES) --no-fail-fast
+
+lint: ## Check the formatting, and clippy with warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked $(FEATURES) --all-targets -- -D warnings
+
+bench: ## Measure, each figure beside a baseline of the same run
+	@scripts/setup-servers postgres
+	$(CARGO) bench --locked --package pawl
+
+servers: ## Get the database servers that the tests start (demo and test do it by themselves)
+	@scripts/setup-servers postgres mariadb mysql

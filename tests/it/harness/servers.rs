@@ -1,0 +1,61 @@
+//! The database servers of a test run.
+//!
+//! One of each kind is shared by all tests, which keep apart by the names of the accounts they make; a
+//! test that stops, freezes or configures a server asks for its [`own`]. Never skips by itself: only
+//! `PAWL_TEST_WITHOUT` does, and it says so.
+
+use std::env;
+use std::io::Write;
+use std::sync::OnceLock;
+
+use pawl::servers::{Engine, Server};
+
+/// The shared PostgreSQL; none where `PAWL_TEST_WITHOUT` names it.
+pub(crate) fn postgres() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| own(Engine::Postgres, &[])).as_ref()
+}
+
+/// The shared MariaDB; none where `PAWL_TEST_WITHOUT` names it.
+pub(crate) fn mariadb() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| own(Engine::Mariadb, &[])).as_ref()
+}
+
+/// The shared MySQL; none where `PAWL_TEST_WITHOUT` names it.
+pub(crate) fn mysql() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| own(Engine::Mysql, &[])).as_ref()
+}
+
+/// The shared server of this kind.
+pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
+    match engine {
+        Engine::Postgres => postgres(),
+        Engine::Mariadb => mariadb(),
+        Engine::Mysql => mysql(),
+    }
+}
+
+/// A server for one test alone, with these arguments after ours.
+///
+/// # Panics
+/// When there is no such server and nobody asked to do without it.
+pub(crate) fn own(engine: Engine, extra_args: &[&str]) -> Option<Server> {
+    if without(engine) {
+        // Past the test runner's capture, which would hide it in a test that then passes.
+        let words = format!("{}: left out of these tests, as PAWL_TEST_WITHOUT says\n", engine.name());
+        std::io::stderr().write_all(words.as_bytes()).expect("stderr takes a line");
+        return None;
+    }
+    match Server::start(engine, &env::temp_dir(), extra_args) {
+        Ok(server) => Some(server),
+        Err(error) => panic!("{error}\n(PAWL_TEST_WITHOUT={} runs the tests without it)", engine.name()),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what to leave out is said by the person who runs the tests")]
+fn without(engine: Engine) -> bool {
+    let names = env::var("PAWL_TEST_WITHOUT").unwrap_or_default();
+    names.split(',').any(|name| name.trim() == engine.name())
+}
