@@ -295,6 +295,23 @@ mod tests {
         assert!(chi_squared < 31.3, "{chi_squared}: {counts:?}");
     }
 
+    /// Chi-squared over the 94 characters, 4000 of each expected.
+    #[test]
+    fn every_character_is_equally_likely() {
+        let rules = PasswordRules { length: 4000, require_each_included_type: false, ..PasswordRules::default() };
+        let mut rng = StdRng::seed_from_u64(42);
+        let mut counts: BTreeMap<u8, u32> = BTreeMap::new();
+        for _ in 0..94 {
+            let password = rules.generate(&mut rng).expect("4000 characters");
+            for byte in password.expose() {
+                *counts.entry(*byte).or_default() += 1;
+            }
+        }
+        let chi_squared: f64 = counts.values().map(|&n| (f64::from(n) - 4000.0).powi(2) / 4000.0).sum();
+        // 93 degrees of freedom: 140 is exceeded once in a thousand fair draws.
+        assert!(counts.len() == 94 && chi_squared < 140.0, "{chi_squared}: {counts:?}");
+    }
+
     #[test]
     fn a_generator_that_repeats_itself_ends_in_an_error() {
         struct Stuck;

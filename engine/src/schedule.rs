@@ -156,12 +156,12 @@ impl Schedule {
                 let n = u64::from(*n);
                 let first = zone::wall(self.zone, base).date();
                 let passed = zone::wall(self.zone, after).date() - first;
-                // A clock change at midnight can bring the date of `base` back to the day before.
+                // A clock change just after midnight brings the day before back for an hour: then the first opening to
+                // look at is over, and the date of `base` may not have come.
                 let periods = u64::try_from(passed.num_days()).unwrap_or(0) / n;
-                // The date itself is one of the two; where its midnight has passed, it is the next one.
-                let dates = (periods.max(1)..).map(|k| first.checked_add_days(Days::new(k * n)));
+                let dates = (periods + 1..).map(|k| first.checked_add_days(Days::new(k * n)));
                 let openings = dates.map_while(|date| zone::start_of(self.zone, date?));
-                openings.take(3).find(|opens| *opens > after)
+                openings.take(2).find(|opens| *opens > after)
             }
             Every::Seconds(n) => {
                 let periods = (after - base).num_seconds() / n.num_seconds() + 1;

@@ -1,5 +1,5 @@
 //! Berlin: 2026-03-29 02:00 → 03:00 and 2026-10-25 03:00 → 02:00. New York: 2026-03-08 02:00 → 03:00 and 2026-11-01
-//! 02:00 → 01:00. Havana and Cairo change at midnight, Apia left out 2011-12-30.
+//! 02:00 → 01:00. Other zones are explained where they are used.
 
 use super::*;
 
@@ -137,6 +137,16 @@ fn a_midnight_that_is_skipped_or_repeated_still_begins_the_day() {
     check("Africa/Cairo", "1", "", "2026-04-22 12:00+0200", &[("2026-04-23 00:00+0200", "2026-04-24 01:00+0300")]);
     check("America/Havana", "1", "", "2026-10-31 12:00-0400", &[("2026-11-01 00:00-0400", "2026-11-02 00:00-0500")]);
     check("America/Havana", "1", "", "2026-10-30 12:00-0400", &[("2026-10-31 00:00-0400", "2026-11-01 00:00-0400")]);
+}
+
+#[test]
+fn a_day_that_begins_goes_back_and_begins_again_opens_once() {
+    // St. John's: at 00:01 on 2006-10-29 the clock went back to 23:01 of the day before.
+    let next = ("2006-10-30 00:00-0330", "2006-10-31 00:00-0330");
+    let first = ("2006-10-29 00:00-0230", "2006-10-30 00:00-0330");
+    check("America/St_Johns", "1", "", "2006-10-28 12:00-0230", &[first, next]);
+    check("America/St_Johns", "1", "", "2006-10-28 23:30-0330", &[next]);
+    check("America/St_Johns", "cron(0 0 * * ? *)", "", "2006-10-28 23:30-0330", &[next]);
 }
 
 #[test]
