@@ -1,1 +1,21 @@
-//! api
+//! Speaks: the AWS Secrets Manager wire protocol, and Pawl's own operations in the same protocol.
+//!
+//! One route, `POST /`. [`router`] reads the request ([`http`]), finds the operation by its target
+//! (the table in [`op`]), has the signature verified ([`sigv4`]), and hands the parsed request to the operation,
+//! one file each. What an operation does is a call of the store; this crate never reaches a target,
+//! never asks the system's clock, and never lets a secret into an error or a log line.
+
+mod authorize;
+mod constraint;
+mod error;
+mod http;
+mod op;
+mod rotation;
+mod rotator;
+mod rules;
+pub mod sigv4;
+mod state;
+mod wire;
+
+pub use http::router;
+pub use state::{ApiState, Observer};

@@ -1,0 +1,245 @@
+//! Errors as they go over the wire: AWS's code, text and status. The one table from the store's errors to AWS's.
+//!
+//! A text here may hold names, version ids and labels; never a value.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+use engine::rotation::Refusal as RotationRefusal;
+use serde::Serialize;
+use store::StoreError;
+
+use crate::sigv4;
+
+/// The answer to a request that was not carried out.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    message: Option<Cow<'static, str>>,
+    /// What to write into the log; the client is not told.
+    pub(crate) fault: Option<String>,
+}
+
+/// The error shapes of the service's model; all others spell `message` in lower case.
+const MODELLED: [&str; 12] = [
+    "DecryptionFailure",
+    "EncryptionFailure",
+    "InternalServiceError",
+    "InvalidNextTokenException",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "LimitExceededException",
+    "MalformedPolicyDocumentException",
+    "PreconditionNotMetException",
+    "PublicPolicyException",
+    "ResourceExistsException",
+    "ResourceNotFoundException",
+];
+
+impl ApiError {
+    fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: Some(message.into()), fault: None }
+    }
+
+    fn silent(code: &'static str) -> Self {
+        Self { message: None, ..Self::new(code, "") }
+    }
+
+    pub(crate) fn invalid_parameter(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("InvalidParameterException", message)
+    }
+
+    pub(crate) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("InvalidRequestException", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ResourceNotFoundException", message)
+    }
+
+    pub(crate) fn exists(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ResourceExistsException", message)
+    }
+
+    pub(crate) fn limit(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("LimitExceededException", message)
+    }
+
+    pub(crate) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    pub(crate) fn access_denied(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("AccessDeniedException", message)
+    }
+
+    /// The body is no JSON object.
+    pub(crate) fn not_json() -> Self {
+        Self::silent("SerializationException")
+    }
+
+    /// A member has another type than it must.
+    pub(crate) fn wrong_type(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("SerializationException", message)
+    }
+
+    pub(crate) fn unknown_operation() -> Self {
+        Self::silent("UnknownOperationException")
+    }
+
+    pub(crate) fn content_type() -> Self {
+        Self::new("UnknownOperationException", "Content-Type must be application/x-amz-json-1.1")
+    }
+
+    pub(crate) fn method() -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            ..Self::new("UnknownOperationException", "Every operation is a POST to /")
+        }
+    }
+
+    pub(crate) fn too_large() -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            ..Self::new("RequestEntityTooLargeException", "The request is too large")
+        }
+    }
+
+    /// Our fault; `fault` is for the log.
+    pub(crate) fn internal(fault: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            fault: Some(fault.into()),
+            ..Self::new("InternalServiceError", "An error occurred on the server side.")
+        }
+    }
+
+    /// Modelled errors spell `Message`, the rest `message`, as AWS does.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "__type")]
+            code: &'a str,
+            #[serde(rename = "Message", skip_serializing_if = "Option::is_none")]
+            modelled: Option<&'a str>,
+            #[serde(rename = "message", skip_serializing_if = "Option::is_none")]
+            other: Option<&'a str>,
+        }
+        let is_modelled = MODELLED.contains(&self.code);
+        let message = self.message.as_deref();
+        let body = Body {
+            code: self.code,
+            modelled: message.filter(|_| is_modelled),
+            other: message.filter(|_| !is_modelled),
+        };
+        serde_json::to_vec(&body).expect("texts are JSON")
+    }
+}
+
+impl From<sigv4::Refusal> for ApiError {
+    fn from(refusal: sigv4::Refusal) -> Self {
+        Self::new(refusal.code(), refusal.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        use StoreError as E;
+        match error {
+            E::SecretNotFound => Self::not_found("Secrets Manager can't find the specified secret."),
+            E::VersionNotFound(id) => {
+                Self::not_found(format!("Secrets Manager can't find the specified secret value for VersionId: {id}"))
+            }
+            E::StageNotFound(label) => Self::not_found(format!(
+                "Secrets Manager can't find the specified secret value for staging label: {label}"
+            )),
+            E::StageNotOfVersion => {
+                Self::invalid_request("You provided a VersionStage that is not associated to the provided VersionId.")
+            }
+            E::MarkedForDeletion => Self::invalid_request(
+                "You can't perform this operation on the secret because it was marked for deletion.",
+            ),
+            E::NameTaken(name) => {
+                Self::exists(format!("The operation failed because the secret {name} already exists."))
+            }
+            E::NameScheduledForDeletion => Self::invalid_request(
+                "You can't create this secret because a secret with this name is already scheduled for deletion.",
+            ),
+            E::TokenInUse { token, arn } => Self::exists(format!(
+                "You can't use ClientRequestToken {token} because that value is already in use for a version of \
+                 secret {arn}."
+            )),
+            E::BadCursor => Self::new("InvalidNextTokenException", "The NextToken value is not valid."),
+            E::RemoveFromRequired { .. }
+            | E::CurrentCannotBeRemoved
+            | E::NotHolder { .. }
+            | E::NoSuchVersion(_)
+            | E::NothingToMove
+            | E::BadLabel(_)
+            | E::LabelQuota => of_label(&error),
+            E::VersionQuota => Self::limit(
+                "The secret has too many versions, and those without staging labels are less than a day old.",
+            ),
+            E::RotationOpen => {
+                Self::invalid_request("A previous rotation isn't complete. That rotation will be reattempted.")
+            }
+            E::NoRotator => Self::invalid_request("No Lambda rotation function ARN is associated with this secret."),
+            E::NoValue => Self::invalid_request("The secret has no value to rotate: write one first."),
+            E::NotOpen => Self::invalid_request("No rotation of this secret is open."),
+            E::Refused(refusal) => of_rotation(&refusal),
+            E::Schedule(error) => Self::invalid_parameter(error.to_string()),
+            E::Sealed(_) => Self {
+                fault: Some(chain(&error)),
+                ..Self::new(
+                    "DecryptionFailure",
+                    "The protected secret text can't be decrypted with the keys of this server.",
+                )
+            },
+            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(chain(&error)),
+        }
+    }
+}
+
+/// What UpdateSecretVersionStage and writes with labels are refused for.
+fn of_label(error: &StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::RemoveFromRequired { label, holder } => ApiError::invalid_parameter(format!(
+            "The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently attached to version \
+             {holder}, so you must explicitly reference that version in RemoveFromVersionId."
+        )),
+        E::CurrentCannotBeRemoved => ApiError::invalid_parameter(
+            "You can only move staging label AWSCURRENT to a different secret version. It can’t be completely removed.",
+        ),
+        E::NotHolder { label, .. } => ApiError::invalid_parameter(format!(
+            "When you move staging label {label}, if you specify RemoveFromVersionId, it must be set to the version \
+             that currently has the staging label {label}."
+        )),
+        E::NoSuchVersion(id) => ApiError::invalid_parameter(format!("Not a valid version: {id}")),
+        E::LabelQuota => ApiError::limit("A secret can have at most 20 staging labels across all its versions."),
+        E::BadLabel(_) => ApiError::invalid_parameter("A staging label has 1 to 256 characters."),
+        _ => ApiError::invalid_parameter("You must provide MoveToVersionId or RemoveFromVersionId."),
+    }
+}
+
+/// What commands to an open rotation are refused for.
+fn of_rotation(refusal: &RotationRefusal) -> ApiError {
+    let mut text = refusal.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    ApiError::invalid_request(format!("{text}."))
+}
+
+/// An error and its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

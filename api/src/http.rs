@@ -1,0 +1,137 @@
+//! The one route: reads a request, and says in headers and log what came of it.
+//!
+//! The order of checks is AWS's: method, body, content type, JSON, operation, authentication, types, constraints.
+//! Never here: what an operation does. A log line has no body and no message, only names and codes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::routing::any;
+
+use crate::error::ApiError;
+use crate::op::{Cx, Op};
+use crate::sigv4::{Refusal, Verifier};
+use crate::state::ApiState;
+use crate::wire;
+
+/// A value of 64 KiB whose every character is a six-character escape fits, with the rest of its request.
+const MAX_BODY: usize = 512 * 1024;
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// The API: `POST /`, and errors for every other method on `/`.
+pub fn router(state: ApiState) -> Router {
+    let server = Arc::new(Server { verifier: Verifier::new(state.region.clone()), state });
+    Router::new().route("/", any(entry)).with_state(server)
+}
+
+struct Server {
+    state: ApiState,
+    verifier: Verifier,
+}
+
+/// What is known about a call by the time it ends.
+#[derive(Default)]
+struct Call {
+    op: Option<Op>,
+    secret: Option<String>,
+}
+
+async fn entry(State(server): State<Arc<Server>>, request: Request) -> Response<Body> {
+    let started = server.state.clock.since_boot();
+    let mut call = Call::default();
+    let outcome = server.serve(request, &mut call).await;
+    let took = server.state.clock.since_boot().saturating_sub(started);
+
+    let (status, code) = match &outcome {
+        Ok(_) => (StatusCode::OK, "ok"),
+        Err(error) => (error.status, error.code),
+    };
+    let mut id_text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    let id = &*id.hyphenated().encode_lower(&mut id_text);
+    report(&call, outcome.as_ref().err(), code, id, took);
+    if let Some(observe) = &server.state.observer {
+        observe(call.op.map_or("unknown", Op::name), status.as_u16(), took);
+    }
+
+    let body = outcome.unwrap_or_else(|error| error.body());
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("a UUID is a header value"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}
+
+/// One line a call. Reads that went well are debug: services make them all day.
+fn report(call: &Call, error: Option<&ApiError>, outcome: &'static str, id: &str, took: Duration) {
+    let op = call.op.map_or("unknown", Op::name);
+    let secret = call.secret.as_deref();
+    let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    if let Some(fault) = error.and_then(|error| error.fault.as_deref()) {
+        tracing::error!(op, secret, outcome, request.id = id, duration_us = us, fault, "the call failed");
+    } else if error.is_none() && call.op.is_some_and(Op::reads) {
+        tracing::debug!(op, secret, outcome, request.id = id, duration_us = us, "the call was answered");
+    } else {
+        tracing::info!(op, secret, outcome, request.id = id, duration_us = us, "the call was answered");
+    }
+}
+
+impl Server {
+    async fn serve(&self, request: Request, call: &mut Call) -> Result<Vec<u8>, ApiError> {
+        let (parts, body) = request.into_parts();
+        if parts.method != Method::POST {
+            return Err(ApiError::method());
+        }
+        let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::too_large())?;
+        if !is_json(parts.headers.get(CONTENT_TYPE)) {
+            return Err(ApiError::content_type());
+        }
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        call.op = target.and_then(Op::of_target);
+
+        let now = self.state.clock.now();
+        let verified = match call.op {
+            None => Err(ApiError::unknown_operation()),
+            Some(op) => self.verified(&parts, &body, now).await.map(|caller| (op, caller)),
+        };
+        match verified {
+            Ok((op, caller)) => {
+                let cx = Cx::new(&self.state, now, &caller);
+                op.call(&cx, &body, &mut call.secret).await
+            }
+            // Whether the body is JSON comes before the other two; asked only when it matters.
+            Err(_) if !wire::is_json_object(&body) => Err(ApiError::not_json()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn verified(
+        &self,
+        parts: &axum::http::request::Parts,
+        body: &Bytes,
+        now: engine::Time,
+    ) -> Result<crate::sigv4::Verified, ApiError> {
+        let claim = self.verifier.claim(parts, now)?;
+        let key = self.state.store.access_key(claim.access_key_id()).await?;
+        let key = key.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
+        Ok(self.verifier.prove(&claim, parts, body, &key.secret, key.principal)?)
+    }
+}
+
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let essence =
+        content_type.and_then(|value| value.to_str().ok()).map(|text| text.split(';').next().unwrap_or("").trim());
+    essence.is_some_and(|text| {
+        text.eq_ignore_ascii_case("application/x-amz-json-1.1") || text.eq_ignore_ascii_case("application/json")
+    })
+}

@@ -1,0 +1,195 @@
+//! The operation table, and the way every call goes: parse, authorise, check, carry out, spell the reply.
+//!
+//! One file an operation. A new operation is its file and one line of the table below.
+
+mod cancel_rotate_secret;
+mod create_secret;
+mod delete_secret;
+mod describe_secret;
+mod get_random_password;
+mod get_secret_value;
+mod list_secret_version_ids;
+mod list_secrets;
+mod pawl_abandon_rotation;
+mod pawl_describe_rotation;
+mod pawl_enable_rotation;
+mod pawl_list_rotation_history;
+mod pawl_pause_rotation;
+mod pawl_preview_rotation;
+mod pawl_resume_rotation;
+mod put_secret_value;
+mod restore_secret;
+mod rotate_secret;
+mod tag_resource;
+mod untag_resource;
+mod update_secret;
+mod update_secret_version_stage;
+
+use std::future::Future;
+
+use engine::Time;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::authorize::authorize;
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+use crate::sigv4::Verified;
+use crate::state::ApiState;
+use crate::wire;
+
+/// What an operation works with. Made only from a [`Verified`] request.
+pub(crate) struct Cx<'a> {
+    pub(crate) state: &'a ApiState,
+    pub(crate) now: Time,
+    caller: &'a Verified,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(state: &'a ApiState, now: Time, caller: &'a Verified) -> Self {
+        Self { state, now, caller }
+    }
+
+    /// Who calls, as history shows it.
+    pub(crate) fn principal(&self) -> &str {
+        self.caller.principal()
+    }
+}
+
+/// A request that can be carried out.
+pub(crate) trait Operation: DeserializeOwned + Send {
+    /// What it answers; `()` together with `EMPTY`.
+    type Reply: Serialize;
+    /// The answer has no body at all.
+    const EMPTY: bool = false;
+
+    /// The secret it is about, for authorisation and the log.
+    fn secret_id(&self) -> Option<&str>;
+
+    /// The constraints of the model.
+    fn check(&self, must: &mut Constraints);
+
+    /// Carries it out.
+    fn run(self, cx: &Cx<'_>) -> impl Future<Output = Result<Self::Reply, ApiError>> + Send;
+}
+
+macro_rules! operations {
+    ($($variant:ident = $target:literal => $request:ty;)*) => {
+        /// An operation there is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Op { $($variant,)* }
+
+        impl Op {
+            /// The operation of an X-Amz-Target.
+            pub(crate) fn of_target(target: &str) -> Option<Self> {
+                match target { $($target => Some(Self::$variant),)* _ => None }
+            }
+
+            fn target(self) -> &'static str {
+                match self { $(Self::$variant => $target,)* }
+            }
+
+            /// Carries out the request in `body`; `about` is told the secret once its id is known to be well-formed.
+            pub(crate) async fn call(
+                self,
+                cx: &Cx<'_>,
+                body: &[u8],
+                about: &mut Option<String>,
+            ) -> Result<Vec<u8>, ApiError> {
+                match self { $(Self::$variant => call::<$request>(self, cx, body, about).await,)* }
+            }
+
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+operations! {
+    CancelRotateSecret = "secretsmanager.CancelRotateSecret" => cancel_rotate_secret::Request;
+    CreateSecret = "secretsmanager.CreateSecret" => create_secret::Request;
+    DeleteSecret = "secretsmanager.DeleteSecret" => delete_secret::Request;
+    DescribeSecret = "secretsmanager.DescribeSecret" => describe_secret::Request;
+    GetRandomPassword = "secretsmanager.GetRandomPassword" => get_random_password::Request;
+    GetSecretValue = "secretsmanager.GetSecretValue" => get_secret_value::Request;
+    ListSecretVersionIds = "secretsmanager.ListSecretVersionIds" => list_secret_version_ids::Request;
+    ListSecrets = "secretsmanager.ListSecrets" => list_secrets::Request;
+    PutSecretValue = "secretsmanager.PutSecretValue" => put_secret_value::Request;
+    RestoreSecret = "secretsmanager.RestoreSecret" => restore_secret::Request;
+    RotateSecret = "secretsmanager.RotateSecret" => rotate_secret::Request;
+    TagResource = "secretsmanager.TagResource" => tag_resource::Request;
+    UntagResource = "secretsmanager.UntagResource" => untag_resource::Request;
+    UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
+    UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
+    AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
+    DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
+    EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
+    ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
+    PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
+    PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
+    ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
+}
+
+impl Op {
+    /// The name in logs and metrics: AWS's operations by their name, ours with their prefix.
+    pub(crate) fn name(self) -> &'static str {
+        let target = self.target();
+        target.strip_prefix("secretsmanager.").unwrap_or(target)
+    }
+
+    /// The action of policies: `secretsmanager:GetSecretValue`.
+    pub(crate) fn action(self) -> String {
+        self.target().replacen('.', ":", 1)
+    }
+
+    /// Whether it only reads.
+    pub(crate) fn reads(self) -> bool {
+        matches!(
+            self,
+            Self::DescribeSecret
+                | Self::GetRandomPassword
+                | Self::GetSecretValue
+                | Self::ListSecretVersionIds
+                | Self::ListSecrets
+                | Self::DescribeRotation
+                | Self::ListRotationHistory
+                | Self::PreviewRotation
+        )
+    }
+}
+
+async fn call<O: Operation>(op: Op, cx: &Cx<'_>, body: &[u8], about: &mut Option<String>) -> Result<Vec<u8>, ApiError> {
+    let request: O = wire::parse(body)?;
+    let mut must = Constraints::new(cx.state.limits);
+    request.check(&mut must);
+    must.finish()?;
+    *about = request.secret_id().map(ToOwned::to_owned);
+    authorize(cx, op, request.secret_id()).await?;
+    let reply = request.run(cx).await?;
+    if O::EMPTY {
+        return Ok(Vec::new());
+    }
+    serde_json::to_vec(&reply).map_err(|error| ApiError::internal(format!("the reply could not be spelled: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_finds_every_operation_by_its_target() {
+        for &op in Op::ALL {
+            assert_eq!(Op::of_target(op.target()), Some(op));
+        }
+        assert_eq!(Op::of_target("secretsmanager.getsecretvalue"), None);
+        assert_eq!(Op::of_target("secretsmanager.DescribeRotation"), None);
+    }
+
+    #[test]
+    fn every_operation_has_its_row_in_the_compatibility_page() {
+        let page = include_str!("../../docs/compatibility.md");
+        for &op in Op::ALL {
+            assert!(page.contains(&format!("`{}`", op.name())), "{}", op.name());
+        }
+    }
+}

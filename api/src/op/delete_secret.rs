@@ -1,0 +1,93 @@
+//! DeleteSecret: plans the deletion, or deletes at once.
+
+use serde::{Deserialize, Serialize};
+use store::{Deleted, StoreError};
+
+use super::{Cx, Operation};
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+use crate::wire::Epoch;
+
+/// Days a deletion waits when nobody says otherwise.
+const DEFAULT_WINDOW: i64 = 30;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    secret_id: Option<String>,
+    recovery_window_in_days: Option<i64>,
+    force_delete_without_recovery: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Reply {
+    #[serde(rename = "ARN")]
+    arn: String,
+    name: String,
+    deletion_date: Epoch,
+}
+
+impl From<Deleted> for Reply {
+    fn from(deleted: Deleted) -> Self {
+        Self { arn: deleted.arn, name: deleted.name, deletion_date: Epoch(deleted.deletion_date) }
+    }
+}
+
+impl Operation for Request {
+    type Reply = Reply;
+
+    fn secret_id(&self) -> Option<&str> {
+        self.secret_id.as_deref()
+    }
+
+    fn check(&self, must: &mut Constraints) {
+        must.secret_id(self.secret_id());
+    }
+
+    async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
+        let force = self.force_delete_without_recovery == Some(true);
+        let window = match self.recovery_window_in_days {
+            Some(_) if force => {
+                return Err(ApiError::invalid_parameter(
+                    "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
+                ));
+            }
+            None if force => 0,
+            given => given.unwrap_or(DEFAULT_WINDOW),
+        };
+        let days = match u32::try_from(window) {
+            Ok(days @ 7..=30) => days,
+            Ok(0) if force => 0,
+            _ => {
+                return Err(ApiError::invalid_parameter(
+                    "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
+                ));
+            }
+        };
+        let id = self.secret_id.unwrap_or_default();
+        match cx.state.store.delete_secret(&id, days, cx.now).await {
+            Ok(deleted) => Ok(deleted.into()),
+            // Idempotent by design: what is to be gone is gone.
+            Err(StoreError::SecretNotFound) if force => Ok(invented(cx, id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// AWS's answer about a secret that never was: its name with a fresh suffix.
+fn invented(cx: &Cx<'_>, id: String) -> Reply {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let suffix: String =
+        rand::random::<[u8; 6]>().iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect();
+    let arn = match id.strip_prefix("arn:") {
+        Some(_) => id.clone(),
+        None => format!(
+            "arn:{}:secretsmanager:{}:{}:secret:{id}-{suffix}",
+            cx.state.store.identity().partition,
+            cx.state.region,
+            cx.state.account_id
+        ),
+    };
+    Reply { arn, name: id, deletion_date: Epoch(cx.now) }
+}

@@ -1,0 +1,104 @@
+//! DescribeSecret: everything about a secret but its values. The presence rules are AWS's.
+//!
+//! ListSecrets shows the same entry, with the map of versions under another name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use store::Description;
+
+use super::{Cx, Operation};
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+use crate::rules::{self, RotationRules};
+use crate::wire::{Epoch, Tag};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    secret_id: Option<String>,
+}
+
+/// A secret as it is shown. `Option`s that are None are left out.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Entry {
+    #[serde(rename = "ARN")]
+    arn: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kms_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_enabled: Option<bool>,
+    #[serde(rename = "RotationLambdaARN", skip_serializing_if = "Option::is_none")]
+    rotation_lambda_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_rules: Option<RotationRules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_rotated_date: Option<Epoch>,
+    last_changed_date: Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_accessed_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_rotation_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<Tag>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_ids_to_stages: Option<BTreeMap<String, Vec<String>>>,
+    /// The same map in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_versions_to_stages: Option<BTreeMap<String, Vec<String>>>,
+    created_date: Epoch,
+}
+
+impl Entry {
+    fn new(secret: Description) -> Self {
+        let config = secret.rotation;
+        Self {
+            arn: secret.arn,
+            name: secret.name,
+            description: secret.description.filter(|text| !text.is_empty()),
+            kms_key_id: secret.kms_key_id.filter(|key| !key.is_empty()),
+            rotation_enabled: config.as_ref().map(|config| config.enabled),
+            rotation_rules: config.as_ref().and_then(rules::shown),
+            rotation_lambda_arn: config.and_then(|config| config.rotator),
+            last_rotated_date: secret.rotated.map(Epoch),
+            last_changed_date: Epoch(secret.changed),
+            last_accessed_date: secret.accessed.map(Epoch),
+            deleted_date: secret.deleted.map(Epoch),
+            next_rotation_date: secret.next_rotation.map(Epoch),
+            tags: secret.tags.map(|tags| tags.into_iter().map(Into::into).collect()),
+            version_ids_to_stages: Some(secret.stages).filter(|stages| !stages.is_empty()),
+            secret_versions_to_stages: None,
+            created_date: Epoch(secret.created),
+        }
+    }
+
+    /// As ListSecrets shows it.
+    pub(crate) fn in_list(secret: Description) -> Self {
+        let mut entry = Self::new(secret);
+        entry.secret_versions_to_stages = entry.version_ids_to_stages.take();
+        entry
+    }
+}
+
+impl Operation for Request {
+    type Reply = Entry;
+
+    fn secret_id(&self) -> Option<&str> {
+        self.secret_id.as_deref()
+    }
+
+    fn check(&self, must: &mut Constraints) {
+        must.secret_id(self.secret_id());
+    }
+
+    async fn run(self, cx: &Cx<'_>) -> Result<Entry, ApiError> {
+        let id = self.secret_id.unwrap_or_default();
+        Ok(Entry::new(cx.state.store.describe(&id).await?))
+    }
+}

@@ -1,0 +1,62 @@
+//! GetRandomPassword: a password by the rules of the request; nothing is stored.
+
+use engine::password::PasswordRules;
+use engine::secret::SecretBytes;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Cx, Operation};
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    password_length: Option<i64>,
+    exclude_characters: Option<String>,
+    exclude_numbers: Option<bool>,
+    exclude_punctuation: Option<bool>,
+    exclude_uppercase: Option<bool>,
+    exclude_lowercase: Option<bool>,
+    include_space: Option<bool>,
+    require_each_included_type: Option<bool>,
+}
+
+pub(crate) struct Reply(SecretBytes);
+
+impl Serialize for Reply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut reply = serializer.serialize_struct("Reply", 1)?;
+        reply.serialize_field("RandomPassword", self.0.expose_str().unwrap_or_default())?;
+        reply.end()
+    }
+}
+
+impl Operation for Request {
+    type Reply = Reply;
+
+    fn secret_id(&self) -> Option<&str> {
+        None
+    }
+
+    fn check(&self, must: &mut Constraints) {
+        must.number("passwordLength", self.password_length, 1..=4096);
+        must.length("excludeCharacters", self.exclude_characters.as_deref(), 0..=4096);
+    }
+
+    async fn run(self, _cx: &Cx<'_>) -> Result<Reply, ApiError> {
+        let default = PasswordRules::default();
+        let length = self.password_length.and_then(|length| usize::try_from(length).ok());
+        let rules = PasswordRules {
+            length: length.unwrap_or(default.length),
+            exclude_characters: self.exclude_characters.unwrap_or_default(),
+            exclude_numbers: self.exclude_numbers.unwrap_or(default.exclude_numbers),
+            exclude_punctuation: self.exclude_punctuation.unwrap_or(default.exclude_punctuation),
+            exclude_uppercase: self.exclude_uppercase.unwrap_or(default.exclude_uppercase),
+            exclude_lowercase: self.exclude_lowercase.unwrap_or(default.exclude_lowercase),
+            include_space: self.include_space.unwrap_or(default.include_space),
+            require_each_included_type: self.require_each_included_type.unwrap_or(default.require_each_included_type),
+        };
+        rules.generate(&mut rand::rng()).map(Reply).map_err(|error| ApiError::invalid_parameter(error.to_string()))
+    }
+}

@@ -1,0 +1,87 @@
+//! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
+
+use engine::id::VersionId;
+use serde::Deserialize;
+use store::Rotate;
+
+use super::{Cx, Operation};
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+use crate::rotation::Shown;
+use crate::rotator;
+use crate::rules::RotationRules;
+use crate::wire::token_of;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    secret_id: Option<String>,
+    client_request_token: Option<String>,
+    schedule_expression: Option<String>,
+    automatically_after_days: Option<i64>,
+    duration: Option<String>,
+    time_zone: Option<String>,
+    rotator: Option<String>,
+    rotate_immediately: Option<bool>,
+    allow_md5_upgrade: Option<bool>,
+    allow_differing_hosts: Option<bool>,
+}
+
+impl Request {
+    fn rules(&self) -> RotationRules {
+        RotationRules {
+            automatically_after_days: self.automatically_after_days,
+            duration: self.duration.clone(),
+            schedule_expression: self.schedule_expression.clone(),
+        }
+    }
+
+    /// The options as they will be: what is not said stays. None where nothing is said.
+    async fn options(&self, cx: &Cx<'_>, id: &str) -> Result<Option<engine::port::Options>, ApiError> {
+        if self.allow_md5_upgrade.is_none() && self.allow_differing_hosts.is_none() {
+            return Ok(None);
+        }
+        let config = cx.state.store.rotation(id).await?.config;
+        let mut options = config.map(|config| config.options).unwrap_or_default();
+        options.allow_md5_upgrade = self.allow_md5_upgrade.unwrap_or(options.allow_md5_upgrade);
+        options.allow_differing_hosts = self.allow_differing_hosts.unwrap_or(options.allow_differing_hosts);
+        Ok(Some(options))
+    }
+}
+
+impl Operation for Request {
+    type Reply = Shown;
+
+    fn secret_id(&self) -> Option<&str> {
+        self.secret_id.as_deref()
+    }
+
+    fn check(&self, must: &mut Constraints) {
+        must.secret_id(self.secret_id());
+        self.rules().check(must, "");
+        must.length("timeZone", self.time_zone.as_deref(), 1..=64);
+        must.length("rotator", self.rotator.as_deref(), 1..=2048);
+    }
+
+    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+        let token = match self.client_request_token.clone() {
+            None => VersionId::random(&mut rand::rng()),
+            given => token_of(given, ApiError::invalid_parameter)?,
+        };
+        let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
+        let id = self.secret_id.as_deref().unwrap_or_default();
+        let builtin = rotator::is_builtin(cx, id, self.rotator.as_deref()).await?;
+        let rotate = Rotate {
+            token,
+            options: self.options(cx, id).await?,
+            rotator: self.rotator.clone(),
+            rules,
+            time_zone: self.time_zone.clone(),
+            immediately: self.rotate_immediately == Some(true),
+            by: cx.principal().to_owned(),
+            builtin,
+        };
+        cx.state.store.rotate(id, rotate, cx.now).await?;
+        Ok(cx.state.store.rotation(id).await?.into())
+    }
+}

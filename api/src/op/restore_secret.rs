@@ -1,0 +1,31 @@
+//! RestoreSecret: a planned deletion is called off.
+
+use serde::Deserialize;
+
+use super::{Cx, Operation};
+use crate::constraint::Constraints;
+use crate::error::ApiError;
+use crate::wire::Which;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    secret_id: Option<String>,
+}
+
+impl Operation for Request {
+    type Reply = Which;
+
+    fn secret_id(&self) -> Option<&str> {
+        self.secret_id.as_deref()
+    }
+
+    fn check(&self, must: &mut Constraints) {
+        must.secret_id(self.secret_id());
+    }
+
+    async fn run(self, cx: &Cx<'_>) -> Result<Which, ApiError> {
+        let id = self.secret_id.unwrap_or_default();
+        Ok(cx.state.store.restore_secret(&id, cx.now).await?.into())
+    }
+}

@@ -1,0 +1,132 @@
+//! A secret's rotation as Pawl's own operations show it. `Option`s that are None are left out.
+//!
+//! Never here: values. A view says how many candidates are unresolved, not what they are.
+
+use engine::rotation::{Reason, Rotation};
+use engine::schedule::Window;
+use serde::Serialize;
+use store::RotationView;
+
+use crate::rules::{self, RotationRules};
+use crate::wire::{Epoch, Which};
+
+/// The reply of DescribeRotation and of every command to a rotation.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Shown {
+    #[serde(flatten)]
+    which: Which,
+    state: &'static str,
+    paused: bool,
+    rotation_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotator: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_rules: Option<RotationRules>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    allow_md5_upgrade: bool,
+    allow_differing_hosts: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open: Option<Open>,
+    /// When the next act is planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_rotation_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_rotated_date: Option<Epoch>,
+    unresolved_candidates: u32,
+}
+
+/// An open rotation.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Open {
+    version_id: String,
+    step: &'static str,
+    started_by: String,
+    candidate: u32,
+    attempt: u32,
+    failed_logins: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<Epoch>,
+    retries_until: Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Why>,
+}
+
+/// Why an open rotation waits for a person.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Why {
+    code: String,
+    message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    remedy: String,
+}
+
+/// A window.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Span {
+    opens: Epoch,
+    closes: Epoch,
+}
+
+impl From<Window> for Span {
+    fn from(window: Window) -> Self {
+        Self { opens: Epoch(window.opens), closes: Epoch(window.closes) }
+    }
+}
+
+impl From<RotationView> for Shown {
+    fn from(view: RotationView) -> Self {
+        let config = view.config.as_ref();
+        let options = config.map(|config| config.options.clone()).unwrap_or_default();
+        Self {
+            state: view.rotation.state_name(),
+            paused: view.paused,
+            rotation_enabled: config.is_some_and(|config| config.enabled),
+            rotator: config.and_then(|config| config.rotator.clone()),
+            rotation_rules: config.and_then(rules::shown),
+            time_zone: config.and_then(|config| config.time_zone.clone()),
+            allow_md5_upgrade: options.allow_md5_upgrade,
+            allow_differing_hosts: options.allow_differing_hosts,
+            open: Open::of(view.rotation),
+            due_date: view.due.map(Epoch),
+            window: view.window.map(Into::into),
+            next_rotation_date: view.next_rotation.map(Epoch),
+            last_rotated_date: view.rotated.map(Epoch),
+            unresolved_candidates: view.candidates_unresolved,
+            which: Which { arn: view.arn, name: view.name },
+        }
+    }
+}
+
+impl Open {
+    fn of(rotation: Rotation) -> Option<Self> {
+        let (run, step, not_before, reason) = match rotation {
+            Rotation::Idle => return None,
+            Rotation::Waiting { run, step, not_before } => (run, step, Some(not_before), None),
+            Rotation::Acting { run, step } => (run, step, None, None),
+            Rotation::Parked { run, step, reason } => (run, step, None, Some(reason)),
+        };
+        Some(Self {
+            version_id: run.token.as_str().to_owned(),
+            step: step.name(),
+            started_by: run.started_by,
+            candidate: run.candidate,
+            attempt: run.attempt,
+            failed_logins: run.failed_logins,
+            lock_limit: run.lock_limit,
+            not_before: not_before.map(Epoch),
+            retries_until: Epoch(run.window_ends),
+            reason: reason.map(|Reason { code, message, remedy }| Why { code, message, remedy }),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! Who is to rotate a secret: a rotator named in the request, the one stored, or the one built in for its engine.
+//!
+//! Looks a value's `engine` up and keeps nothing else of it. Never here: rotators themselves.
+
+use serde::Deserialize;
+use store::StoreError;
+
+use crate::error::ApiError;
+use crate::op::Cx;
+
+/// Whether the rotator that will serve the secret is built in.
+///
+/// # Errors
+/// What `given` names is no rotator there is; the secret cannot be read.
+pub(crate) async fn is_builtin(cx: &Cx<'_>, secret_id: &str, given: Option<&str>) -> Result<bool, ApiError> {
+    let builtin = |name: &str| (cx.state.builtin)(name);
+    if let Some(given) = given {
+        return if builtin(name_of(given)?) {
+            Ok(true)
+        } else {
+            Err(ApiError::access_denied(
+                "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants \
+                 access to the principal secretsmanager.amazonaws.com.",
+            ))
+        };
+    }
+    let stored = cx.state.store.rotation(secret_id).await?.config.and_then(|config| config.rotator);
+    if let Some(stored) = stored {
+        return Ok(name_of(&stored).is_ok_and(builtin));
+    }
+    #[derive(Deserialize)]
+    struct Connection {
+        engine: String,
+    }
+    match cx.state.store.get_value(secret_id, None, None, cx.now).await {
+        Ok(current) => Ok(serde_json::from_slice::<Connection>(current.value.bytes.expose())
+            .is_ok_and(|connection| builtin(&connection.engine))),
+        // A secret without a value has no engine.
+        Err(StoreError::StageNotFound(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The rotator's name in a RotationLambdaARN: the text itself, or the function name of an ARN.
+fn name_of(given: &str) -> Result<&str, ApiError> {
+    if !given.starts_with("arn:") {
+        return Ok(given);
+    }
+    let parts: Vec<&str> = given.split(':').collect();
+    match parts[..] {
+        ["arn", partition, "lambda", region, account, "function", name]
+        | ["arn", partition, "lambda", region, account, "function", name, _]
+            if ![partition, region, account, name].contains(&"") =>
+        {
+            Ok(name)
+        }
+        _ => Err(ApiError::invalid_parameter(
+            "Invalid rotation Lambda ARN. Ensure the ARN matches format \
+             arn:aws:lambda:<region>:<account>:function:<functionName>.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_in_a_function_arn_is_the_rotator() {
+        for (given, name) in [
+            ("postgres", "postgres"),
+            ("arn:aws:lambda:us-east-1:000000000000:function:postgres", "postgres"),
+            ("arn:aws:lambda:us-east-1:000000000000:function:mysql:1", "mysql"),
+        ] {
+            assert_eq!(name_of(given).ok(), Some(name), "{given}");
+        }
+        for given in ["arn:aws:lambda:us-east-1::function:a", "arn:aws:s3:::a", "arn:", "arn:aws:lambda:r:1:function:"]
+        {
+            assert!(name_of(given).is_err(), "{given}");
+        }
+    }
+}

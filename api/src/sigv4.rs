@@ -1,0 +1,223 @@
+//! Signature Version 4: who sent this request, and is it the request they sent?
+//!
+//! Verified in two halves around the look-up of the access key: [`Verifier::claim`] takes the
+//! header apart and checks what needs no key; [`Verifier::prove`] checks the signature and
+//! returns [`Verified`], which nothing else can make and every operation asks for.
+//! Never here: what a principal may do, or what an operation means.
+
+mod canonical;
+mod scope;
+mod sign;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use axum::http::header::{AUTHORIZATION, HeaderMap};
+use axum::http::request::Parts;
+use engine::Time;
+use engine::secret::SecretBytes;
+use subtle::ConstantTimeEq;
+
+use canonical::{Canonical, hash_of};
+use scope::Authorization;
+use sign::SigningKey;
+pub use sign::{Signer, Unsigned, sign};
+
+/// Headers without which a signature would not say what is asked of whom, and when.
+const MUST_BE_SIGNED: [&str; 3] = ["host", "x-amz-date", "x-amz-target"];
+/// Signing keys remembered; past that, all are forgotten and derived anew.
+const REMEMBERED: usize = 1024;
+
+/// Proof that a request was signed by an enabled access key of this principal.
+#[derive(Debug)]
+pub struct Verified {
+    principal: String,
+}
+
+impl Verified {
+    /// Whose access key it was.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+}
+
+/// What a request claims about itself, before any key was looked at.
+pub(crate) struct Claim<'r> {
+    authorization: Authorization<'r>,
+    amz_date: &'r str,
+    day: &'r str,
+}
+
+impl<'r> Claim<'r> {
+    /// The access key that is said to have signed.
+    pub(crate) fn access_key_id(&self) -> &'r str {
+        self.authorization.access_key_id
+    }
+}
+
+/// Verifies the requests to one region.
+pub(crate) struct Verifier {
+    region: String,
+    /// The latest signing key of each access key. Filled only by right signatures, so strangers cannot grow it.
+    keys: RwLock<HashMap<String, (String, SigningKey)>>,
+}
+
+impl Verifier {
+    pub(crate) fn new(region: String) -> Self {
+        Self { region, keys: RwLock::new(HashMap::new()) }
+    }
+
+    /// Everything that can be said without the key.
+    pub(crate) fn claim<'r>(&self, request: &'r Parts, now: Time) -> Result<Claim<'r>, Refusal> {
+        let headers = &request.headers;
+        let header = text_of(headers, AUTHORIZATION.as_str());
+        if header.is_some() && request.uri.query().is_some_and(|query| query.contains("X-Amz-Algorithm=")) {
+            return Err(Refusal::Both);
+        }
+        let header = header.ok_or(Refusal::Missing)?;
+        let (authorization, amz_date) = Authorization::parse(header, text_of(headers, "x-amz-date"))?;
+        let day = authorization.check_scope(&self.region, amz_date)?;
+        if headers.contains_key("x-amz-security-token") {
+            return Err(Refusal::SessionToken);
+        }
+        if let Some(name) = MUST_BE_SIGNED.into_iter().find(|name| !authorization.signs(name)) {
+            return Err(Refusal::Unsigned(name));
+        }
+        scope::check_skew(amz_date, now)?;
+        Ok(Claim { authorization, amz_date, day })
+    }
+
+    /// Checks the signature with the key the claim names.
+    pub(crate) fn prove(
+        &self,
+        claim: &Claim<'_>,
+        request: &Parts,
+        body: &[u8],
+        secret: &SecretBytes,
+        principal: String,
+    ) -> Result<Verified, Refusal> {
+        let signed_headers = claim.authorization.signed_headers;
+        let hash = hash_of(body);
+        // A client that says what it hashed must have hashed this body; unsigned bodies are not taken.
+        if text_of(&request.headers, "x-amz-content-sha256").is_some_and(|said| said.as_bytes() != hash) {
+            return Err(Refusal::Signature);
+        }
+        let uri = &request.uri;
+        let mut canonical = Canonical::begin(request.method.as_str(), uri.path(), uri.query().unwrap_or(""));
+        for name in signed_headers.split(';') {
+            canonical.header(name, request.headers.get_all(name).into_iter().map(axum::http::HeaderValue::as_bytes));
+        }
+        let canonical = canonical.finish(signed_headers, &hash);
+
+        let given = claim.authorization.signature_bytes().ok_or(Refusal::Signature)?;
+        let (key, remembered) = match self.remembered(claim) {
+            Some(key) => (key, true),
+            None => (SigningKey::derive(secret, claim.day, &self.region), false),
+        };
+        let right = key.signature(claim.amz_date, claim.authorization.scope, &canonical);
+        if !bool::from(right.ct_eq(&given)) {
+            return Err(Refusal::Signature);
+        }
+        if !remembered {
+            self.remember(claim, key);
+        }
+        Ok(Verified { principal })
+    }
+
+    fn remembered(&self, claim: &Claim<'_>) -> Option<SigningKey> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (day, key) = keys.get(claim.access_key_id())?;
+        (day == claim.day).then(|| key.clone())
+    }
+
+    fn remember(&self, claim: &Claim<'_>, key: SigningKey) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= REMEMBERED {
+            keys.clear();
+        }
+        keys.insert(claim.access_key_id().to_owned(), (claim.day.to_owned(), key));
+    }
+}
+
+fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Why a request's signature does not count. `Display` is AWS's text.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("Missing Authentication Token")]
+    Missing,
+    #[error("{0}")]
+    Incomplete(String),
+    #[error("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")]
+    Both,
+    #[error("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")]
+    ScopeForm,
+    #[error("Credential should be scoped to a valid region.")]
+    Region,
+    #[error("Credential should be scoped to correct service: 'secretsmanager'.")]
+    Service,
+    #[error(
+        "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{scope}' != '{day}', from '{header}'."
+    )]
+    Day { scope: String, day: String, header: String },
+    #[error("Date must be in ISO-8601 'basic format', YYYYMMDDTHHMMSSZ.")]
+    DateForm,
+    #[error("Signature expired: {signed} is now earlier than {limit} ({now} - 5 min.)")]
+    Expired { signed: String, limit: String, now: String },
+    #[error("Signature not yet current: {signed} is still later than {limit} ({now} + 5 min.)")]
+    NotYetCurrent { signed: String, limit: String, now: String },
+    #[error("'{0}' must be a 'SignedHeader' in the AWS Authorization.")]
+    Unsigned(&'static str),
+    #[error("The security token included in the request is invalid.")]
+    UnknownKey,
+    #[error(
+        "The security token included in the request is invalid. This server issues no session tokens: sign with an \
+         access key alone."
+    )]
+    SessionToken,
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+         Key and signing method. Consult the service documentation for details."
+    )]
+    Signature,
+}
+
+impl Refusal {
+    /// AWS says one sentence for each part that is missing, and quotes the header.
+    fn incomplete([credential, signature, signed_headers, date]: [bool; 4], header: &str) -> Self {
+        let mut text = String::new();
+        for (missing, name) in [(credential, "Credential"), (signature, "Signature"), (signed_headers, "SignedHeaders")]
+        {
+            if missing {
+                text.push_str(&format!("Authorization header requires '{name}' parameter. "));
+            }
+        }
+        if date {
+            text.push_str("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ");
+        }
+        text.push_str(&format!("Authorization={header}"));
+        Self::Incomplete(text)
+    }
+
+    /// AWS's error code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "MissingAuthenticationTokenException",
+            Self::Incomplete(_) | Self::ScopeForm | Self::DateForm => "IncompleteSignatureException",
+            Self::UnknownKey | Self::SessionToken => "UnrecognizedClientException",
+            Self::Both
+            | Self::Region
+            | Self::Service
+            | Self::Day { .. }
+            | Self::Expired { .. }
+            | Self::NotYetCurrent { .. }
+            | Self::Unsigned(_)
+            | Self::Signature => "InvalidSignatureException",
+        }
+    }
+}

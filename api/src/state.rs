@@ -1,0 +1,30 @@
+//! What the operations are given by the binary: the store, the clock, this server's identity and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::port::Clock;
+use engine::schedule::Limits;
+use store::Store;
+
+/// Called after every request: operation, HTTP status, and how long it took.
+pub type Observer = Arc<dyn Fn(&str, u16, Duration) + Send + Sync>;
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Secrets, rotations and access keys.
+    pub store: Store,
+    /// The time, for dates and for the skew of signatures.
+    pub clock: Arc<dyn Clock>,
+    /// The only region whose signatures are taken.
+    pub region: String,
+    /// The account in ARNs made here.
+    pub account_id: String,
+    /// AWS's limits on schedules, or none.
+    pub limits: Limits,
+    /// Whether a rotator, or the `engine` of a secret, of this name is built in.
+    pub builtin: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// For metrics.
+    pub observer: Option<Observer>,
+}
