@@ -78,11 +78,11 @@ fn report(call: &Call, error: Option<&ApiError>, outcome: &'static str, id: &str
     let secret = call.secret.as_deref();
     let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     if let Some(fault) = error.and_then(|error| error.fault.as_deref()) {
-        tracing::error!(op, secret, outcome, request.id = id, duration_us = us, fault, "the call failed");
+        tracing::error!(op, secret.id = secret, outcome, request.id = id, duration_us = us, fault, "the call failed");
     } else if error.is_none() && call.op.is_some_and(Op::reads) {
-        tracing::debug!(op, secret, outcome, request.id = id, duration_us = us, "the call was answered");
+        tracing::debug!(op, secret.id = secret, outcome, request.id = id, duration_us = us, "the call was answered");
     } else {
-        tracing::info!(op, secret, outcome, request.id = id, duration_us = us, "the call was answered");
+        tracing::info!(op, secret.id = secret, outcome, request.id = id, duration_us = us, "the call was answered");
     }
 }
 

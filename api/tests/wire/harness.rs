@@ -1,0 +1,187 @@
+//! A server without a socket: the router over a real store in a temporary directory, with a clock that tests move.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api::sigv4::{Signer, Unsigned, sign};
+use api::{ApiState, router};
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
+use engine::Time;
+use engine::port::Clock;
+use engine::schedule::Limits;
+use engine::secret::SecretBytes;
+use serde_json::{Value, json};
+use store::{Identity, Location, Options, Store};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// The account and region of every test.
+pub(crate) const ACCOUNT: &str = "123456789012";
+pub(crate) const REGION: &str = "us-east-1";
+
+/// A clock that stands until it is moved.
+pub(crate) struct TestClock(Mutex<Time>);
+
+impl TestClock {
+    fn at(text: &str) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(text.parse().expect("an instant"))))
+    }
+
+    pub(crate) fn advance(&self, by: chrono::TimeDelta) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn since_boot(&self) -> Duration {
+        let since = self.now() - "2026-01-01T00:00:00Z".parse::<Time>().expect("an instant");
+        since.to_std().expect("after the start of the year")
+    }
+
+    async fn sleep(&self, _length: Duration) {}
+}
+
+/// Access key id and secret.
+pub(crate) type Key = (String, SecretBytes);
+
+pub(crate) struct Server {
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) store: Store,
+    pub(crate) key: Key,
+    /// What the observer was told: operation and status.
+    pub(crate) observed: Arc<Mutex<Vec<(String, u16)>>>,
+    router: Router,
+    _data: TempDir,
+}
+
+/// A reply.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with_limits(Limits::Aws).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let clock = TestClock::at("2026-03-10T09:37:00.123Z");
+        let options = Options {
+            identity: Identity {
+                partition: "aws".to_owned(),
+                region: REGION.to_owned(),
+                account_id: ACCOUNT.to_owned(),
+            },
+            lease: Duration::from_secs(15),
+            schedule_limits: limits,
+            boot_id: "test".to_owned(),
+        };
+        let keyring = Arc::new(crypto::Keyring::generate().expect("a keyring"));
+        let location = Location::Sqlite(data.path().to_owned());
+        let store = Store::open(&location, keyring, clock.clone(), options).await.expect("a store");
+        let key = new_key(&store, "admin", clock.now()).await;
+        let observed = Arc::new(Mutex::new(Vec::new()));
+        let seen = observed.clone();
+        let router = router(ApiState {
+            store: store.clone(),
+            clock: clock.clone(),
+            region: REGION.to_owned(),
+            account_id: ACCOUNT.to_owned(),
+            limits,
+            builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            observer: Some(Arc::new(move |op: &str, status, _took| {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
+            })),
+        });
+        Self { clock, store, key, observed, router, _data: data }
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.expect("a body").to_vec();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// Signs and sends.
+    pub(crate) async fn signed(&self, target: &str, body: &[u8], key: &Key) -> Answer {
+        let headers =
+            [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
+        let signer = Signer { access_key_id: &key.0, secret: &key.1, region: REGION };
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+            request = request.header(name, value);
+        }
+        self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+    }
+
+    /// Calls an operation as the administrator. `pawl.X` is ours, any other name is AWS's.
+    pub(crate) async fn call(&self, op: &str, body: Value) -> Answer {
+        let target = if op.contains('.') { op.to_owned() } else { format!("secretsmanager.{op}") };
+        self.signed(&target, body.to_string().as_bytes(), &self.key).await
+    }
+
+    /// Calls, and expects success.
+    pub(crate) async fn ok(&self, op: &str, body: Value) -> Value {
+        let answer = self.call(op, body).await;
+        assert_eq!(answer.status, 200, "{op}: {}", answer.text());
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    }
+
+    /// Calls, and expects this error with status 400. The spelling of `Message` is checked, too.
+    pub(crate) async fn refused(&self, op: &str, body: Value, code: &str, message: &str) {
+        let answer = self.call(op, body.clone()).await;
+        let key = if ["ValidationException", "AccessDeniedException"].contains(&code) { "message" } else { "Message" };
+        assert_eq!(answer.json(), json!({ "__type": code, key: message }), "{op} {body}");
+        assert_eq!(answer.status, 400, "{op} {body}");
+    }
+
+    /// Creates a secret with a first version of token `v1`.
+    pub(crate) async fn create(&self, name: &str) -> String {
+        let reply =
+            self.ok("CreateSecret", json!({"Name": name, "ClientRequestToken": v(1), "SecretString": "value-1"})).await;
+        reply["ARN"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// VersionIdsToStages, or the empty object.
+    pub(crate) async fn stages(&self, name: &str) -> Value {
+        let description = self.ok("DescribeSecret", json!({ "SecretId": name })).await;
+        description.get("VersionIdsToStages").cloned().unwrap_or_else(|| json!({}))
+    }
+}
+
+pub(crate) async fn new_key(store: &Store, principal: &str, now: Time) -> Key {
+    let key = store.create_access_key(principal, now).await.expect("an access key");
+    (key.access_key_id, key.secret)
+}
+
+/// A token, and so a version id.
+pub(crate) fn v(n: u32) -> String {
+    format!("version-{n:028}")
+}

@@ -1,0 +1,9 @@
+//! The wire, from signed request to reply: the router over a real store, without a socket.
+
+mod errors;
+mod front;
+mod harness;
+mod labels;
+mod lists;
+mod presence;
+mod rotation;
