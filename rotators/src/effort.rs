@@ -1,0 +1,125 @@
+//! Owns what one step spends: its time, the refused logins it cost, and whether a change was sent.
+//! Never here: SQL, drivers, secrets.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use engine::outcome::{Done, StepError, Verdict};
+use tokio::time::timeout;
+
+/// A login that takes longer counts as a server that does not answer.
+pub(crate) const LOGIN: Duration = Duration::from_secs(5);
+/// The server ends our session when it hears nothing from us for this long between the locks and the change. It is
+/// the wall behind the lease: a process that stalls after its last check finds its session gone.
+pub(crate) const IDLE: Duration = Duration::from_secs(3);
+/// The server gives up one statement, and any wait for a lock, after this.
+pub(crate) const STATEMENT: Duration = Duration::from_secs(2);
+/// What must be left of the lease when the changing statement is sent: the server's own limits end any way in which
+/// the statement could still land, and a second is added for the network.
+pub(crate) const CHANGE: Duration = Duration::from_secs(6);
+/// We wait a little longer than the server's own limit, so that its answer, which says more, arrives first.
+pub(crate) const REPLY: Duration = Duration::from_secs(3);
+/// Taken off the step's deadline, so that our verdict comes before the driver's.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// The account of one step.
+#[derive(Debug, Default)]
+pub(crate) struct Effort {
+    refused: AtomicU32,
+    lock_limit: AtomicU32,
+    sent: AtomicBool,
+}
+
+impl Effort {
+    /// Runs a whole step inside its deadline and writes what it cost on its error.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Duration,
+        server: &str,
+        step: impl Future<Output = Result<T, StepError>> + Send,
+    ) -> Result<T, StepError> {
+        let mut error = match timeout(deadline.saturating_sub(MARGIN), step).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error,
+            Err(_) if self.sent.load(Ordering::SeqCst) => StepError::new(
+                Verdict::Unknown,
+                "deadline",
+                format!("The step's time ran out before {server} answered to the change; it may have happened."),
+            ),
+            Err(_) => StepError::new(
+                Verdict::Retry,
+                "deadline",
+                format!("The step's time ran out at {server} before anything was changed."),
+            ),
+        };
+        error.failed_logins = self.refused.load(Ordering::SeqCst);
+        error.lock_limit = match self.lock_limit.load(Ordering::SeqCst) {
+            0 => None,
+            limit => Some(limit),
+        };
+        Err(error)
+    }
+
+    /// Success, with what it cost.
+    pub(crate) fn done(&self) -> Done {
+        Done { failed_logins: self.refused.load(Ordering::SeqCst) }
+    }
+
+    /// One more refused login.
+    pub(crate) fn login_refused(&self) {
+        self.refused.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The server told us after how many refused logins it locks the account.
+    pub(crate) fn locks_after(&self, logins: u32) {
+        self.lock_limit.store(logins, Ordering::SeqCst);
+    }
+
+    /// The changing statement is about to be sent: from here, silence means Unknown.
+    pub(crate) fn sending(&self) {
+        self.sent.store(true, Ordering::SeqCst);
+    }
+
+    /// The server answered: silence from here says nothing about the change.
+    pub(crate) fn answered(&self) {
+        self.sent.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Waits for a login, at most [`LOGIN`].
+pub(crate) async fn login_in_time<T>(login: impl Future<Output = T> + Send) -> Option<T> {
+    timeout(LOGIN, login).await.ok()
+}
+
+/// Waits for the reply to one statement, at most [`REPLY`].
+pub(crate) async fn reply_in_time<T>(reply: impl Future<Output = T> + Send) -> Option<T> {
+    timeout(REPLY, reply).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn never() -> Result<(), StepError> {
+        std::future::pending().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_runs_out_before_the_change_is_retry_and_after_it_unknown() {
+        let effort = Effort::default();
+        effort.login_refused();
+        effort.locks_after(3);
+        let before = effort.within(Duration::from_secs(1), "db:1", never()).await;
+        let before = before.expect_err("time ran out");
+        assert_eq!((before.verdict, before.failed_logins, before.lock_limit), (Verdict::Retry, 1, Some(3)));
+
+        effort.sending();
+        let after = effort.within(Duration::from_secs(1), "db:1", never()).await;
+        assert_eq!(after.expect_err("time ran out").verdict, Verdict::Unknown);
+
+        effort.answered();
+        let answered = effort.within(Duration::from_secs(1), "db:1", never()).await;
+        assert_eq!(answered.expect_err("time ran out").verdict, Verdict::Retry);
+    }
+}

@@ -1,0 +1,180 @@
+//! Owns who is who in one step: the account that is changed (always AWSCURRENT's), the values that may log in as it,
+//! and the admin. Whoever can write a secret must not be able to turn a rotation on another account or to send a
+//! password to another server; that is decided here, before anything is connected.
+
+use engine::outcome::{StepError, Verdict};
+use engine::port::StepContext;
+
+use crate::connection::{Kind, Login, parse};
+use crate::quote::shown;
+
+/// A login and what messages call it.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub role: String,
+    pub login: Login,
+    /// Not AWSPREVIOUS: the account may have it by right today.
+    pub expected: bool,
+}
+
+/// Everyone a step may log in as.
+#[derive(Debug)]
+pub(crate) struct Parties {
+    /// What the account is to have.
+    pub wanted: Login,
+    /// Others that may log in, likeliest first; no password twice, none that equals `wanted`.
+    pub known: Vec<Named>,
+    /// The admin, where the secret names one and it may be used here.
+    pub admin: Option<Login>,
+    /// Why the admin that is named cannot be used.
+    pub no_admin: Option<StepError>,
+    /// What is being put back is AWSCURRENT itself.
+    pub restoring: bool,
+    /// Values left out because they are for another account, for messages.
+    pub skipped: Vec<String>,
+}
+
+impl Parties {
+    /// Reads the material of a step.
+    ///
+    /// # Errors
+    /// NeedsPerson where a value cannot be read, or where `wanted` is not for AWSCURRENT's account.
+    pub(crate) fn read(kind: &Kind, cx: &StepContext<'_>) -> Result<Self, StepError> {
+        let material = cx.material;
+        let Some(value) = &material.wanted else {
+            return Err(StepError::new(Verdict::NeedsPerson, "no-value", "There is no value to work with.")
+                .remedy("Abandon this rotation and start another."));
+        };
+        let wanted = parse(kind, "the value to be set", value)?;
+        let current_value = material
+            .current
+            .as_ref()
+            .or_else(|| material.known.iter().find(|known| known.role == "AWSCURRENT").map(|known| &known.value));
+        let current = match current_value {
+            Some(value) => parse(kind, "AWSCURRENT", value)?,
+            None => wanted.clone(),
+        };
+        if !wanted.same_account(&current) {
+            return Err(other_account(&wanted, &current));
+        }
+        let (admin, no_admin) = match admin(kind, cx, &current) {
+            Ok(admin) => (admin, None),
+            Err(error) => (None, Some(error)),
+        };
+        let mut parties = Self {
+            restoring: current_value.is_some_and(|current| current.expose() == value.expose()),
+            wanted,
+            known: vec![],
+            admin,
+            no_admin,
+            skipped: vec![],
+        };
+        parties.add("AWSCURRENT", Ok(current.clone()), &current);
+        for known in &material.known {
+            parties.add(&known.role, parse(kind, &known.role, &known.value), &current);
+        }
+        Ok(parties)
+    }
+
+    fn add(&mut self, role: &str, login: Result<Login, StepError>, current: &Login) {
+        match login {
+            Ok(login) if login.same_account(current) => {
+                let repeated = login.same_password(&self.wanted)
+                    || self.known.iter().any(|known| known.login.same_password(&login));
+                if !repeated {
+                    let expected = role != "AWSPREVIOUS";
+                    self.known.push(Named { role: role.to_owned(), login, expected });
+                }
+            }
+            _ => self.skipped.push(role.to_owned()),
+        }
+    }
+
+    /// The account's own logins in the order in which a step tries them. After an attempted Set the wanted value
+    /// comes first; else AWSCURRENT does, and wanted is second.
+    pub(crate) fn own_logins(&self, attempted: bool) -> Vec<Named> {
+        let wanted = Named { role: "the value to be set".to_owned(), login: self.wanted.clone(), expected: true };
+        let mut order = self.known.clone();
+        let place = if attempted { 0 } else { order.len().min(1) };
+        order.insert(place, wanted);
+        order
+    }
+
+    /// The admin, or why a rotation that names one cannot go on.
+    pub(crate) fn admin_or_error(&self) -> Result<Option<&Login>, StepError> {
+        match &self.no_admin {
+            // Putting AWSCURRENT back matters more than who does it.
+            Some(error) if !self.restoring => Err(error.clone()),
+            _ => Ok(self.admin.as_ref()),
+        }
+    }
+
+    /// `"user" at host:port`, for messages.
+    pub(crate) fn account(&self) -> String {
+        format!("{} at {}", shown(&self.wanted.user), self.wanted.server())
+    }
+
+    /// None of the values we know logs in.
+    pub(crate) fn nothing_logs_in(&self, code: &str, because: &str, statement: &str) -> StepError {
+        let tried: Vec<String> = self.own_logins(true).into_iter().map(|named| named.role).collect();
+        let left_out = match self.skipped.is_empty() {
+            true => String::new(),
+            false => format!(" Not tried, because they are for another account: {}.", self.skipped.join(", ")),
+        };
+        let message = format!(
+            "None of the values known for {} logs in (tried: {}). {because}{left_out}",
+            self.account(),
+            tried.join(", ")
+        );
+        StepError::new(Verdict::NeedsPerson, code, message).remedy(format!(
+            "Have a database administrator run {statement} with the password of AWSCURRENT, or name an admin secret \
+             in masterarn, then resume.",
+        ))
+    }
+}
+
+fn admin(kind: &Kind, cx: &StepContext<'_>, current: &Login) -> Result<Option<Login>, StepError> {
+    if let Some(why) = &cx.material.admin_missing {
+        return Err(StepError::new(
+            Verdict::NeedsPerson,
+            "admin-secret",
+            format!("The admin secret named by masterarn cannot be used: {why}"),
+        )
+        .remedy("Correct masterarn in the secret, or the admin secret itself, then resume."));
+    }
+    let Some(value) = &cx.material.admin else {
+        return Ok(None);
+    };
+    let admin = parse(kind, "the admin secret", value)?;
+    if !admin.same_server(current) {
+        return Err(StepError::new(
+            Verdict::NeedsPerson,
+            "admin-elsewhere",
+            format!(
+                "The admin secret is for {}, the account is at {}: an admin's login is never sent to another server.",
+                admin.server(),
+                current.server()
+            ),
+        )
+        .remedy("Name in masterarn the admin secret of the same host and port."));
+    }
+    if admin.user == current.user {
+        return Err(StepError::new(
+            Verdict::NeedsPerson,
+            "admin-is-account",
+            format!("The admin secret logs in as {}, the account that is being rotated.", shown(&admin.user)),
+        )
+        .remedy("Take masterarn out, so that the account changes its own password, or name another admin."));
+    }
+    Ok(Some(admin))
+}
+
+fn other_account(wanted: &Login, current: &Login) -> StepError {
+    let message = if wanted.same_server(current) {
+        format!("Attempting to modify user {} other than current user {}.", shown(&wanted.user), shown(&current.user))
+    } else {
+        format!("Attempting to modify user for host {} other than current host {}.", wanted.server(), current.server())
+    };
+    StepError::new(Verdict::NeedsPerson, "other-account", message)
+        .remedy("Abandon this rotation; write host, port and username by a plain PutSecretValue first, then rotate.")
+}

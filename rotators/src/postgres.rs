@@ -1,0 +1,274 @@
+//! Changes the password of one PostgreSQL role, by the role itself or by an admin. The server gets a SCRAM-SHA-256
+//! verifier computed here, never the clear password. Never here: the store, the API, another engine's SQL.
+
+mod catalogue;
+mod errors;
+mod session;
+mod sniff;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::outcome::{Done, Proof, StepError, Verdict};
+use engine::port::{Rotator, StepContext};
+use engine::secret::SecretBytes;
+use postgres_protocol::password::scram_sha_256;
+use zeroize::Zeroizing;
+
+use self::catalogue::{lock, read_role, stored_as_md5};
+use self::errors::Moment;
+use self::session::{Entry, Manner, Session, md5_hash, no_password_asked};
+use self::sniff::Asked;
+use crate::connection::{Kind, Login, with_password};
+use crate::effort::{CHANGE, Effort};
+use crate::parties::Parties;
+use crate::quote::{pg_name, shown};
+use crate::tls::Trust;
+
+pub(crate) const KIND: Kind = Kind {
+    name: "postgres",
+    title: "PostgreSQL",
+    engines: &["postgres", "aurora-postgresql"],
+    port: 5432,
+    longest_user: 63,
+};
+
+/// The rotator of PostgreSQL.
+pub(crate) struct Postgres {
+    trust: Arc<Trust>,
+}
+
+impl Postgres {
+    pub(crate) fn new(trust: Arc<Trust>) -> Self {
+        Self { trust }
+    }
+}
+
+#[async_trait]
+impl Rotator for Postgres {
+    fn name(&self) -> &'static str {
+        KIND.name
+    }
+
+    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError> {
+        let current = cx.material.current.as_ref().ok_or_else(crate::no_current)?;
+        with_password(&KIND, current, password)
+    }
+
+    async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let parties = Parties::read(&KIND, cx)?;
+        let effort = Effort::default();
+        let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
+        Ok(effort.done())
+    }
+
+    async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let parties = Parties::read(&KIND, cx)?;
+        let effort = Effort::default();
+        let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
+        Ok(effort.done())
+    }
+
+    async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
+        let parties = Parties::read(&KIND, cx)?;
+        let effort = Effort::default();
+        let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+    }
+}
+
+/// One step under way.
+struct Steps<'a> {
+    trust: &'a Trust,
+    cx: &'a StepContext<'a>,
+    parties: &'a Parties,
+    effort: &'a Effort,
+}
+
+/// A session that may change the role.
+struct WayIn {
+    session: Box<Session>,
+    by_admin: bool,
+    /// It was the wanted value itself that logged in.
+    already: bool,
+}
+
+impl Steps<'_> {
+    async fn set(&self) -> Result<(), StepError> {
+        fail::fail_point!("set::before_login");
+        let WayIn { mut session, by_admin, already } = self.way_in().await?;
+        fail::fail_point!("set::connected");
+        if already {
+            session.close().await;
+            return Ok(());
+        }
+        let wanted = &self.parties.wanted;
+        lock(&mut session, self.cx.arn, by_admin).await?;
+        fail::fail_point!("set::locked");
+        let role = read_role(&mut session, wanted).await?;
+        role.check(wanted)?;
+        if !self.cx.material.options.allow_md5_upgrade && self.is_md5(&mut session, by_admin, &role).await? {
+            return Err(md5_hash(wanted));
+        }
+        let verifier = Zeroizing::new(scram_sha_256(wanted.password.as_bytes()));
+        // One message: the server takes both or, when it has ended the session meanwhile, neither.
+        let statement =
+            Zeroizing::new(format!("ALTER ROLE {} PASSWORD '{}'; COMMIT", pg_name(&wanted.user), *verifier));
+        self.cx.guard.still_ours(CHANGE).await?;
+        fail::fail_point!("set::before_change");
+        self.effort.sending();
+        session.batch(&statement, Moment::Changing).await?;
+        self.effort.answered();
+        fail::fail_point!("set::after_change");
+        fail::fail_point!("set::after_commit");
+        session.close().await;
+        Ok(())
+    }
+
+    /// The session that makes the change: the admin's where one is named, else the first of the account's own
+    /// values that logs in. After an attempted Set the wanted value is tried before anything else.
+    async fn way_in(&self) -> Result<WayIn, StepError> {
+        let admin = self.parties.admin_or_error()?;
+        if let Some(admin) = admin {
+            if self.cx.attempted
+                && let Some(session) = self.enter(&self.parties.wanted).await?
+            {
+                return Ok(WayIn { session, by_admin: false, already: true });
+            }
+            match Session::open(admin, self.trust, Manner { md5: true }).await {
+                Entry::In(session) => return Ok(WayIn { session, by_admin: true, already: false }),
+                Entry::Failed(error) => return Err(error),
+                Entry::Refused(_) if self.parties.restoring => {}
+                Entry::Refused(error) => return Err(admin_refused(admin, &error)),
+            }
+        }
+        for named in self.parties.own_logins(self.cx.attempted) {
+            if let Some(session) = self.enter(&named.login).await? {
+                let already = named.login.same_password(&self.parties.wanted);
+                return Ok(WayIn { session, by_admin: false, already });
+            }
+        }
+        Err(self.nothing_logs_in())
+    }
+
+    /// Logs in as the account. None: the password was refused.
+    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+        let manner = Manner { md5: self.cx.material.options.allow_md5_upgrade };
+        match Session::open(login, self.trust, manner).await {
+            Entry::In(session) if session.asked == Asked::Nothing => Err(no_password_asked(login)),
+            Entry::In(session) => Ok(Some(session)),
+            Entry::Failed(error) => Err(error),
+            Entry::Refused(_) => {
+                self.effort.login_refused();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Is the stored hash md5? Read where we may; else the server gives it away by what it asks for.
+    async fn is_md5(&self, session: &mut Session, by_admin: bool, role: &catalogue::Role) -> Result<bool, StepError> {
+        if role.hash_readable {
+            return stored_as_md5(session, &self.parties.wanted).await;
+        }
+        let asked = match by_admin {
+            true => Session::peek(&self.parties.wanted, self.trust).await,
+            false => session.asked,
+        };
+        Ok(asked == Asked::Md5)
+    }
+
+    async fn test(&self) -> Result<(), StepError> {
+        fail::fail_point!("test::before_login");
+        let wanted = &self.parties.wanted;
+        let Some(mut session) = self.enter(wanted).await? else {
+            return Err(self.why_refused().await);
+        };
+        session.row("SELECT pg_catalog.now()::pg_catalog.text", &[]).await?;
+        fail::fail_point!("test::after_login");
+        session.close().await;
+        Ok(())
+    }
+
+    /// PostgreSQL answers 28P01 to several causes. The admin can tell them apart; else the message lists them.
+    async fn why_refused(&self) -> StepError {
+        let wanted = &self.parties.wanted;
+        let general = errors::told(errors::line("28P01"), "28P01", Verdict::Rejected, wanted);
+        let Some(admin) = &self.parties.admin else {
+            return general;
+        };
+        let Entry::In(mut session) = Session::open(admin, self.trust, Manner { md5: true }).await else {
+            return general;
+        };
+        let cause = match read_role(&mut session, wanted).await {
+            Ok(role) => role.check_login(wanted).err(),
+            Err(error) if error.code == "42704" => Some(error),
+            Err(_) => return general,
+        };
+        session.close().await;
+        cause.unwrap_or_else(|| {
+            StepError::new(
+                Verdict::Rejected,
+                "28P01",
+                format!("{} does not have the password that was set (SQLSTATE 28P01).", self.parties.account()),
+            )
+            .remedy("See whether something else sets this account's password too.")
+        })
+    }
+
+    async fn prove(&self) -> Result<Proof, StepError> {
+        fail::fail_point!("prove::before_login");
+        let wanted = &self.parties.wanted;
+        if let Some(mut session) = self.enter(wanted).await? {
+            // Under the lock no statement of an earlier session can still land; so the second login is the proof.
+            catalogue::lock_for_proof(&mut session, self.cx.arn).await?;
+            fail::fail_point!("prove::locked");
+            let again = self.enter(wanted).await?;
+            fail::fail_point!("prove::after_login");
+            // Fails where the lock's session was ended meanwhile: then nothing was proven.
+            session.batch("COMMIT", Moment::Before).await?;
+            session.close().await;
+            if let Some(again) = again {
+                again.close().await;
+                return Ok(Proof::CurrentLogsIn);
+            }
+        }
+        for named in &self.parties.known {
+            if named.login.same_password(wanted) {
+                continue;
+            }
+            if let Some(session) = self.enter(&named.login).await? {
+                session.close().await;
+                return Ok(Proof::CanRestore);
+            }
+        }
+        let Some(admin) = &self.parties.admin else {
+            return Err(self.parties.no_admin.clone().unwrap_or_else(|| self.nothing_logs_in()));
+        };
+        match Session::open(admin, self.trust, Manner { md5: true }).await {
+            Entry::In(mut session) => {
+                // What a new password would not cure must not be tried for ever.
+                let role = read_role(&mut session, wanted).await?;
+                session.close().await;
+                role.check(wanted).map(|()| Proof::CanRestore)
+            }
+            Entry::Failed(error) => Err(error),
+            Entry::Refused(error) => Err(admin_refused(admin, &error)),
+        }
+    }
+
+    fn nothing_logs_in(&self) -> StepError {
+        let statement = format!("ALTER ROLE {} PASSWORD '…'", shown(&pg_name(&self.parties.wanted.user)));
+        let because =
+            "The password was changed outside, or the role is missing, has no LOGIN, or is past its VALID UNTIL.";
+        self.parties.nothing_logs_in("28P01", because, &statement)
+    }
+}
+
+fn admin_refused(admin: &Login, error: &StepError) -> StepError {
+    let message =
+        format!("{} refuses the login of the admin {} (SQLSTATE {}).", admin.server(), shown(&admin.user), error.code);
+    StepError::new(Verdict::NeedsPerson, "admin-refused", message)
+        .remedy("Correct the password in the admin secret named by masterarn, then resume.")
+}

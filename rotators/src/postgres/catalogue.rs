@@ -1,0 +1,131 @@
+//! Owns what is read and locked on a PostgreSQL server before a role is changed. Never here: the change.
+
+use engine::outcome::{StepError, Verdict};
+use tokio_postgres::types::Type;
+
+use super::errors::{Moment, line, told};
+use super::session::Session;
+use crate::connection::Login;
+use crate::effort::{IDLE, LOGIN, STATEMENT};
+use crate::quote::{pg_name, pg_text, shown};
+
+/// Seeds the hash of the secret's ARN, so that our advisory locks meet nobody else's.
+const SEED: i64 = 0x7061_776c_0001;
+/// The lock under which roles of one database server are changed, one at a time. Advisory locks belong to a database:
+/// across databases PostgreSQL's own "tuple concurrently updated" is the answer, and it means Retry.
+const ROLE_DDL: i64 = 0x7061_776c_0002;
+
+/// What matters about a role.
+#[derive(Debug)]
+pub(crate) struct Role {
+    can_login: bool,
+    expired: bool,
+    standby: bool,
+    /// This session may read `pg_authid`.
+    pub hash_readable: bool,
+}
+
+/// Begins the transaction of a change: the server's limits first, then the lock of this secret, then that of all role DDL.
+pub(crate) async fn lock(session: &mut Session, arn: &str, by_admin: bool) -> Result<(), StepError> {
+    // A role may have another role set at login; its own password it changes as itself.
+    let role = if by_admin { "" } else { "SET LOCAL ROLE NONE; " };
+    let sql = format!(
+        "BEGIN READ WRITE; {}{role}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED})); \
+         SELECT pg_catalog.pg_advisory_xact_lock({ROLE_DDL})",
+        limits(IDLE.as_millis()),
+        pg_text(arn),
+    );
+    session.batch(&sql, Moment::Before).await.map_err(standby)
+}
+
+/// The same lock while a proof is made: nothing is changed, so the session may be idle during a login.
+pub(crate) async fn lock_for_proof(session: &mut Session, arn: &str) -> Result<(), StepError> {
+    let sql = format!(
+        "BEGIN; {}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED}))",
+        limits((LOGIN + IDLE).as_millis()),
+        pg_text(arn),
+    );
+    session.batch(&sql, Moment::Before).await
+}
+
+fn limits(idle_ms: u128) -> String {
+    let statement_ms = STATEMENT.as_millis();
+    format!(
+        "SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; SET LOCAL statement_timeout = {statement_ms}; \
+         SET LOCAL lock_timeout = {statement_ms}; "
+    )
+}
+
+/// `BEGIN READ WRITE` on a standby is "feature not supported".
+fn standby(error: StepError) -> StepError {
+    if error.code != "0A000" && error.code != "25006" {
+        return error;
+    }
+    let mut standby = error;
+    let line = line("25006");
+    standby.verdict = line.verdict;
+    "25006".clone_into(&mut standby.code);
+    "The server is a read-only standby (SQLSTATE 25006).".clone_into(&mut standby.message);
+    line.remedy.clone_into(&mut standby.remedy);
+    standby
+}
+
+/// Looks the role up.
+///
+/// # Errors
+/// NeedsPerson (42704) where there is none; else as the session says.
+pub(crate) async fn read_role(session: &mut Session, login: &Login) -> Result<Role, StepError> {
+    let sql = "SELECT r.rolcanlogin, COALESCE(r.rolvaliduntil <= pg_catalog.clock_timestamp(), false), \
+               pg_catalog.pg_is_in_recovery(), \
+               pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') \
+               FROM pg_catalog.pg_roles r WHERE r.rolname = $1";
+    let row = session.row(sql, &[(&login.user, Type::TEXT)]).await?;
+    let role = row.and_then(|row| {
+        Some(Role {
+            can_login: row.try_get(0).ok()?,
+            expired: row.try_get(1).ok()?,
+            standby: row.try_get(2).ok()?,
+            hash_readable: row.try_get(3).ok()?,
+        })
+    });
+    role.ok_or_else(|| told(line("42704"), "42704", Verdict::NeedsPerson, login))
+}
+
+/// Whether the stored hash is md5. Only the kind leaves the server, never the hash.
+pub(crate) async fn stored_as_md5(session: &mut Session, login: &Login) -> Result<bool, StepError> {
+    let sql = "SELECT COALESCE(a.rolpassword LIKE 'md5%', false) FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
+    let row = session.row(sql, &[(&login.user, Type::TEXT)]).await?;
+    Ok(row.and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+}
+
+impl Role {
+    /// Can this role be changed here, and log in afterwards?
+    pub(crate) fn check(&self, login: &Login) -> Result<(), StepError> {
+        if self.standby {
+            return Err(told(line("25006"), "25006", Verdict::Retry, login));
+        }
+        self.check_login(login)
+    }
+
+    /// Could this role log in with the right password?
+    pub(crate) fn check_login(&self, login: &Login) -> Result<(), StepError> {
+        let (user, role) = (shown(&login.user), shown(&pg_name(&login.user)));
+        if !self.can_login {
+            return Err(StepError::new(
+                Verdict::NeedsPerson,
+                "nologin",
+                format!("The role {user} at {} has no LOGIN, whatever its password is.", login.server()),
+            )
+            .remedy(format!("ALTER ROLE {role} LOGIN")));
+        }
+        if self.expired {
+            return Err(StepError::new(
+                Verdict::NeedsPerson,
+                "expired",
+                format!("The VALID UNTIL of the role {user} at {} is in the past.", login.server()),
+            )
+            .remedy(format!("ALTER ROLE {role} VALID UNTIL 'infinity' (or another date), then resume.")));
+        }
+        Ok(())
+    }
+}
