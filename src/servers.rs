@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use find::{Binaries, Missing, find};
+pub use find::{Binaries, Missing, find, tool};
 
 use recipe::{Plan, Recipe};
 use supervisor::{State, Supervisor};
@@ -68,6 +68,10 @@ pub struct Server {
     pub admin_user: String,
     /// Its password, random for each server.
     pub admin_password: String,
+    /// An ordinary account, which may log in and use the database `app`.
+    pub app_user: String,
+    /// Its first password, random for each server.
+    pub app_password: String,
     /// The certificate authority that signed the server's certificate (PEM).
     pub ca: PathBuf,
     /// The server's own directory; goes with it.
@@ -83,6 +87,7 @@ pub struct Server {
 const START_LIMIT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(25);
 const ADMIN_USER: &str = "admin";
+const APP_USER: &str = "app";
 
 impl Server {
     /// Starts a server of `engine` in a new directory under `base_dir`, with a database `app`, and
@@ -119,13 +124,15 @@ impl Server {
             DirBuilder::new().mode(0o700).create(dir.join(name))?;
             own(&dir.join(name))?;
         }
-        let (port, admin_password) = (free_port()?, random_word(24)?);
+        let (port, admin_password, app_password) = (free_port()?, random_word(24)?, random_word(24)?);
         let plan = Plan {
             binaries,
             dir: &dir,
             tls: &tls,
             admin_user: ADMIN_USER,
             admin_password: &admin_password,
+            app_user: APP_USER,
+            app_password: &app_password,
             port,
             service,
             extra_args,
@@ -143,6 +150,8 @@ impl Server {
             port,
             admin_user: ADMIN_USER.to_owned(),
             admin_password,
+            app_user: APP_USER.to_owned(),
+            app_password,
             ca: tls.ca,
             log: dir.join("server.log"),
             dir,

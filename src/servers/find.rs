@@ -61,7 +61,7 @@ pub fn find(engine: Engine) -> Result<Binaries, Missing> {
 }
 
 /// Looks for a helper program: on the PATH, then among what `scripts/setup-servers` unpacked.
-pub(super) fn tool(name: &str) -> Option<PathBuf> {
+pub fn tool(name: &str) -> Option<PathBuf> {
     on_path(name).chain([unpacked(name).join("bin").join(name)]).find(|path| path.is_file())
 }
 
