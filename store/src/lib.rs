@@ -4,12 +4,41 @@
 //! Every call is one transaction. Values are sealed before they are written and unsealed only for the
 //! caller. The wall clock is an argument; leases use the clock that counts suspend.
 //!
+//! Statements are static, with `$1` parameters that SQLite and PostgreSQL both take. Where the dialects will
+//! differ, the place says so: types (the migrations), row locks (`due.rs`), BEGIN IMMEDIATE (`tx.rs`).
+//!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
+mod cache;
+mod candidate;
+mod config;
+mod cursor;
+mod delete;
+mod describe;
+mod due;
 mod error;
+mod event;
+mod filter;
+mod history;
+mod instant;
+mod key;
+mod label;
+mod lease;
+mod list;
+mod material;
 mod model;
-mod pending;
+mod open;
+mod read;
+mod resolve;
+mod rotation;
+mod sealed;
+mod secret;
+mod subject;
+mod tag;
+mod tx;
+mod version;
+mod write;
 
 pub use error::{OpenError, StoreError};
 pub use model::*;
-pub use pending::Store;
+pub use open::Store;

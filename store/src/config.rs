@@ -1,0 +1,207 @@
+//! What people say about a secret's rotation: configure and rotate, cancel, pause, resume, abandon, look.
+//!
+//! Nothing here makes a schedule fire at once: a plan that is made or changed waits for the first window that opens
+//! after now. Never here: what a schedule means (`engine::schedule`), what a rotation does next (`engine::rotation`).
+
+use engine::Time;
+use engine::label;
+use engine::rotation::{Event, Rotation};
+use engine::schedule::Schedule;
+
+use crate::event::{self, Occasion};
+use crate::instant::whole_ms;
+use crate::model::{Rotate, RotationView, Written};
+use crate::rotation::MANUAL_WINDOW;
+use crate::subject::Subject;
+use crate::tx::{Conn, Writing, snapshot};
+use crate::{Store, StoreError, candidate, history, resolve, rotation, secret};
+
+impl Store {
+    /// RotateSecret: stores the configuration and, where it is to be immediate, opens a rotation under the token. The
+    /// token of the open rotation or of an existing version is a repeat and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
+    /// [`StoreError::NoRotator`], [`StoreError::NoValue`], [`StoreError::Schedule`], or the database fails.
+    pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let is_open_token = subject.rotation.state.run().is_some_and(|run| run.token == rotate.token);
+        if is_open_token || subject.version(&mut w, &rotate.token).await?.is_some() {
+            return Ok(subject.written(Some(&rotate.token)));
+        }
+        refuse_while_pending(&subject)?;
+        let Rotate { token, by, immediately, .. } = rotate.clone();
+        self.configure(&mut subject, rotate, now)?;
+        if subject.labels.holder(label::CURRENT).is_none() {
+            return Err(StoreError::NoValue);
+        }
+        if immediately {
+            let at = Occasion::called(&self.0, &by, now);
+            let event = Event::Requested { token: token.clone(), by: by.clone(), window_ends: now + MANUAL_WINDOW };
+            event::apply(&mut w, &mut subject, event, &at).await?;
+        } else {
+            let said = "rotation was configured; it waits for its next window";
+            history::note(w.conn(), subject.secret.id, None, "configured", Some(&by), said, now).await?;
+        }
+        subject.save(&mut w, now).await?;
+        w.wake();
+        w.commit().await?;
+        Ok(subject.written(Some(&token)))
+    }
+
+    /// Takes over what the request names; what it leaves out stays. Plans anew only where the plan changes.
+    fn configure(&self, subject: &mut Subject, rotate: Rotate, now: Time) -> Result<(), StoreError> {
+        let limits = self.0.options.schedule_limits;
+        let row = &mut subject.rotation;
+        let before = (row.enabled, row.rules.clone(), row.time_zone.clone());
+        row.builtin |= rotate.builtin;
+        row.rotator = rotate.rotator.or(row.rotator.take());
+        row.rules = rotate.rules.or(row.rules.take());
+        row.time_zone = rotate.time_zone.or(row.time_zone.take());
+        row.options = rotate.options.unwrap_or(std::mem::take(&mut row.options));
+        if row.rotator.is_none() && !row.builtin {
+            return Err(StoreError::NoRotator);
+        }
+        // A zone without rules is checked too.
+        let rules = row.rules.clone().unwrap_or_default();
+        Schedule::parse(&rules, row.time_zone.as_deref(), limits)?;
+        row.configured = true;
+        row.enabled = true;
+        row.base = row.base.or(Some(whole_ms(now)));
+        if before != (row.enabled, row.rules.clone(), row.time_zone.clone()) {
+            subject.replan(now, limits);
+        }
+        Ok(())
+    }
+
+    /// CancelRotateSecret: no schedule any more; labels and configuration stay. An open rotation is given up the safe
+    /// way, and its token is the answer's version.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
+    pub async fn cancel_rotation(&self, id: &str, by: &str, now: Time) -> Result<Written, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let open = subject.rotation.state.run().map(|run| run.token.clone());
+        subject.rotation.enabled = false;
+        subject.rotation.window = None;
+        subject.rotation.set_due(&subject.secret.arn, now);
+        let at = Occasion::called(&self.0, by, now);
+        match &open {
+            Some(_) => {
+                let what = "rotation was cancelled".to_owned();
+                event::apply(&mut w, &mut subject, Event::Interfered { what }, &at).await?;
+            }
+            None => {
+                let said = "rotation was cancelled";
+                history::note(w.conn(), subject.secret.id, None, "cancelled", Some(by), said, now).await?;
+            }
+        }
+        subject.save(&mut w, now).await?;
+        w.commit().await?;
+        Ok(subject.written(open.as_ref()))
+    }
+
+    /// Nothing is begun any more until it is resumed. A step under way ends, and how it ended is recorded.
+    ///
+    /// # Errors
+    /// As [`Store::cancel_rotation`].
+    pub async fn pause_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        subject.rotation.paused = true;
+        subject.rotation.set_due(&subject.secret.arn, now);
+        self.end(w, subject, Some("paused"), by, now).await
+    }
+
+    /// Goes on: after a pause as if nothing had been, from Parked or a wait with the next try at once.
+    ///
+    /// # Errors
+    /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] and [`StoreError::Refused`] where there is nothing to
+    /// resume.
+    pub async fn resume_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let was_paused = std::mem::replace(&mut subject.rotation.paused, false);
+        let is_parked = matches!(subject.rotation.state, Rotation::Parked { .. });
+        if is_parked || !was_paused {
+            let at = Occasion::called(&self.0, by, now);
+            let window_ends = now + MANUAL_WINDOW;
+            event::apply(&mut w, &mut subject, Event::Resumed { window_ends }, &at).await?;
+        }
+        if was_paused {
+            subject.replan_missed(now, self.0.options.schedule_limits);
+        }
+        w.wake();
+        self.end(w, subject, was_paused.then_some("unpaused"), by, now).await
+    }
+
+    /// Gives the open rotation up: AWSCURRENT is proven first, and put back where it does not log in.
+    ///
+    /// # Errors
+    /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] where none is open.
+    pub async fn abandon_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let at = Occasion::called(&self.0, by, now);
+        event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
+        self.end(w, subject, None, by, now).await
+    }
+
+    /// A secret's rotation, as people see it; also of a secret that is to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn rotation(&self, id: &str) -> Result<RotationView, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        let rotation = rotation::load(&mut tx, row.id).await?;
+        view(&mut tx, row, rotation).await
+    }
+
+    async fn end(
+        &self,
+        mut w: Writing<'_>,
+        mut subject: Subject,
+        kind: Option<&str>,
+        by: &str,
+        now: Time,
+    ) -> Result<RotationView, StoreError> {
+        if let Some(kind) = kind {
+            let run = subject.rotation.state.run();
+            let said = format!("rotation was {kind}");
+            history::note(w.conn(), subject.secret.id, run, kind, Some(by), &said, now).await?;
+        }
+        subject.save(&mut w, now).await?;
+        let view = view(w.conn(), subject.secret, subject.rotation).await?;
+        w.commit().await?;
+        Ok(view)
+    }
+}
+
+/// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is
+/// unresolved, whatever became of its label.
+fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
+    let pending = subject.labels.holder(label::PENDING);
+    let is_left_over = pending.is_some() && pending != subject.labels.holder(label::CURRENT);
+    if subject.rotation.state.run().is_some() || is_left_over {
+        return Err(StoreError::RotationOpen);
+    }
+    Ok(())
+}
+
+async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
+    Ok(RotationView {
+        candidates_unresolved: candidate::count_unresolved(conn, row.id).await?,
+        arn: row.arn,
+        name: row.name,
+        config: rotation.config(),
+        paused: rotation.paused,
+        due: rotation.due,
+        window: rotation.window,
+        next_rotation: rotation.next_rotation(),
+        rotated: row.rotated,
+        rotation: rotation.state,
+    })
+}

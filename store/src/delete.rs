@@ -1,0 +1,85 @@
+//! Deleting, restoring, and really removing. A secret with an unresolved candidate never loses its rows: it is buried,
+//! answers to nothing and frees its name, but what may be set at a target is still known.
+
+use chrono::TimeDelta;
+use engine::Time;
+use engine::id::SecretId;
+
+use crate::instant::whole_ms;
+use crate::model::{Deleted, Named};
+use crate::subject::Subject;
+use crate::tx::{Conn, Writing};
+use crate::{Store, StoreError, candidate, secret, version};
+
+impl Store {
+    /// DeleteSecret: planned for `window_days` from now, or at once and for good where that is 0 (force).
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`]; [`StoreError::MarkedForDeletion`] where deletion is planned already and this is
+    /// no force; or the database fails.
+    pub async fn delete_secret(&self, id: &str, window_days: u32, now: Time) -> Result<Deleted, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find(&mut w, id).await?;
+        let force = window_days == 0;
+        if !force {
+            subject.secret.live()?;
+        }
+        let deletion_date = whole_ms(now + TimeDelta::days(i64::from(window_days)));
+        subject.secret.deleted = Some(deletion_date);
+        subject.rotation.live = false;
+        subject.rotation.due = None;
+        subject.save(&mut w, now).await?;
+        if force {
+            bury_or_remove(w.conn(), subject.secret.id).await?;
+        }
+        w.commit().await?;
+        let Named { arn, name } = subject.named();
+        Ok(Deleted { arn, name, deletion_date })
+    }
+
+    /// RestoreSecret. An open rotation goes on; a schedule waits for the first window that opens after now.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn restore_secret(&self, id: &str, now: Time) -> Result<Named, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find(&mut w, id).await?;
+        if subject.secret.deleted.is_some() {
+            subject.secret.deleted = None;
+            subject.rotation.live = true;
+            subject.replan_missed(now, self.0.options.schedule_limits);
+            subject.save(&mut w, now).await?;
+            w.wake();
+            w.commit().await?;
+        }
+        Ok(subject.named())
+    }
+
+    /// Really removes secrets whose window has ended, and says how many are gone that were not. Rows of a secret with
+    /// an unresolved candidate stay.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn purge(&self, now: Time) -> Result<u64, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let ended = secret::ended(w.conn(), now).await?;
+        let mut gone = 0;
+        for id in ended {
+            w.touch(id);
+            let was_there = secret::by_id(w.conn(), id).await?.is_some();
+            bury_or_remove(w.conn(), id).await?;
+            gone += u64::from(was_there);
+        }
+        w.commit().await?;
+        Ok(gone)
+    }
+}
+
+async fn bury_or_remove(conn: &mut Conn, id: SecretId) -> Result<(), StoreError> {
+    if candidate::count_unresolved(&mut *conn, id).await? > 0 {
+        return secret::bury(conn, id).await;
+    }
+    candidate::remove_resolved(&mut *conn, id).await?;
+    version::remove_all(&mut *conn, id).await?;
+    secret::remove(conn, id).await
+}

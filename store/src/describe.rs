@@ -1,0 +1,91 @@
+//! Descriptions: everything about a secret but its values.
+
+use std::collections::BTreeMap;
+
+use engine::id::VersionId;
+use engine::label::Labels;
+
+use crate::cursor::Cursor;
+use crate::instant::{instant, instant_opt};
+use crate::model::{Description, VersionEntry, Versions};
+use crate::tx::{Conn, snapshot};
+use crate::version::version_id;
+use crate::{Store, StoreError, label, resolve, rotation, secret, tag, version};
+
+const MOST_A_PAGE: u32 = 100;
+
+impl Store {
+    /// DescribeSecret; also of a secret that is to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn describe(&self, id: &str) -> Result<Description, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        describe(&mut tx, row).await
+    }
+
+    /// ListSecretVersionIds, newest first; unlabelled versions only where `include_deprecated`.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::BadCursor`], or the database fails.
+    pub async fn list_versions(
+        &self,
+        id: &str,
+        include_deprecated: bool,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<Versions, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        let query = format!("versions of {} {include_deprecated}", row.id.0);
+        let cursor = after.map(|text| Cursor::read(text, &query)).transpose()?;
+        let after = cursor.as_ref().map_or((i64::MAX, ""), |cursor| (cursor.number, cursor.text.as_str()));
+        let limit = usize::try_from(limit.clamp(1, MOST_A_PAGE)).unwrap_or(1);
+        let more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let mut entries = version::page(&mut tx, row.id, after, include_deprecated, more).await?;
+        let is_last = entries.len() <= limit;
+        entries.truncate(limit);
+        let next = entries.last().filter(|_| !is_last);
+        let next = next.map(|last| Cursor::write(&query, last.created_ms, &last.version_id, 0));
+        let labels = label::load(&mut tx, row.id).await?;
+        let versions = entries.into_iter().map(|found| entry(found, &labels)).collect::<Result<_, _>>()?;
+        Ok(Versions { arn: row.arn, name: row.name, versions, next })
+    }
+}
+
+fn entry(found: version::Entry, labels: &Labels) -> Result<VersionEntry, StoreError> {
+    let version: VersionId = version_id(found.version_id)?;
+    Ok(VersionEntry {
+        stages: labels.of(&version),
+        version_id: version,
+        created: instant(found.created_ms)?,
+        accessed: instant_opt(found.accessed_ms)?,
+    })
+}
+
+/// Everything about a secret but its values.
+pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Description, StoreError> {
+    let labels = label::load(conn, row.id).await?;
+    let rotation = rotation::load(conn, row.id).await?;
+    let tags = tag::all(conn, row.id).await?;
+    let mut stages: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (label, version) in labels.iter() {
+        stages.entry(version.to_string()).or_default().push(label.to_owned());
+    }
+    Ok(Description {
+        arn: row.arn,
+        name: row.name,
+        description: row.description,
+        kms_key_id: row.kms_key_id,
+        created: row.created,
+        changed: row.changed,
+        accessed: row.accessed,
+        rotated: row.rotated,
+        next_rotation: rotation.next_rotation(),
+        deleted: row.deleted,
+        rotation: rotation.config(),
+        tags: row.tagged.then_some(tags),
+        stages,
+    })
+}

@@ -1,0 +1,224 @@
+//! What is due: claiming it, when the next thing is, and what was missed. The queue is rows with a due time.
+//!
+//! PostgreSQL will add `FOR UPDATE SKIP LOCKED` to the two selections here; one writer makes that unnecessary.
+//! Never here: driving what was claimed.
+
+use chrono::TimeDelta;
+use engine::Time;
+use engine::id::SecretId;
+use engine::port::Lease;
+use engine::rotation::Rotation;
+use engine::schedule::{Window, pick};
+
+use crate::instant::{instant, instant_opt, ms};
+use crate::lease::millis;
+use crate::model::{Claim, RotationCounts};
+use crate::open::Inner;
+use crate::tx::{Conn, Writing, snapshot};
+use crate::{Store, StoreError, history, rotation, secret};
+
+/// A missed rotation is put off by at most this, so that a backlog does not fire at once.
+const LONGEST_SPREAD: TimeDelta = TimeDelta::minutes(10);
+
+impl Store {
+    /// Leases up to `limit` secrets whose rotation has something to do now: rotations whose driver's lease ran out
+    /// first, then what has been due longest.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn claim(&self, owner: &str, limit: u32, now: Time) -> Result<Vec<Claim>, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let boot = Boot::of(&self.0);
+        let expired = sqlx::query_scalar(EXPIRED).bind(ms(now)).bind(i64::from(limit));
+        let expired = expired.bind(&boot.id).bind(boot.since).bind(boot.lease).bind(boot.others_expire);
+        let mut ids: Vec<i64> = expired.fetch_all(w.conn()).await?;
+        let room = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
+        let due = sqlx::query_scalar(DUE).bind(ms(now)).bind(room.max(0));
+        let due: Vec<i64> = due.fetch_all(w.conn()).await?;
+        ids.extend(due);
+        let mut claims = Vec::new();
+        for id in ids {
+            match claim_one(&mut w, &self.0, SecretId(id), owner).await {
+                Ok(claim) => claims.push(claim),
+                // One row that cannot be read must not keep the others from rotating.
+                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, SecretId(id), &what, now).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        w.commit().await?;
+        Ok(claims)
+    }
+
+    /// When the next claim may find something: the earliest due time of what is not leased, or the end of a lease that
+    /// nobody gave back.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).fetch_optional(&mut *tx).await?;
+        let due = instant_opt(due)?;
+        let boot = Boot::of(&self.0);
+        let leased: Vec<(i64, Option<i64>, bool)> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
+        let now = self.0.clock.now();
+        let mut next = due;
+        for (due, until, comparable) in leased {
+            let ends = boot.ends(until.unwrap_or(0), comparable);
+            let left = TimeDelta::milliseconds((ends - boot.since).max(0));
+            let at = instant(due)?.max(now + left);
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
+        Ok(next)
+    }
+
+    /// At boot: what is idle and was to rotate in a window that closed while nobody was there runs late, at a moment
+    /// spread over the next minutes, with a line of history. Says how many there are.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn spread_overdue(&self, now: Time) -> Result<u64, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let ids: Vec<i64> = sqlx::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
+        let mut spread = 0;
+        for id in ids.into_iter().map(SecretId) {
+            match spread_one(w.conn(), &self.0, id, now).await {
+                Ok(()) => spread += 1,
+                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        w.wake();
+        w.commit().await?;
+        Ok(spread)
+    }
+
+    /// Counts for `/metrics`, each from an index.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn rotation_counts(&self, now: Time) -> Result<RotationCounts, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let (scheduled, due, overdue): (i64, i64, i64) =
+            sqlx::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut *tx).await?;
+        let (open, parked): (i64, i64) = sqlx::query_as(COUNT_OPEN).fetch_one(&mut *tx).await?;
+        let (enabled, oldest): (i64, Option<i64>) = sqlx::query_as(COUNT_ENABLED).fetch_one(&mut *tx).await?;
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        Ok(RotationCounts {
+            enabled: count(enabled),
+            scheduled: count(scheduled),
+            due: count(due),
+            overdue: count(overdue),
+            parked: count(parked),
+            open: count(open),
+            oldest_current_seconds: oldest.map(|oldest| count((ms(now) - oldest) / 1000)),
+        })
+    }
+}
+
+/// This boot's clock, against which leases are measured.
+struct Boot {
+    id: String,
+    since: i64,
+    lease: i64,
+    /// From when on leases that cannot be compared with this clock count as expired.
+    others_expire: i64,
+}
+
+impl Boot {
+    fn of(inner: &Inner) -> Self {
+        Self {
+            id: inner.options.boot_id.clone(),
+            since: millis(inner.clock.since_boot()),
+            lease: millis(inner.options.lease),
+            others_expire: millis(inner.opened + inner.options.lease),
+        }
+    }
+
+    /// When a lease ends, on this clock. One that was taken under another boot, or lies further ahead than any lease
+    /// of this one can, gets a whole lease's length from when the store was opened.
+    fn ends(&self, until: i64, comparable: bool) -> i64 {
+        if comparable && until <= self.since + self.lease { until } else { self.others_expire }
+    }
+}
+
+async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str) -> Result<Claim, StoreError> {
+    let row = rotation::load(w.conn(), id).await?;
+    let secret = secret::by_id(w.conn(), id).await?;
+    let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
+    let until = inner.clock.since_boot() + inner.options.lease;
+    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
+    let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
+    Ok(Claim {
+        lease: Lease { secret: id, arn: secret.arn, fence },
+        name: secret.name,
+        window: row.window.filter(|_| row.state == Rotation::Idle),
+        rotation: row.state,
+        rotator: row.rotator,
+    })
+}
+
+/// Takes a row that cannot be read out of the queue until somebody looks at it.
+async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
+    tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
+    sqlx::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
+    history::note(w.conn(), id, None, "set-aside", None, what, now).await
+}
+
+async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
+    let row = rotation::load(&mut *conn, id).await?;
+    let secret = secret::by_id(&mut *conn, id).await?;
+    let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
+    let missed = row.window.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
+    let next = row.next_window(missed.opens, inner.options.schedule_limits);
+    let interval = next.map_or(TimeDelta::days(1), |next| next.opens - missed.opens);
+    let late = Window { opens: now, closes: now + (interval / 20).min(LONGEST_SPREAD) };
+    let due = pick(&secret.arn, &late);
+    sqlx::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
+    let message = format!("the window that closed at {} was missed; rotating at {due}", missed.closes);
+    history::note(conn, id, None, "missed-window", None, &message, now).await
+}
+
+const DUE: &str = "-- due::claim
+SELECT secret_id FROM rotation
+WHERE due_ms IS NOT NULL AND due_ms <= $1 AND lease_owner IS NULL ORDER BY due_ms LIMIT $2";
+
+const EXPIRED: &str = "-- due::claim (expired)
+SELECT secret_id FROM rotation
+WHERE lease_owner IS NOT NULL AND due_ms IS NOT NULL AND due_ms <= $1
+  AND CASE WHEN lease_boot = $3 AND lease_until_ms <= $4 + $5 THEN lease_until_ms ELSE $6 END <= $4
+ORDER BY lease_until_ms LIMIT $2";
+
+const LEASE: &str = "-- due::claim_one
+UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4
+WHERE secret_id = $1 RETURNING fence";
+
+const NEXT_DUE: &str = "-- due::next_due
+SELECT due_ms FROM rotation WHERE due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
+
+const LEASED: &str = "-- due::next_due (leased)
+SELECT due_ms, lease_until_ms, lease_boot = $1 FROM rotation WHERE lease_owner IS NOT NULL AND due_ms IS NOT NULL";
+
+const MISSED: &str = "-- due::spread_overdue
+SELECT secret_id FROM rotation
+WHERE due_ms IS NOT NULL AND due_ms <= $1 AND state = 'idle'
+  AND window_closes_ms <= $1 AND due_ms < window_closes_ms";
+
+const SET_ASIDE: &str = "-- due::quarantine
+UPDATE rotation SET due_ms = NULL, lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL WHERE secret_id = $1";
+
+const SET_DUE: &str = "-- due::spread_one
+UPDATE rotation SET due_ms = $2 WHERE secret_id = $1";
+
+const COUNT_DUE: &str = "-- due::rotation_counts
+SELECT (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND state = 'idle'),
+       (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND due_ms <= $1),
+       (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND due_ms <= $1 AND state = 'idle'
+                                        AND window_closes_ms <= $1)";
+
+const COUNT_OPEN: &str = "-- due::rotation_counts (open)
+SELECT (SELECT COUNT(*) FROM rotation WHERE live = 1 AND state <> 'idle'),
+       (SELECT COUNT(*) FROM rotation WHERE live = 1 AND state <> 'idle' AND state = 'parked')";
+
+const COUNT_ENABLED: &str = "-- due::rotation_counts (enabled)
+SELECT (SELECT COUNT(*) FROM rotation WHERE live = 1 AND enabled = 1),
+       (SELECT MIN(current_ms) FROM rotation WHERE live = 1 AND enabled = 1)";

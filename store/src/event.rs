@@ -1,0 +1,212 @@
+//! Carries out what the rotation machine decides: an event, its writes and the next state, in the caller's transaction.
+//!
+//! Never here: decisions (they are `engine::rotation`'s), leases, outside calls.
+
+use engine::Time;
+use engine::id::VersionId;
+use engine::label;
+use engine::rotation::{self, Decision, Event, Moment, Outcome, Rotation, Run, Write};
+use engine::schedule::Limits;
+use engine::secret::{SecretBytes, SecretValue, ValueKind};
+
+use crate::StoreError;
+use crate::instant::whole_ms;
+use crate::open::Inner;
+use crate::subject::Subject;
+use crate::tx::Writing;
+use crate::{candidate, history, sealed, version};
+
+/// What comes with an event.
+pub(crate) struct Occasion<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) now: Time,
+    /// Uniform in 0..1.
+    pub(crate) jitter: f64,
+    /// Of a value that comes with the event.
+    pub(crate) kind: ValueKind,
+    /// Who did it, where it was not the machine.
+    pub(crate) by: Option<&'a str>,
+}
+
+impl<'a> Occasion<'a> {
+    /// Someone called over the API.
+    pub(crate) fn called(inner: &'a Inner, by: &'a str, now: Time) -> Self {
+        Self { inner, now, jitter: rand::random(), kind: ValueKind::String, by: Some(by) }
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.options.schedule_limits
+    }
+}
+
+/// Runs the machine on the subject's state and carries out what it says. The caller saves the subject and commits.
+pub(crate) async fn apply(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    event: Event,
+    at: &Occasion<'_>,
+) -> Result<Decision, StoreError> {
+    let before = subject.rotation.state.clone();
+    let ended = ending(&event);
+    let moment =
+        Moment { now: at.now, jitter: at.jitter, next_window: subject.rotation.next_window(at.now, at.limits()) };
+    let decision = rotation::step(&before, event, moment)?;
+    if let Some((step, verdict, message)) = ended {
+        history::end(w.conn(), subject.secret.id, step, verdict, &message, at.now).await?;
+    }
+    // Placeholder and history speak of the run that begins, everything else of the one that was open.
+    let run = before.run().or(decision.next.run()).cloned();
+    subject.rotation.state = decision.next.clone();
+    for write in &decision.writes {
+        carry_out(w, subject, run.as_ref(), write, at).await?;
+    }
+    if let (Some(step), Some(run)) = (decision.act, decision.next.run()) {
+        history::begin(w.conn(), subject.secret.id, run, step, at.now).await?;
+    }
+    settle(subject, &before, at);
+    w.wake();
+    Ok(decision)
+}
+
+/// The plan that goes with the new state. A rotation that has just closed, however, is followed by a window that opens
+/// after now: it must not start again by itself in the window it was in.
+fn settle(subject: &mut Subject, before: &Rotation, at: &Occasion<'_>) {
+    let closed = before.run().is_some() && subject.rotation.state.run().is_none();
+    if closed {
+        subject.rotation.plan(at.now, at.limits());
+    }
+    subject.rotation.set_due(&subject.secret.arn, at.now);
+}
+
+fn ending(event: &Event) -> Option<(rotation::Step, &'static str, String)> {
+    let Event::Ended { step, outcome } = event else {
+        return None;
+    };
+    let (verdict, message) = match outcome {
+        Outcome::Failed(error) => (verdict_name(error.verdict), error.message.clone()),
+        Outcome::Created(_) | Outcome::Done(_) => ("done", String::new()),
+        Outcome::Proved(engine::outcome::Proof::CurrentLogsIn) => ("done", "AWSCURRENT logs in".to_owned()),
+        Outcome::Proved(engine::outcome::Proof::CanRestore) => {
+            ("done", "AWSCURRENT does not log in and can be put back".to_owned())
+        }
+    };
+    Some((*step, verdict, message))
+}
+
+fn verdict_name(verdict: engine::outcome::Verdict) -> &'static str {
+    use engine::outcome::Verdict;
+    match verdict {
+        Verdict::Retry => "retry",
+        Verdict::Rejected => "rejected",
+        Verdict::NeedsPerson => "needs-person",
+        Verdict::Unknown => "unknown",
+    }
+}
+
+async fn carry_out(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    run: Option<&Run>,
+    write: &Write,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let id = subject.secret.id;
+    if let Write::Note { kind, message } = write {
+        return history::note(w.conn(), id, run, kind, at.by, message, at.now).await;
+    }
+    let run = run.ok_or_else(|| StoreError::inconsistent("the machine writes without a rotation"))?;
+    match write {
+        Write::Placeholder => register(w, subject, &run.token, at).await,
+        Write::Seal { candidate, value } => seal(w, subject, &run.token, *candidate, value, at).await,
+        Write::SealCurrent => seal_current(w, subject, at).await,
+        Write::Promote => promote(w, subject, &run.token, at).await,
+        Write::Resolve => candidate::resolve_all(w.conn(), id, at.now).await,
+        Write::DropPending => {
+            subject.labels = subject.labels.drop_pending(&run.token);
+            drop_placeholder(w, subject, &run.token).await
+        }
+        Write::DropPlaceholder => drop_placeholder(w, subject, &run.token).await,
+        Write::Note { .. } => Ok(()),
+    }
+}
+
+async fn register(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    token: &VersionId,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    candidate::forget_resolved(w.conn(), subject.secret.id, token).await?;
+    version::insert_placeholder(w.conn(), subject.secret.id, token, at.now).await?;
+    subject.labels = subject.labels.pend(token);
+    subject.save_labels(w).await?;
+    // The machine's own versions are never refused: what may not be pruned yet stays.
+    version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
+}
+
+async fn seal(
+    w: &mut Writing<'_>,
+    subject: &Subject,
+    token: &VersionId,
+    n: u32,
+    value: &SecretBytes,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let value = SecretValue { kind: at.kind, bytes: value.clone() };
+    let key = subject.key(&at.inner.keyring)?;
+    let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), n, &value)?;
+    candidate::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
+    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, at.now).await
+}
+
+/// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already.
+async fn seal_current(w: &mut Writing<'_>, subject: &Subject, at: &Occasion<'_>) -> Result<(), StoreError> {
+    let id = subject.secret.id;
+    let arn = &subject.secret.arn;
+    let Some(current) = subject.labels.holder(label::CURRENT) else {
+        return Ok(());
+    };
+    let held = subject.version(w, current).await?.and_then(|version| version.sealed);
+    let Some(held) = held else {
+        return Err(StoreError::inconsistent("AWSCURRENT has no value"));
+    };
+    let key = subject.key(&at.inner.keyring)?;
+    let value = sealed::open(&key, arn, current.as_str(), &held)?;
+    for row in candidate::unresolved(w.conn(), id).await? {
+        if row.version == *current && sealed::open(&key, arn, current.as_str(), &row.sealed)?.same_as(&value) {
+            return Ok(());
+        }
+    }
+    let n = candidate::highest(w.conn(), id, current).await? + 1;
+    let sealed = sealed::seal(&key, arn, current.as_str(), n, &value)?;
+    candidate::insert(w.conn(), id, current, &sealed, at.now).await
+}
+
+async fn promote(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    token: &VersionId,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let has_value = subject.version(w, token).await?.is_some_and(|version| version.sealed.is_some());
+    if !has_value {
+        return Err(StoreError::inconsistent("the version to become AWSCURRENT has no value"));
+    }
+    subject.labels = subject.labels.promote(token);
+    subject.secret.rotated = Some(whole_ms(at.now));
+    subject.rotation.base = Some(whole_ms(at.now));
+    candidate::resolve_all(w.conn(), subject.secret.id, at.now).await
+}
+
+/// Takes the token's version away if it never had a value. Whatever labels it carried go with it.
+async fn drop_placeholder(w: &mut Writing<'_>, subject: &mut Subject, token: &VersionId) -> Result<(), StoreError> {
+    let empty = subject.version(w, token).await?.is_some_and(|version| version.sealed.is_none());
+    if empty {
+        let kept = subject.labels.iter().filter(|(_, holder)| *holder != token);
+        let kept = kept.map(|(label, holder)| (label.to_owned(), holder.clone()));
+        subject.labels = label::Labels::from_pairs(kept.collect::<Vec<_>>());
+        subject.save_labels(w).await?;
+        version::remove_placeholder(w.conn(), subject.secret.id, token).await?;
+    }
+    Ok(())
+}

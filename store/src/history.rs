@@ -1,0 +1,121 @@
+//! Table `history`: what was done and noted about a secret's rotations, for people.
+//!
+//! Never here: anything decisions depend on; any secret.
+
+use engine::Time;
+use engine::id::SecretId;
+use engine::rotation::{Run, Step};
+
+use crate::instant::{instant, instant_opt, ms};
+use crate::model::HistoryEntry;
+use crate::tx::{Conn, snapshot};
+use crate::{Store, StoreError, resolve};
+
+impl Store {
+    /// What was done and noted about a secret's rotations, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn history(&self, id: &str, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let secret = resolve::find(&mut tx, id).await?;
+        let query = sqlx::query_as(LATEST).bind(secret.id.0).bind(i64::from(limit));
+        let raws: Vec<Raw> = query.fetch_all(&mut *tx).await?;
+        raws.into_iter().map(HistoryEntry::try_from).collect()
+    }
+}
+
+/// Notes something.
+pub(crate) async fn note(
+    conn: &mut Conn,
+    secret: SecretId,
+    run: Option<&Run>,
+    kind: &str,
+    by: Option<&str>,
+    message: &str,
+    now: Time,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(NOTE).bind(secret.0).bind(run.map(|run| run.token.as_str())).bind(kind);
+    let query = query.bind(run.map_or(0, |run| i64::from(run.attempt)));
+    let by = by.or(run.map(|run| run.started_by.as_str()));
+    query.bind(by).bind(ms(now)).bind(message).execute(conn).await?;
+    Ok(())
+}
+
+/// A step begins.
+pub(crate) async fn begin(
+    conn: &mut Conn,
+    secret: SecretId,
+    run: &Run,
+    step: Step,
+    now: Time,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(BEGIN).bind(secret.0).bind(run.token.as_str()).bind(step.name());
+    let query = query.bind(i64::from(run.attempt)).bind(&run.started_by);
+    query.bind(ms(now)).execute(conn).await?;
+    Ok(())
+}
+
+/// The step under way ended.
+pub(crate) async fn end(
+    conn: &mut Conn,
+    secret: SecretId,
+    step: Step,
+    verdict: &str,
+    message: &str,
+    now: Time,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(END).bind(secret.0).bind(step.name());
+    query.bind(ms(now)).bind(verdict).bind(message).execute(conn).await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    id: i64,
+    token: Option<String>,
+    kind: String,
+    step: Option<String>,
+    attempt: i64,
+    actor: Option<String>,
+    started_ms: i64,
+    ended_ms: Option<i64>,
+    verdict: Option<String>,
+    message: String,
+}
+
+impl TryFrom<Raw> for HistoryEntry {
+    type Error = StoreError;
+
+    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: raw.id,
+            token: raw.token,
+            kind: raw.kind,
+            step: raw.step,
+            attempt: u32::try_from(raw.attempt).unwrap_or(u32::MAX),
+            by: raw.actor,
+            started: instant(raw.started_ms)?,
+            ended: instant_opt(raw.ended_ms)?,
+            verdict: raw.verdict,
+            message: raw.message,
+        })
+    }
+}
+
+const LATEST: &str = "-- history::latest
+SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
+FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT $2";
+
+const NOTE: &str = "-- history::note
+INSERT INTO history (secret_id, token, kind, attempt, actor, started_ms, ended_ms, message)
+VALUES ($1, $2, $3, $4, $5, $6, $6, $7)";
+
+const BEGIN: &str = "-- history::begin
+INSERT INTO history (secret_id, token, kind, step, attempt, actor, started_ms)
+VALUES ($1, $2, 'step', $3, $4, $5, $6)";
+
+const END: &str = "-- history::end
+UPDATE history SET ended_ms = $3, verdict = $4, message = $5
+WHERE step = $2 AND ended_ms IS NULL AND id = (
+    SELECT MAX(id) FROM history WHERE secret_id = $1 AND kind = 'step' AND ended_ms IS NULL)";

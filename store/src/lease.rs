@@ -1,0 +1,153 @@
+//! The store as a driver sees it: every call presents its lease, and a stale one changes nothing.
+//!
+//! Leases are counted on the clock that counts suspend. Never here: who gets one (`due.rs`), what a step does.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::port::{Lease, Material, PortError, RotationStore};
+use engine::rotation::{Decision, Event, Refusal, Rotation};
+use engine::secret::ValueKind;
+
+use crate::event::{self, Occasion};
+use crate::instant::ms;
+use crate::open::Inner;
+use crate::subject::Subject;
+use crate::tx::{Writing, snapshot};
+use crate::{Store, StoreError, material, rotation};
+
+#[async_trait]
+impl RotationStore for Store {
+    async fn state(&self, lease: &Lease) -> Result<Rotation, PortError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = rotation::load(&mut tx, lease.secret).await.map_err(gone_is_fenced)?;
+        self.0.check(&row, lease)?;
+        Ok(row.state)
+    }
+
+    async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await?;
+        let mut subject = subject.ok_or(PortError::Fenced)?;
+        let now = self.0.clock.now();
+        match &event {
+            // What was done outside is written down even after somebody paused the rotation.
+            Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease)?,
+            _ => self.0.check(&subject.rotation, lease)?,
+        };
+        // A plan that was changed or called off between the claim and now starts nothing.
+        let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
+        if starts && !(subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now))) {
+            self.0.give_back(&mut w, lease).await?;
+            w.commit().await?;
+            return Err(PortError::Fenced);
+        }
+        let at = Occasion {
+            inner: &self.0,
+            now,
+            jitter,
+            // What rotators make is the secret's JSON.
+            kind: ValueKind::String,
+            by: None,
+        };
+        let decision = event::apply(&mut w, &mut subject, event, &at).await?;
+        subject.save(&mut w, now).await?;
+        w.commit().await?;
+        Ok(decision)
+    }
+
+    async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = rotation::load(&mut tx, lease.secret).await.map_err(gone_is_fenced)?;
+        self.0.check(&row, lease)?;
+        Ok(material::gather(&mut tx, &self.0, lease.secret, rotation, row.options).await?)
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Duration, PortError> {
+        // Taken before the write: a slow commit shortens what is left and never lengthens it.
+        let since_boot = self.0.clock.since_boot();
+        let until = since_boot + self.0.options.lease;
+        let mut w = Writing::begin(&self.0).await?;
+        let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
+        let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until));
+        let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
+        if renewed != 1 {
+            return Err(PortError::Fenced);
+        }
+        w.commit().await?;
+        let left = until.saturating_sub(self.0.clock.since_boot());
+        if left.is_zero() { Err(PortError::Fenced) } else { Ok(left) }
+    }
+
+    async fn remaining(&self, lease: &Lease) -> Result<Duration, PortError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = rotation::load(&mut tx, lease.secret).await.map_err(gone_is_fenced)?;
+        self.0.check(&row, lease)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), PortError> {
+        let mut w = Writing::begin(&self.0).await?;
+        self.0.give_back(&mut w, lease).await?;
+        Ok(w.commit().await?)
+    }
+}
+
+impl Inner {
+    async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
+        let query = sqlx::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
+        query.execute(w.conn()).await?;
+        w.wake();
+        Ok(())
+    }
+
+    /// What is left of the lease, if it still holds and the secret may be worked on.
+    fn check(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
+        if row.paused {
+            return Err(PortError::Fenced);
+        }
+        self.check_but_for_pause(row, lease)
+    }
+
+    fn check_but_for_pause(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
+        let held = row.lease.as_ref().filter(|held| held.boot == self.options.boot_id).ok_or(PortError::Fenced)?;
+        let left = held.until.saturating_sub(self.clock.since_boot());
+        if row.fence != lease.fence || !row.live || left.is_zero() {
+            return Err(PortError::Fenced);
+        }
+        Ok(left)
+    }
+}
+
+/// Milliseconds since boot, rounded down.
+pub(crate) fn millis(since_boot: Duration) -> i64 {
+    i64::try_from(since_boot.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A secret that was removed has no rotation row; to its driver that is a lost lease.
+fn gone_is_fenced(error: StoreError) -> PortError {
+    match error {
+        StoreError::SecretNotFound => PortError::Fenced,
+        other => other.into(),
+    }
+}
+
+impl From<StoreError> for PortError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refusal) => Self::Refused(refusal),
+            StoreError::RotationOpen => Self::Refused(Refusal::Open),
+            StoreError::NotOpen => Self::Refused(Refusal::NoneOpen),
+            StoreError::Database(source) => Self::Store(format!("the database failed: {source}")),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+const RENEW: &str = "-- lease::renew
+UPDATE rotation SET lease_until_ms = $5
+WHERE secret_id = $1 AND fence = $2 AND lease_owner IS NOT NULL AND lease_boot = $3 AND lease_until_ms > $4
+  AND live = 1 AND paused = 0";
+
+const RELEASE: &str = "-- lease::release
+UPDATE rotation SET lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL
+WHERE secret_id = $1 AND fence = $2";

@@ -1,0 +1,152 @@
+//! The values a step works with: unsealed for it alone, in the order in which they are likely to log in.
+//!
+//! Never here: who may ask (`lease.rs` has checked the lease), what the values are used for.
+
+use crypto::DataKey;
+use engine::id::{SecretId, VersionId};
+use engine::label::{self as labels, Labels};
+use engine::port::{Known, Material, Options};
+use engine::rotation::{Rotation, Run, Step};
+use engine::secret::SecretBytes;
+
+use crate::open::Inner;
+use crate::tx::Conn;
+use crate::{StoreError, candidate, label, resolve, sealed, secret, version};
+
+/// Gathers the values for the step `rotation` stands at.
+pub(crate) async fn gather(
+    conn: &mut Conn,
+    inner: &Inner,
+    id: SecretId,
+    rotation: &Rotation,
+    options: Options,
+) -> Result<Material, StoreError> {
+    let (Some(run), Some(step)) = (rotation.run(), rotation.step()) else {
+        return Err(StoreError::NotOpen);
+    };
+    let row = secret::by_id(conn, id).await?.ok_or(StoreError::SecretNotFound)?;
+    let mut vault = Vault { key: row.key(&inner.keyring)?, labels: label::load(conn, id).await?, row, conn };
+    let current = vault.labelled(labels::CURRENT).await?;
+    let previous = vault.labelled(labels::PREVIOUS).await?;
+    let unresolved = vault.unresolved(run).await?;
+    let wanted = match step {
+        Step::Create => None,
+        Step::Set | Step::Test | Step::Finish => Some(vault.candidate(run).await?),
+        Step::Prove | Step::Restore => current.clone(),
+    };
+    let labelled = |role: &str, value: &Option<SecretBytes>| {
+        let known = |value| Known { role: role.to_owned(), value };
+        value.clone().map(known)
+    };
+    let known: Vec<Known> = match step {
+        Step::Create => Vec::new(),
+        Step::Set | Step::Test | Step::Finish => {
+            let first = labelled(labels::CURRENT, &current).into_iter().chain(labelled(labels::PREVIOUS, &previous));
+            first.chain(unresolved).collect()
+        }
+        Step::Prove | Step::Restore => unresolved.into_iter().chain(labelled(labels::PREVIOUS, &previous)).collect(),
+    };
+    let (admin, admin_missing) = match &current {
+        Some(current) => admin(vault.conn, inner, current).await?,
+        None => (None, None),
+    };
+    Ok(Material { known: distinct(wanted.as_ref(), known), wanted, current, admin, admin_missing, options })
+}
+
+/// One secret, opened.
+struct Vault<'a> {
+    conn: &'a mut Conn,
+    row: secret::Row,
+    key: DataKey,
+    labels: Labels,
+}
+
+impl Vault<'_> {
+    fn open(&self, version: &VersionId, sealed: &sealed::Sealed) -> Result<SecretBytes, StoreError> {
+        Ok(sealed::open(&self.key, &self.row.arn, version.as_str(), sealed)?.bytes)
+    }
+
+    async fn labelled(&mut self, label: &str) -> Result<Option<SecretBytes>, StoreError> {
+        let Some(holder) = self.labels.holder(label).cloned() else {
+            return Ok(None);
+        };
+        let version = version::get(self.conn, self.row.id, holder.as_str()).await?;
+        let sealed = version.and_then(|version| version.sealed);
+        sealed.map(|sealed| self.open(&holder, &sealed)).transpose()
+    }
+
+    async fn candidate(&mut self, run: &Run) -> Result<SecretBytes, StoreError> {
+        let found = candidate::get(self.conn, self.row.id, &run.token, run.candidate).await?;
+        let found = found.ok_or_else(|| StoreError::inconsistent("the rotation's candidate is not there"))?;
+        self.open(&found.version, &found.sealed)
+    }
+
+    async fn unresolved(&mut self, run: &Run) -> Result<Vec<Known>, StoreError> {
+        let rows = candidate::unresolved(self.conn, self.row.id).await?;
+        let known = |row: candidate::Row| {
+            let latest = row.version == run.token && row.sealed.candidate == run.candidate;
+            let role = if latest && self.labels.holder(labels::PENDING) == Some(&run.token) {
+                labels::PENDING.to_owned()
+            } else {
+                format!("candidate {} of {}", row.sealed.candidate, row.version)
+            };
+            let value = self.open(&row.version, &row.sealed)?;
+            Ok(Known { role, value })
+        };
+        rows.into_iter().map(known).collect()
+    }
+}
+
+/// Without values that stand earlier, or are the one wanted: each costs a login.
+fn distinct(wanted: Option<&SecretBytes>, known: Vec<Known>) -> Vec<Known> {
+    let mut out: Vec<Known> = Vec::new();
+    for one in known {
+        let same = |other: &SecretBytes| other.expose() == one.value.expose();
+        if !wanted.is_some_and(same) && !out.iter().any(|earlier| same(&earlier.value)) {
+            out.push(one);
+        }
+    }
+    out
+}
+
+/// The only key of a secret's JSON that the store looks at. Borrowed, so that no copy is left behind.
+#[derive(serde::Deserialize)]
+struct NamesAdmin<'a> {
+    #[serde(borrow, default)]
+    masterarn: Option<std::borrow::Cow<'a, str>>,
+}
+
+/// AWSCURRENT of the secret that `masterarn` names, or why there is none.
+async fn admin(
+    conn: &mut Conn,
+    inner: &Inner,
+    current: &SecretBytes,
+) -> Result<(Option<SecretBytes>, Option<String>), StoreError> {
+    // A value that is not JSON of this form names no admin; whether it is usable is the rotator's to say.
+    let named = serde_json::from_slice::<NamesAdmin<'_>>(current.expose()).ok().and_then(|json| json.masterarn);
+    let Some(named) = named else {
+        return Ok((None, None));
+    };
+    let missing = |why: &str| Ok((None, Some(format!("the admin secret {named} {why}"))));
+    let row = match resolve::find(conn, &named).await {
+        Ok(row) => row,
+        Err(StoreError::SecretNotFound) => return missing("does not exist"),
+        Err(error) => return Err(error),
+    };
+    if row.deleted.is_some() {
+        return missing("is marked for deletion");
+    }
+    let key = match row.key(&inner.keyring) {
+        Ok(key) => key,
+        Err(StoreError::Sealed(_)) => return missing("does not open"),
+        Err(error) => return Err(error),
+    };
+    let labels = label::load(conn, row.id).await?;
+    let mut vault = Vault { conn, row, key, labels };
+    match vault.labelled(labels::CURRENT).await {
+        Ok(Some(value)) => Ok((Some(value), None)),
+        Ok(None) => missing("has no AWSCURRENT value"),
+        Err(StoreError::Sealed(_)) => missing("does not open"),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,202 @@
+//! Opening a store: directory, lock file, connections, migrations, and the proof that the keyring is its own.
+//!
+//! Never here: making a keyring. A store that has data and is given the wrong one is refused, whatever is in the file.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::{Binding, Keyring, Kind, SealError};
+use engine::Time;
+use engine::id::VersionId;
+use engine::port::Clock;
+use rustix::fs::FlockOperation;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Notify;
+
+use crate::cache::Cache;
+use crate::instant::ms;
+use crate::key::AccessKeys;
+use crate::model::{Identity, Location, Options};
+use crate::tx::{Conn, Writing};
+use crate::{OpenError, StoreError, secret};
+
+const DATABASE: &str = "pawl.db";
+const LOCK: &str = "pawl.lock";
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The store. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) cache: Cache,
+    pub(crate) access_keys: AccessKeys,
+    pub(crate) changed: Arc<Notify>,
+    /// Since boot, when this store was opened.
+    pub(crate) opened: Duration,
+    /// Held as long as the store is; the kernel lets go of it whatever happens to us.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Is there a store at this location already? Whoever starts one must not make a second keyring for it.
+    #[must_use]
+    pub fn exists(location: &Location) -> bool {
+        let Location::Sqlite(directory) = location;
+        // Unreadable counts as there: better refused later than taken for new.
+        directory.join(DATABASE).try_exists().unwrap_or(true)
+    }
+
+    /// Opens the store, making it if there is none: takes the lock file, brings the schema up to date, and checks that
+    /// the keyring is its own.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed but the schema.
+    pub async fn open(
+        location: &Location,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let Location::Sqlite(directory) = location;
+        let lock = prepare(directory)?;
+        let connect = SqliteConnectOptions::new()
+            .filename(directory.join(DATABASE))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = pool(1).connect_with(connect.clone()).await?;
+        let mut migrations = sqlx::migrate!("migrations/sqlite");
+        // Forward only, and a newer schema serves the previous binary: what it does not know it ignores.
+        migrations.set_ignore_missing(true).run(&writer).await?;
+        let readers = pool(READERS).connect_with(connect.read_only(true)).await?;
+        let inner = Inner {
+            writer,
+            readers,
+            keyring,
+            opened: clock.since_boot(),
+            clock,
+            options,
+            cache: Cache::default(),
+            access_keys: AccessKeys::default(),
+            changed: Arc::new(Notify::new()),
+            _lock: lock,
+        };
+        check_keyring(&inner).await?;
+        inner.access_keys.load(&inner).await?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Can it write? Begins and gives up a write transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::Database`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let w = Writing::begin(&self.0).await?;
+        w.rollback().await
+    }
+
+    /// Closes every connection, after what is under way on it. The lock file is let go when the last clone is dropped.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+
+    /// Notified after every commit that may make something due sooner. Serves one waiter, the scheduler: a
+    /// notification without a waiter is kept for the next one.
+    #[must_use]
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.changed)
+    }
+
+    /// What new ARNs are made of.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.options.identity
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
+    let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
+    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
+}
+
+/// Directory, lock and an empty database file, none of them readable by others.
+fn prepare(directory: &Path) -> Result<File, OpenError> {
+    let cannot = |path: &Path| {
+        let path = path.to_owned();
+        |source| OpenError::Directory { path, source }
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot(directory))?;
+    let lock_path = directory.join(LOCK);
+    let lock = private_file(&lock_path).map_err(cannot(&lock_path))?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(directory.to_owned())),
+        Err(error) => return Err(cannot(&lock_path)(error.into())),
+    }
+    let database: PathBuf = directory.join(DATABASE);
+    // Made before SQLite does: its own files take their mode from this one.
+    private_file(&database).map_err(cannot(&database))?;
+    File::open(directory).and_then(|handle| handle.sync_all()).map_err(cannot(directory))?;
+    Ok(lock)
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
+async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
+    let mut w = Writing::begin(inner).await?;
+    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
+    let Some((store_id, sealed)) = row else {
+        if secret::any(w.conn()).await? {
+            return Err(StoreError::inconsistent("there are secrets and no check row").into());
+        }
+        write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
+        return Ok(w.commit().await?);
+    };
+    match inner.keyring.open(&check_of(&store_id), &sealed) {
+        Ok(_) => Ok(w.rollback().await?),
+        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
+        Err(error) => Err(StoreError::from(error).into()),
+    }
+}
+
+async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
+    let store_id = VersionId::random(&mut rand::rng());
+    let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
+    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
+    query.bind(ms(now)).execute(conn).await?;
+    Ok(())
+}
+
+fn check_of(store_id: &str) -> Binding<'_> {
+    Binding { kind: Kind::Check, owner: store_id, version: "", candidate: 0 }
+}
+
+const CHECK: &str = "-- open::check_keyring
+SELECT store_id, sealed FROM store_check WHERE id = 1";
+
+const WRITE_CHECK: &str = "-- open::write_check
+INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";

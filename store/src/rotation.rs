@@ -1,0 +1,218 @@
+//! Table `rotation`: configuration, the machine's state, the plan, and who holds the lease.
+//!
+//! Owns what `due_ms` is in each state. Never here: transitions (`event.rs`), claiming (`due.rs`), lease checks
+//! (`lease.rs`).
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use engine::Time;
+use engine::id::SecretId;
+use engine::rotation::Rotation;
+use engine::schedule::{Limits, Rules, Schedule, Window, pick};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::StoreError;
+use crate::instant::{instant, instant_opt, ms, ms_not_before};
+use crate::model::RotationConfig;
+use crate::tx::Conn;
+
+/// How long a rotation that a person asks for may be retried.
+pub(crate) const MANUAL_WINDOW: TimeDelta = TimeDelta::hours(24);
+
+/// A secret's rotation.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) secret: SecretId,
+    pub(crate) live: bool,
+    pub(crate) configured: bool,
+    pub(crate) enabled: bool,
+    pub(crate) builtin: bool,
+    pub(crate) rotator: Option<String>,
+    pub(crate) rules: Option<Rules>,
+    pub(crate) time_zone: Option<String>,
+    pub(crate) options: engine::port::Options,
+    pub(crate) state: Rotation,
+    pub(crate) paused: bool,
+    pub(crate) base: Option<Time>,
+    pub(crate) current: Option<Time>,
+    pub(crate) window: Option<Window>,
+    pub(crate) due: Option<Time>,
+    pub(crate) fence: i64,
+    pub(crate) lease: Option<Held>,
+}
+
+/// A lease as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) boot: String,
+    /// Since that boot.
+    pub(crate) until: Duration,
+}
+
+impl Row {
+    /// What was configured; None: nothing ever.
+    pub(crate) fn config(&self) -> Option<RotationConfig> {
+        self.configured.then(|| RotationConfig {
+            enabled: self.enabled,
+            rotator: self.rotator.clone(),
+            rules: self.rules.clone(),
+            time_zone: self.time_zone.clone(),
+            options: self.options.clone(),
+        })
+    }
+
+    /// The first window after `now`; None without a schedule, or while rotation is not enabled.
+    pub(crate) fn next_window(&self, now: Time, limits: Limits) -> Option<Window> {
+        let rules = self.rules.as_ref().filter(|_| self.enabled)?;
+        // Checked when it was written. Limits may have been tightened since: then nothing is planned, rather than
+        // something nobody would accept today.
+        let schedule = Schedule::parse(rules, self.time_zone.as_deref(), limits).ok()??;
+        schedule.next_window(self.base.unwrap_or(now), now)
+    }
+
+    /// Plans the first window that opens after `now`. Never makes anything due at once.
+    pub(crate) fn plan(&mut self, now: Time, limits: Limits) {
+        self.window = self.next_window(now, limits);
+    }
+
+    /// The last second of the window that is planned.
+    pub(crate) fn next_rotation(&self) -> Option<Time> {
+        let window = self.window.filter(|_| self.enabled)?;
+        Some(window.next_rotation_date())
+    }
+
+    /// When something is to be done in this state; `now` is the moment of the commit.
+    pub(crate) fn set_due(&mut self, arn: &str, now: Time) {
+        self.due = match &self.state {
+            _ if self.paused || !self.live => None,
+            Rotation::Idle => self.window.filter(|_| self.enabled).map(|window| pick(arn, &window)),
+            Rotation::Waiting { not_before, .. } => Some(*not_before),
+            // At once, for whoever gets the lease when it is free.
+            Rotation::Acting { .. } => Some(now),
+            Rotation::Parked { .. } => None,
+        };
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    secret_id: i64,
+    live: bool,
+    configured: bool,
+    enabled: bool,
+    builtin: bool,
+    rotator: Option<String>,
+    rules: Option<String>,
+    time_zone: Option<String>,
+    options: String,
+    body: String,
+    paused: bool,
+    base_ms: Option<i64>,
+    current_ms: Option<i64>,
+    window_opens_ms: Option<i64>,
+    window_closes_ms: Option<i64>,
+    due_ms: Option<i64>,
+    fence: i64,
+    lease_owner: Option<String>,
+    lease_boot: Option<String>,
+    lease_until_ms: Option<i64>,
+}
+
+impl TryFrom<Raw> for Row {
+    type Error = StoreError;
+
+    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+        let window = match (raw.window_opens_ms, raw.window_closes_ms) {
+            (Some(opens), Some(closes)) => Some(Window { opens: instant(opens)?, closes: instant(closes)? }),
+            _ => None,
+        };
+        let lease = match (raw.lease_owner, raw.lease_boot, raw.lease_until_ms) {
+            (Some(_), Some(boot), Some(until)) => {
+                Some(Held { boot, until: Duration::from_millis(u64::try_from(until).unwrap_or(0)) })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            secret: SecretId(raw.secret_id),
+            live: raw.live,
+            configured: raw.configured,
+            enabled: raw.enabled,
+            builtin: raw.builtin,
+            rotator: raw.rotator,
+            rules: raw.rules.as_deref().map(|text| from_json("rules", text)).transpose()?,
+            time_zone: raw.time_zone,
+            options: from_json("options", &raw.options)?,
+            state: from_json("state", &raw.body)?,
+            paused: raw.paused,
+            base: instant_opt(raw.base_ms)?,
+            current: instant_opt(raw.current_ms)?,
+            window,
+            due: instant_opt(raw.due_ms)?,
+            fence: raw.fence,
+            lease,
+        })
+    }
+}
+
+/// The rotation of a secret.
+pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Row, StoreError> {
+    let raw: Option<Raw> = sqlx::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
+    // Every secret has one, so without one there is no secret.
+    raw.ok_or(StoreError::SecretNotFound)?.try_into()
+}
+
+/// The row every secret has from its creation on.
+pub(crate) async fn insert(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
+    sqlx::query(INSERT).bind(secret.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes all but the lease.
+pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
+    sqlx::query(SAVE)
+        .bind(row.secret.0)
+        .bind(row.live)
+        .bind(row.configured)
+        .bind(row.enabled)
+        .bind(row.builtin)
+        .bind(&row.rotator)
+        .bind(row.rules.as_ref().map(to_json).transpose()?)
+        .bind(&row.time_zone)
+        .bind(to_json(&row.options)?)
+        .bind(row.state.state_name())
+        .bind(to_json(&row.state)?)
+        .bind(row.paused)
+        .bind(row.base.map(ms))
+        .bind(row.current.map(ms))
+        .bind(row.window.map(|window| ms(window.opens)))
+        .bind(row.window.map(|window| ms(window.closes)))
+        .bind(row.due.map(ms_not_before))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::inconsistent("a rotation cannot be written as JSON"))
+}
+
+/// The message names the column, not what is in it.
+fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::inconsistent(format!("a rotation's {column} is not readable")))
+}
+
+const LOAD: &str = "-- rotation::load
+SELECT secret_id, live, configured, enabled, builtin, rotator, rules, time_zone, options, body, paused, base_ms,
+       current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms
+FROM rotation WHERE secret_id = $1";
+
+const INSERT: &str = "-- rotation::insert
+INSERT INTO rotation (secret_id) VALUES ($1)";
+
+const SAVE: &str = "-- rotation::save
+UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
+       options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
+       window_closes_ms = $16, due_ms = $17
+WHERE secret_id = $1";

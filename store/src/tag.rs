@@ -1,0 +1,64 @@
+//! Table `tag`. Order of insertion is kept; a key that is given again keeps its place.
+
+use engine::Time;
+use engine::id::SecretId;
+
+use crate::model::Tag;
+use crate::subject::Subject;
+use crate::tx::{Conn, Writing};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// TagResource.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
+    pub async fn tag(&self, id: &str, tags: &[Tag], now: Time) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        put(w.conn(), subject.secret.id, tags).await?;
+        subject.secret.tagged = true;
+        subject.save(&mut w, now).await?;
+        w.commit().await
+    }
+
+    /// UntagResource. A key that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`Store::tag`].
+    pub async fn untag(&self, id: &str, keys: &[String], now: Time) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        for key in keys {
+            sqlx::query(REMOVE).bind(subject.secret.id.0).bind(key).execute(w.conn()).await?;
+        }
+        subject.save(&mut w, now).await?;
+        w.commit().await
+    }
+}
+
+/// Adds or overwrites.
+pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Result<(), StoreError> {
+    for tag in tags {
+        let query = sqlx::query(PUT).bind(secret.0).bind(&tag.key);
+        query.bind(&tag.value).execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// All tags of a secret in order of insertion.
+pub(crate) async fn all(conn: &mut Conn, secret: SecretId) -> Result<Vec<Tag>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(key, value)| Tag { key, value }).collect())
+}
+
+const PUT: &str = "-- tag::put
+INSERT INTO tag (secret_id, tag_key, tag_value, seq)
+VALUES ($1, $2, $3, (SELECT COALESCE(MAX(seq), 0) + 1 FROM tag WHERE secret_id = $1))
+ON CONFLICT (secret_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value";
+
+const REMOVE: &str = "-- tag::untag
+DELETE FROM tag WHERE secret_id = $1 AND tag_key = $2";
+
+const ALL: &str = "-- tag::all
+SELECT tag_key, tag_value FROM tag WHERE secret_id = $1 ORDER BY seq";

@@ -1,0 +1,328 @@
+//! What users write: new secrets, values, descriptions, labels. Tokens make each of them repeatable.
+//!
+//! A write that moves AWSCURRENT, or takes AWSPENDING from an open rotation, is an event of that rotation and commits
+//! with it. Never here: label rules (`engine::label`), the machine (`engine::rotation`).
+
+use engine::Time;
+use engine::id::VersionId;
+use engine::label::{self, Labels};
+use engine::rotation::{Event, Rotation, Step};
+use engine::secret::SecretValue;
+use rand::RngExt;
+
+use crate::event::{self, Occasion};
+use crate::instant::whole_ms;
+use crate::model::{Identity, Named, NewSecret, PutValue, UpdateSecret, Written};
+use crate::open::Inner;
+use crate::subject::Subject;
+use crate::tx::{Conn, Writing};
+use crate::{Store, StoreError, rotation, sealed, secret, tag, version};
+
+const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+impl Store {
+    /// CreateSecret. The same name, token and value again is the same answer again.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`], [`StoreError::NameScheduledForDeletion`], [`StoreError::TokenInUse`], or the
+    /// database fails.
+    pub async fn create_secret(&self, new: NewSecret, now: Time) -> Result<Written, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        if let Some(row) = secret::by_name(w.conn(), &new.name).await? {
+            let subject = Subject::of(&mut w, row).await?;
+            return created_before(&mut w, &self.0, &subject, &new).await;
+        }
+        let mut subject = insert(&mut w, &self.0, &new, now).await?;
+        let version_id = new.value.is_some().then_some(&new.token);
+        if let Some(value) = &new.value {
+            make_version(&mut w, &self.0, &mut subject, &new.token, value, now).await?;
+            subject.labels = subject.labels.put(&new.token, None)?;
+        }
+        subject.save(&mut w, now).await?;
+        w.commit().await?;
+        Ok(subject.written(version_id))
+    }
+
+    /// PutSecretValue.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TokenInUse`],
+    /// [`StoreError::LabelQuota`], [`StoreError::VersionQuota`], [`StoreError::BadLabel`], or the database fails.
+    pub async fn put_value(&self, id: &str, put: PutValue, now: Time) -> Result<Written, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let at = Occasion { kind: put.value.kind, ..Occasion::called(&self.0, &put.by, now) };
+        let value = Offered { token: &put.token, value: &put.value, stages: put.stages.as_deref() };
+        let changed = offer(&mut w, &mut subject, &value, &at).await?;
+        let written = subject.written(Some(&put.token));
+        if changed {
+            subject.save(&mut w, now).await?;
+            self.0.room(&mut w, &subject, now).await?;
+            w.commit().await?;
+        }
+        Ok(written)
+    }
+
+    /// UpdateSecret. Naming nothing to change is a success that changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::put_value`].
+    pub async fn update_secret(&self, id: &str, update: UpdateSecret, now: Time) -> Result<Written, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let mut changed = update.description.is_some() || update.kms_key_id.is_some();
+        if let Some(description) = update.description {
+            subject.secret.description = Some(description).filter(|text| !text.is_empty());
+        }
+        if let Some(kms_key_id) = update.kms_key_id {
+            subject.secret.kms_key_id = Some(kms_key_id).filter(|text| !text.is_empty());
+        }
+        if let Some(value) = &update.value {
+            let at = Occasion { kind: value.kind, ..Occasion::called(&self.0, &update.by, now) };
+            let value = Offered { token: &update.token, value, stages: None };
+            changed |= offer(&mut w, &mut subject, &value, &at).await?;
+        }
+        let written = subject.written(update.value.is_some().then_some(&update.token));
+        if changed {
+            subject.save(&mut w, now).await?;
+            self.0.room(&mut w, &subject, now).await?;
+            w.commit().await?;
+        }
+        Ok(written)
+    }
+
+    /// UpdateSecretVersionStage.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], and every label error.
+    pub async fn move_label(
+        &self,
+        id: &str,
+        label: &str,
+        remove_from: Option<&str>,
+        move_to: Option<&str>,
+        by: &str,
+        now: Time,
+    ) -> Result<Named, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        // A text that cannot be a version id names no version of this secret.
+        let from = remove_from.map(|from| {
+            let not_holder = |_| StoreError::NotHolder { label: label.to_owned(), version: from.to_owned() };
+            VersionId::new(from).map_err(not_holder)
+        });
+        let from = from.transpose()?;
+        let to = move_to.map(|to| VersionId::new(to).map_err(|_| StoreError::NoSuchVersion(to.to_owned())));
+        let to = to.transpose()?;
+        // A placeholder is no version to move labels to: nothing could be read there.
+        let readable = match &to {
+            Some(to) => subject.version(&mut w, to).await?.is_some_and(|version| version.sealed.is_some()),
+            None => false,
+        };
+        let next = subject.labels.update(label, from.as_ref(), to.as_ref(), |_| readable)?;
+        if next != subject.labels {
+            let at = Occasion::called(&self.0, by, now);
+            let what = format!("staging label {label} was moved by hand");
+            relabel(&mut w, &mut subject, next, &what, &at).await?;
+            subject.save(&mut w, now).await?;
+            w.commit().await?;
+        }
+        Ok(subject.named())
+    }
+}
+
+impl Inner {
+    async fn room(&self, w: &mut Writing<'_>, subject: &Subject, now: Time) -> Result<(), StoreError> {
+        let limits = self.options.schedule_limits;
+        match version::make_room(w.conn(), subject.secret.id, now, limits).await? {
+            true => Ok(()),
+            false => Err(StoreError::VersionQuota),
+        }
+    }
+}
+
+/// A value offered under a token.
+struct Offered<'a> {
+    token: &'a VersionId,
+    value: &'a SecretValue,
+    stages: Option<&'a [String]>,
+}
+
+/// The token matrix: a new token makes a version, a placeholder's is filled, a known one must bring the same value.
+/// False: nothing changed.
+async fn offer(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    offered: &Offered<'_>,
+    at: &Occasion<'_>,
+) -> Result<bool, StoreError> {
+    let token = offered.token;
+    let is_new = match subject.version(w, token).await? {
+        None => {
+            make_version(w, at.inner, subject, token, offered.value, at.now).await?;
+            true
+        }
+        Some(version) => match version.sealed {
+            Some(sealed) => {
+                same_value(at.inner, subject, token, &sealed, offered.value)?;
+                false
+            }
+            None => {
+                fill(w, subject, offered, at).await?;
+                true
+            }
+        },
+    };
+    // A plain repeat changes nothing; labels that are named are attached even then.
+    let next = match offered.stages {
+        None if !is_new => return Ok(false),
+        stages => subject.labels.put(token, stages)?,
+    };
+    if !is_new && next == subject.labels {
+        return Ok(false);
+    }
+    relabel(w, subject, next, "a new value was written", at).await?;
+    Ok(true)
+}
+
+/// The value of a rotation's placeholder, written by whoever makes it.
+async fn fill(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    offered: &Offered<'_>,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let open = subject.rotation.state.run().is_some_and(|run| run.token == *offered.token);
+    if !open {
+        return Err(StoreError::inconsistent("a version has no value and no rotation is making one"));
+    }
+    let event = Event::Filled(offered.value.bytes.clone());
+    event::apply(w, subject, event, at).await.map(drop)
+}
+
+/// Takes over labels that a user's call asks for. Where that moves AWSCURRENT, schedules count from now on, and a
+/// rotation that is open has been interfered with; so it has where AWSPENDING is taken from it.
+async fn relabel(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    next: Labels,
+    what: &str,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let before = std::mem::replace(&mut subject.labels, next);
+    let moved = before.holder(label::CURRENT) != subject.labels.holder(label::CURRENT);
+    let Some(run) = subject.rotation.state.run() else {
+        if moved {
+            subject.rebase(at.now, at.inner.options.schedule_limits);
+            w.wake();
+        }
+        return Ok(());
+    };
+    // A callback's finishSecret moves AWSCURRENT to the version that has just been tested: that is its part.
+    let token = Some(&run.token);
+    let finishing = matches!(subject.rotation.state, Rotation::Acting { step: Step::Finish, .. });
+    if finishing && subject.labels.holder(label::CURRENT) == token {
+        return Ok(());
+    }
+    let lost = before.holder(label::PENDING) == token && subject.labels.holder(label::PENDING) != token;
+    if moved {
+        subject.rotation.base = Some(whole_ms(at.now));
+    }
+    if moved || lost {
+        subject.save_labels(w).await?;
+        event::apply(w, subject, Event::Interfered { what: what.to_owned() }, at).await?;
+    }
+    Ok(())
+}
+
+/// CreateSecret met a secret of this name.
+async fn created_before(
+    w: &mut Writing<'_>,
+    inner: &Inner,
+    subject: &Subject,
+    new: &NewSecret,
+) -> Result<Written, StoreError> {
+    if subject.secret.deleted.is_some() {
+        return Err(StoreError::NameScheduledForDeletion);
+    }
+    let version = subject.version(w, &new.token).await?.and_then(|version| version.sealed);
+    match (version, &new.value) {
+        (Some(sealed), Some(value)) => {
+            same_value(inner, subject, &new.token, &sealed, value)?;
+            Ok(subject.written(Some(&new.token)))
+        }
+        (Some(_), None) => Err(token_in_use(subject, &new.token)),
+        // Made without a value under this very token, and asked for again.
+        (None, None) if subject.secret.token == new.token.as_str() => Ok(subject.written(None)),
+        (None, _) => Err(StoreError::NameTaken(new.name.clone())),
+    }
+}
+
+async fn insert(w: &mut Writing<'_>, inner: &Inner, new: &NewSecret, now: Time) -> Result<Subject, StoreError> {
+    let arn = fresh_arn(w.conn(), inner, &new.name).await?;
+    let key = crypto::DataKey::generate()?;
+    let row = secret::Row {
+        id: engine::id::SecretId(0),
+        data_key: inner.keyring.wrap(&arn, &key)?,
+        arn,
+        name: new.name.clone(),
+        token: new.token.as_str().to_owned(),
+        description: new.description.clone().filter(|text| !text.is_empty()),
+        kms_key_id: new.kms_key_id.clone().filter(|text| !text.is_empty()),
+        tagged: new.tags.is_some(),
+        created: whole_ms(now),
+        changed: whole_ms(now),
+        accessed: None,
+        rotated: None,
+        deleted: None,
+    };
+    let id = secret::insert(w.conn(), &row).await?;
+    rotation::insert(w.conn(), id).await?;
+    tag::put(w.conn(), id, new.tags.as_deref().unwrap_or_default()).await?;
+    Subject::of(w, secret::Row { id, ..row }).await
+}
+
+/// A new suffix at every creation, so that grants on an old ARN do not carry over.
+async fn fresh_arn(conn: &mut Conn, inner: &Inner, name: &str) -> Result<String, StoreError> {
+    let Identity { partition, region, account_id } = &inner.options.identity;
+    loop {
+        let suffix: String = {
+            let mut rng = rand::rng();
+            let letter = |_| char::from(SUFFIX_LETTERS[rng.random_range(0..SUFFIX_LETTERS.len())]);
+            (0..6).map(letter).collect()
+        };
+        let arn = format!("arn:{partition}:secretsmanager:{region}:{account_id}:secret:{name}-{suffix}");
+        if !secret::arn_taken(&mut *conn, &arn).await? {
+            return Ok(arn);
+        }
+    }
+}
+
+async fn make_version(
+    w: &mut Writing<'_>,
+    inner: &Inner,
+    subject: &mut Subject,
+    token: &VersionId,
+    value: &SecretValue,
+    now: Time,
+) -> Result<(), StoreError> {
+    let key = subject.key(&inner.keyring)?;
+    let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, value)?;
+    version::insert(w.conn(), subject.secret.id, token, &sealed, now).await
+}
+
+fn same_value(
+    inner: &Inner,
+    subject: &Subject,
+    token: &VersionId,
+    sealed: &sealed::Sealed,
+    value: &SecretValue,
+) -> Result<(), StoreError> {
+    let key = subject.key(&inner.keyring)?;
+    let stored = sealed::open(&key, &subject.secret.arn, token.as_str(), sealed)?;
+    if stored.same_as(value) { Ok(()) } else { Err(token_in_use(subject, token)) }
+}
+
+fn token_in_use(subject: &Subject, token: &VersionId) -> StoreError {
+    StoreError::TokenInUse { token: token.to_string(), arn: subject.secret.arn.clone() }
+}
