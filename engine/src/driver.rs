@@ -12,7 +12,7 @@ use rand::{Rng, RngExt};
 
 use crate::outcome::{Done, StepError, Verdict};
 use crate::password::PasswordRules;
-use crate::port::{Clock, Guard, Lease, PortError, RotationStore, Rotator, StepContext};
+use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
 use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Step};
 
 /// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
@@ -25,8 +25,8 @@ const REPORT_TRIES: u32 = 5;
 pub struct Ports<'a> {
     /// The remembered side.
     pub store: &'a dyn RotationStore,
-    /// The rotator of this secret; None where its name is not known (any more).
-    pub rotator: Option<&'a dyn Rotator>,
+    /// Picks the rotator for these values; None where the server has none for them (any more).
+    pub rotator: &'a (dyn Fn(&Material) -> Option<&'a dyn Rotator> + Sync),
     /// Sleeping.
     pub clock: &'a dyn Clock,
     /// Told of every act that ended: for metrics and logs.
@@ -125,13 +125,13 @@ async fn perform(
     step: Step,
     rng: &mut (impl Rng + Send),
 ) -> Result<Outcome, PortError> {
-    let Some(rotator) = ports.rotator else {
-        return Ok(Outcome::Failed(no_rotator()));
-    };
     let Some(run) = state.run() else {
         return Err(PortError::Refused(Refusal::NoneOpen));
     };
     let material = ports.store.material(lease, state).await?;
+    let Some(rotator) = (ports.rotator)(&material) else {
+        return Ok(Outcome::Failed(no_rotator()));
+    };
     let deadline = deadline(ports.store, lease).await?;
     let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {

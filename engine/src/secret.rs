@@ -68,10 +68,7 @@ impl SecretValue {
     /// A `SecretString`.
     #[must_use]
     pub fn text(bytes: impl Into<SecretBytes>) -> Self {
-        Self {
-            kind: ValueKind::String,
-            bytes: bytes.into(),
-        }
+        Self { kind: ValueKind::String, bytes: bytes.into() }
     }
 
     /// Same kind and same bytes (AWS's idempotency compares decrypted values).
@@ -94,10 +91,7 @@ mod tests {
     #[test]
     fn equal_bytes_of_another_kind_are_another_value() {
         let text = SecretValue::text("a");
-        let binary = SecretValue {
-            kind: ValueKind::Binary,
-            bytes: SecretBytes::from("a"),
-        };
+        let binary = SecretValue { kind: ValueKind::Binary, bytes: SecretBytes::from("a") };
         assert!(!text.same_as(&binary));
         assert!(text.same_as(&text.clone()));
     }

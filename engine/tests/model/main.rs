@@ -266,6 +266,7 @@ fn driver_actions(world: &World, driver: u8, actions: &mut Vec<Action>) {
 }
 
 /// Searches everything and returns the names of the properties that were found broken.
+#[expect(clippy::print_stderr, reason = "a failing search shows its path")]
 fn broken(rules: Rules) -> Vec<&'static str> {
     let checker = rules.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let sometimes = "a rotation completes despite a crash and a stall";

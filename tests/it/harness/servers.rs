@@ -42,10 +42,7 @@ pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
 /// # Panics
 /// When there is no such server and nobody asked to do without it.
 pub(crate) fn own(engine: Engine, extra_args: &[&str]) -> Option<Server> {
-    if without(engine) {
-        // Past the test runner's capture, which would hide it in a test that then passes.
-        let words = format!("{}: left out of these tests, as PAWL_TEST_WITHOUT says\n", engine.name());
-        std::io::stderr().write_all(words.as_bytes()).expect("stderr takes a line");
+    if left_out(engine.name()) {
         return None;
     }
     match Server::start(engine, &env::temp_dir(), extra_args) {
@@ -54,8 +51,15 @@ pub(crate) fn own(engine: Engine, extra_args: &[&str]) -> Option<Server> {
     }
 }
 
+/// Whether the person who runs the tests wants to do without this; says so then.
 #[expect(clippy::disallowed_methods, reason = "what to leave out is said by the person who runs the tests")]
-fn without(engine: Engine) -> bool {
+pub(crate) fn left_out(name: &str) -> bool {
     let names = env::var("PAWL_TEST_WITHOUT").unwrap_or_default();
-    names.split(',').any(|name| name.trim() == engine.name())
+    let left_out = names.split(',').any(|left_out| left_out.trim() == name);
+    if left_out {
+        // Past the test runner's capture, which would hide it in a test that then passes.
+        let words = format!("{name}: left out of these tests, as PAWL_TEST_WITHOUT says\n");
+        std::io::stderr().write_all(words.as_bytes()).expect("stderr takes a line");
+    }
+    left_out
 }

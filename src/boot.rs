@@ -1,0 +1,227 @@
+//! Builds a server from its settings: keyring, store, first key, rotators, API, scheduler.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use api::ApiState;
+use axum::Router;
+use crypto::Keyring;
+use engine::port::{Clock, RotationStore};
+use rotators::Registry;
+use store::{Identity, Location, NewAccessKey, Options, Store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::{SystemClock, boot_id};
+use crate::config::{Settings, credentials_path};
+use crate::http::{Probes, TlsFiles, probes, serve};
+use crate::metrics::Metrics;
+use crate::scheduler::Scheduler;
+
+/// The name of the principal that the first key belongs to.
+pub const ADMINISTRATOR: &str = "admin";
+
+/// Why a server does not start, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BootError(pub String);
+
+fn boot_error(what: impl std::fmt::Display, cause: impl std::fmt::Display) -> BootError {
+    BootError(format!("{what}: {cause}"))
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The store, for tests and the demo.
+    pub store: Store,
+    listener: TcpListener,
+    app: Router,
+    tls: Option<TlsFiles>,
+    scheduler: Scheduler,
+}
+
+impl Server {
+    /// Opens everything and binds the address. Nothing rotates before [`Server::run`].
+    ///
+    /// # Errors
+    /// [`BootError`] with what cannot be opened and why.
+    pub async fn start(settings: &Settings) -> Result<Self, BootError> {
+        install_tls_provider();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open_store(settings, Arc::clone(&clock)).await?;
+        first_key(&store, &settings.data, clock.as_ref()).await?;
+        let late = store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
+        if late > 0 {
+            tracing::warn!(count = late, "rotations missed their window while the server was down; they run late, spread");
+        }
+        let registry = Arc::new(registry(settings)?);
+        let metrics = Arc::new(Metrics::default());
+        let app = app(settings, &store, &clock, &registry, &metrics)?;
+        let listener =
+            TcpListener::bind(settings.listen).await.map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
+        let address = listener.local_addr().map_err(|error| boot_error("cannot listen", error))?;
+        let scheduler = Scheduler {
+            rotations: rotation_store(&store),
+            store: store.clone(),
+            registry,
+            clock,
+            metrics,
+            permits: settings.permits,
+            lease: settings.lease(),
+            owner: format!("{}-{}", std::process::id(), address.port()),
+        };
+        let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
+        Ok(Self { address, store, listener, app, tls, scheduler })
+    }
+
+    /// Serves and rotates until `shutdown` says true, then drains.
+    ///
+    /// # Errors
+    /// [`BootError`] when the listener fails or the certificate cannot be used.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), BootError> {
+        let rotating = tokio::spawn(self.scheduler.run(shutdown.clone()));
+        let served = serve(self.listener, self.app, self.tls, shutdown).await;
+        if let Err(error) = served {
+            rotating.abort();
+            return Err(boot_error("cannot serve", error));
+        }
+        rotating.await.map_err(|error| boot_error("the scheduler stopped", error))
+    }
+
+    /// `http://…` or `https://…` of this server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
+/// rustls never has to choose: ring is the only provider compiled in. A second call does nothing.
+pub fn install_tls_provider() {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Opens the store of the settings, making folder, keyring and database at the first start only.
+///
+/// # Errors
+/// [`BootError`], in particular where a store is there and its keyring is not: a second keyring is never made.
+pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Store, BootError> {
+    let keyring = keyring(settings)?;
+    let options = Options {
+        identity: Identity {
+            partition: "aws".to_owned(),
+            region: settings.region.clone(),
+            account_id: settings.account_id.clone(),
+        },
+        lease: settings.lease(),
+        schedule_limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
+        boot_id: boot_id(),
+    };
+    let location = Location::Sqlite(settings.data.clone());
+    Store::open(&location, Arc::new(keyring), clock, options)
+        .await
+        .map_err(|error| boot_error(format!("cannot open the store in {}", settings.data.display()), error))
+}
+
+fn keyring(settings: &Settings) -> Result<Keyring, BootError> {
+    let path = settings.keyring_path();
+    make_private_folder(&settings.data)?;
+    if path.exists() {
+        return Keyring::load(&path).map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error));
+    }
+    if settings.data.join("pawl.db").exists() {
+        return Err(BootError(format!(
+            "the store in {} is there but its keyring {} is not; put the keyring back (no second one is made: it could open nothing)",
+            settings.data.display(),
+            path.display()
+        )));
+    }
+    Keyring::create(&path).map_err(|error| boot_error(format!("cannot make the keyring {}", path.display()), error))
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), BootError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| boot_error(format!("cannot make the data folder {}", folder.display()), error))
+}
+
+/// At the first start: an administrator's access key, in `DIR/credentials`.
+async fn first_key(store: &Store, data: &Path, clock: &dyn Clock) -> Result<(), BootError> {
+    let exists = store.has_access_keys().await.map_err(|error| boot_error("cannot read access keys", error))?;
+    if exists {
+        return Ok(());
+    }
+    let key = store
+        .create_access_key(ADMINISTRATOR, clock.now())
+        .await
+        .map_err(|error| boot_error("cannot make the administrator's key", error))?;
+    write_credentials(&credentials_path(data), &key)
+}
+
+/// Writes a key in AWS's shared-credentials format, readable by its owner only; an old file is replaced whole.
+///
+/// # Errors
+/// [`BootError`] with the file's name.
+pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootError> {
+    let failed = |error: std::io::Error| boot_error(format!("cannot write {}", path.display()), error);
+    let fresh = path.with_extension("new");
+    let _leftover = std::fs::remove_file(&fresh);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
+    let secret = key.secret.expose_str().unwrap_or_default();
+    let text =
+        format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", key.access_key_id);
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&fresh, path).map_err(failed)
+}
+
+fn registry(settings: &Settings) -> Result<Registry, BootError> {
+    let pem = match &settings.target_ca {
+        None => None,
+        Some(file) => {
+            Some(std::fs::read(file).map_err(|error| boot_error(format!("cannot read --target-ca {}", file.display()), error))?)
+        }
+    };
+    Registry::new(&rotators::Settings { target_ca: pem })
+        .map_err(|error| boot_error("cannot use the certificate authorities for targets", error))
+}
+
+fn app(
+    settings: &Settings,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    registry: &Arc<Registry>,
+    metrics: &Arc<Metrics>,
+) -> Result<Router, BootError> {
+    let known = Arc::clone(registry);
+    let counted = Arc::clone(metrics);
+    let state = ApiState {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+        region: settings.region.clone(),
+        account_id: settings.account_id.clone(),
+        limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
+        builtin: Arc::new(move |name| known.get(name).is_some()),
+        observer: Some(Arc::new(move |operation, status, took| counted.call_ended(operation, status, took))),
+    };
+    let probing = Probes { store: store.clone(), metrics: Arc::clone(metrics), clock: Arc::clone(clock) };
+    Ok(api::router(state).merge(probes(probing)))
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn rotation_store(store: &Store) -> Arc<dyn RotationStore> {
+    Arc::new(store.clone())
+}
+
+#[cfg(feature = "failpoints")]
+fn rotation_store(store: &Store) -> Arc<dyn RotationStore> {
+    Arc::new(crate::failpoints::Breakable(store.clone()))
+}

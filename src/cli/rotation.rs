@@ -1,0 +1,335 @@
+//! `pawl rotation`: enable, start, watch and give up rotations.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::secret::token;
+use super::shown::{date, duration, text, time};
+use super::{CliError, Connection, output};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RotationVerb {
+    /// Rotate a secret by schedule; the first rotation comes at the next window unless --now
+    Enable {
+        /// Name or ARN
+        secret: String,
+        #[command(flatten)]
+        schedule: ScheduleArgs,
+        /// Rotate at once as well
+        #[arg(long)]
+        now: bool,
+        /// A rotator's name [default: by the `engine` in the secret]
+        #[arg(long)]
+        rotator: Option<String>,
+        /// Let a PostgreSQL account whose stored hash is md5 become SCRAM-SHA-256
+        #[arg(long)]
+        allow_md5_upgrade: bool,
+        /// Let MySQL or MariaDB rows 'user'@'host' with different passwords get the same one
+        #[arg(long)]
+        allow_differing_hosts: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Stop rotating by schedule; an open rotation is given up
+    Disable(One),
+    /// Rotate now
+    Now {
+        #[command(flatten)]
+        one: One,
+        /// Show the steps and end when the rotation has ended
+        #[arg(long)]
+        wait: bool,
+        /// With --wait: give up waiting after so many seconds (the rotation goes on)
+        #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+        timeout: u64,
+    },
+    /// Show where a rotation stands and what to do about it
+    Status(One),
+    /// Show who or what started rotations, each step, how long, the verdict
+    History {
+        #[command(flatten)]
+        one: One,
+        /// How many entries, newest first
+        #[arg(long, default_value_t = 30)]
+        limit: u32,
+    },
+    /// Print the next rotation times, in the schedule's zone and in UTC
+    Preview {
+        /// Name or ARN; leave it out to try a schedule that is not stored
+        secret: Option<String>,
+        #[command(flatten)]
+        schedule: ScheduleArgs,
+        /// How many
+        #[arg(long, default_value_t = 5)]
+        count: u32,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Start nothing and retry nothing for this secret until `resume`
+    Pause(One),
+    /// Go on after `pause`, or after a rotation was parked
+    Resume(One),
+    /// Give the open rotation up: AWSCURRENT is proven, and put back where it no longer logs in
+    Abandon(One),
+}
+
+/// One secret.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Name or ARN
+    secret: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// When to rotate.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArgs {
+    /// rate(10 days), cron(0 8 1 * ? *); with `pawl serve --schedule-limits none` also rate(30 minutes)
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "days")]
+    schedule: Option<String>,
+    /// Every so many days
+    #[arg(long, value_name = "N")]
+    days: Option<u16>,
+    /// How long the window is open, such as 3h
+    #[arg(long, value_name = "HOURSh")]
+    duration: Option<String>,
+    /// IANA time zone of the schedule, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+}
+
+impl ScheduleArgs {
+    fn put(&self, body: &mut Value) {
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body[name] = value;
+            }
+        };
+        set("ScheduleExpression", self.schedule.clone().map(Value::from));
+        set("AutomaticallyAfterDays", self.days.map(Value::from));
+        set("Duration", self.duration.clone().map(Value::from));
+        set("TimeZone", self.time_zone.clone().map(Value::from));
+    }
+}
+
+pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
+    match verb {
+        RotationVerb::Enable {
+            secret,
+            schedule,
+            now,
+            rotator,
+            allow_md5_upgrade,
+            allow_differing_hosts,
+            connection,
+        } => {
+            let mut body = json!({"SecretId": secret, "RotateImmediately": now});
+            schedule.put(&mut body);
+            if let Some(rotator) = rotator {
+                body["Rotator"] = rotator.into();
+            }
+            // Left out means: as it was.
+            for (name, wanted) in [("AllowMd5Upgrade", allow_md5_upgrade), ("AllowDifferingHosts", allow_differing_hosts)] {
+                if wanted {
+                    body[name] = true.into();
+                }
+            }
+            let answer = Client::new(&connection)?.ours("EnableRotation", body).await?;
+            show_view(&connection, &answer);
+        }
+        RotationVerb::Disable(one) => {
+            let answer = one.client()?.aws("CancelRotateSecret", one.body()).await?;
+            one.confirm(&answer, "is no longer rotated by schedule");
+        }
+        RotationVerb::Now { one, wait, timeout } => now(&one, wait, Duration::from_secs(timeout)).await?,
+        RotationVerb::Status(one) => one.command("DescribeRotation").await?,
+        RotationVerb::Pause(one) => one.command("PauseRotation").await?,
+        RotationVerb::Resume(one) => one.command("ResumeRotation").await?,
+        RotationVerb::Abandon(one) => one.command("AbandonRotation").await?,
+        RotationVerb::History { one, limit } => history(&one, limit).await?,
+        RotationVerb::Preview { secret, schedule, count, connection } => {
+            let mut body = json!({"Count": count});
+            if let Some(secret) = secret {
+                body["SecretId"] = secret.into();
+            }
+            schedule.put(&mut body);
+            let answer = Client::new(&connection)?.ours("PreviewRotation", body).await?;
+            if connection.json { output::json(&answer) } else { show_preview(&answer) }
+        }
+    }
+    Ok(())
+}
+
+impl One {
+    fn client(&self) -> Result<Client, CliError> {
+        Client::new(&self.connection)
+    }
+
+    fn body(&self) -> Value {
+        json!({ "SecretId": self.secret })
+    }
+
+    async fn command(&self, operation: &str) -> Result<(), CliError> {
+        let answer = self.client()?.ours(operation, self.body()).await?;
+        show_view(&self.connection, &answer);
+        Ok(())
+    }
+
+    fn confirm(&self, answer: &Value, line: &str) {
+        if self.connection.json {
+            output::json(answer);
+        } else {
+            output::say(format!("{} {line}", text(&answer["Name"]).unwrap_or_default()));
+        }
+    }
+}
+
+async fn now(one: &One, wait: bool, limit: Duration) -> Result<(), CliError> {
+    let client = one.client()?;
+    let token = token();
+    let mut body = one.body();
+    body["ClientRequestToken"] = token.clone().into();
+    let answer = client.aws("RotateSecret", body).await?;
+    if !wait {
+        one.confirm(&answer, &format!("is being rotated to version {token}; `pawl rotation status` shows how far it is"));
+        return Ok(());
+    }
+    watch(one, &client, &token, limit).await
+}
+
+/// Shows each step of this token's rotation as it ends, until the rotation ends or stops.
+async fn watch(one: &One, client: &Client, token: &str, limit: Duration) -> Result<(), CliError> {
+    let until = Instant::now() + limit;
+    let mut seen = BTreeSet::new();
+    loop {
+        let view = client.ours("DescribeRotation", one.body()).await?;
+        show_new_steps(one, client, token, &mut seen).await?;
+        let ours = view["Open"]["VersionId"] == token;
+        if !ours {
+            return finished(one, client, token).await;
+        }
+        if view["State"] == "parked" {
+            let reason = &view["Open"]["Reason"];
+            let remedy = text(&reason["Remedy"]).map(|remedy| format!("\n  what to do: {remedy}")).unwrap_or_default();
+            let message = text(&reason["Message"]).unwrap_or_default();
+            return Err(CliError::stopped(format!("{} is parked: {message}{remedy}", one.secret)));
+        }
+        if Instant::now() > until {
+            return Err(CliError::timed_out(format!("{} is not rotated yet; it goes on by itself", one.secret)));
+        }
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+}
+
+async fn show_new_steps(one: &One, client: &Client, token: &str, seen: &mut BTreeSet<i64>) -> Result<(), CliError> {
+    let mut body = one.body();
+    body["Limit"] = 100.into();
+    let answer = client.ours("ListRotationHistory", body).await?;
+    let entries = answer["History"].as_array().into_iter().flatten().rev();
+    for entry in entries.filter(|entry| entry["VersionId"] == token) {
+        let under_way = entry["Kind"] == "step" && entry["Ended"].is_null();
+        let fresh = !under_way && entry["Id"].as_i64().is_some_and(|id| seen.insert(id));
+        if fresh {
+            output::progress(entry_line(entry));
+        }
+    }
+    Ok(())
+}
+
+async fn finished(one: &One, client: &Client, token: &str) -> Result<(), CliError> {
+    let secret = client.aws("DescribeSecret", one.body()).await?;
+    let stages = secret["VersionIdsToStages"][token].as_array();
+    if stages.is_some_and(|stages| stages.iter().any(|stage| stage == "AWSCURRENT")) {
+        one.confirm(&secret, &format!("rotated: version {token} is AWSCURRENT"));
+        return Ok(());
+    }
+    Err(CliError::stopped(format!(
+        "the rotation of {} was given up; `pawl rotation history {}` says why",
+        one.secret, one.secret
+    )))
+}
+
+fn entry_line(entry: &Value) -> String {
+    let what = text(&entry["Step"]).or_else(|| text(&entry["Kind"])).unwrap_or_default();
+    let took = time(&entry["Ended"]).zip(time(&entry["Started"])).map(|(ended, started)| ended - started);
+    let took = took.map(|took| format!("{:>6} ms", took.num_milliseconds())).unwrap_or_default();
+    let verdict = text(&entry["Verdict"]).unwrap_or_default();
+    let message = text(&entry["Message"]).unwrap_or_default();
+    format!("  {what:<13} {took:>9}  {verdict:<12} {message}").trim_end().to_owned()
+}
+
+async fn history(one: &One, limit: u32) -> Result<(), CliError> {
+    let mut body = one.body();
+    body["Limit"] = limit.into();
+    let answer = one.client()?.ours("ListRotationHistory", body).await?;
+    if one.connection.json {
+        output::json(&answer);
+        return Ok(());
+    }
+    let row = |entry: &Value| {
+        let took = time(&entry["Ended"]).zip(time(&entry["Started"])).map(|(ended, started)| ended - started);
+        vec![
+            date(&entry["Started"]).unwrap_or_default(),
+            text(&entry["VersionId"]).map(|id| id.chars().take(8).collect()).unwrap_or_default(),
+            text(&entry["Step"]).or_else(|| text(&entry["Kind"])).unwrap_or_default(),
+            took.map(|took| format!("{} ms", took.num_milliseconds())).unwrap_or_default(),
+            text(&entry["Verdict"]).unwrap_or_default(),
+            text(&entry["By"]).unwrap_or_default(),
+            text(&entry["Message"]).unwrap_or_default(),
+        ]
+    };
+    let rows = answer["History"].as_array().into_iter().flatten().map(row).collect();
+    output::table(&["when", "version", "what", "took", "verdict", "by", "message"], rows);
+    Ok(())
+}
+
+fn show_view(connection: &Connection, view: &Value) {
+    if connection.json {
+        return output::json(view);
+    }
+    let open = &view["Open"];
+    let reason = &open["Reason"];
+    let rules = &view["RotationRules"];
+    let schedule = text(&rules["ScheduleExpression"])
+        .or_else(|| rules["AutomaticallyAfterDays"].as_i64().map(|days| format!("every {days} days")));
+    let zone = text(&view["TimeZone"]).map(|zone| format!(" ({zone})")).unwrap_or_default();
+    output::fields(&[
+        ("name", text(&view["Name"])),
+        ("rotation", Some(if view["RotationEnabled"] == true { "on" } else { "off" }.to_owned())),
+        ("state", text(&view["State"]).map(|state| if view["Paused"] == true { format!("{state}, paused") } else { state })),
+        ("schedule", schedule.map(|schedule| schedule + &zone)),
+        ("window", text(&rules["Duration"])),
+        ("next act", date(&view["DueDate"])),
+        ("rotates before", date(&view["NextRotationDate"])),
+        ("last rotated", date(&view["LastRotatedDate"])),
+        ("open version", text(&open["VersionId"])),
+        ("step", text(&open["Step"])),
+        ("started by", text(&open["StartedBy"])),
+        ("attempt", open["Attempt"].as_u64().filter(|n| *n > 0).map(|n| n.to_string())),
+        ("why", text(&reason["Message"])),
+        ("what to do", text(&reason["Remedy"])),
+    ]);
+}
+
+fn show_preview(answer: &Value) {
+    let zone = text(&answer["TimeZone"]).unwrap_or_default();
+    let row = |window: &Value| {
+        let moment = if window["Planned"].is_null() { "Opens" } else { "Planned" };
+        vec![
+            text(&window[format!("{moment}Local")]).unwrap_or_default(),
+            date(&window[moment]).unwrap_or_default(),
+            text(&window["OpensLocal"]).unwrap_or_default(),
+            time(&window["Closes"])
+                .zip(time(&window["Opens"]))
+                .map(|(closes, opens)| duration((closes - opens).as_seconds_f64()))
+                .unwrap_or_default(),
+        ]
+    };
+    let rows = answer["Windows"].as_array().into_iter().flatten().map(row).collect();
+    output::table(&[&format!("rotates at ({zone})"), "in UTC", "window opens", "open for"], rows);
+}

@@ -1,0 +1,297 @@
+//! What `pawl serve` is told: flags, then `PAWL_…` variables, then a TOML file, then defaults.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// The flags of `pawl serve`. Each may also stand in the TOML file (with underscores) or in the environment
+/// as `PAWL_` and its name in capitals.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct ServeArgs {
+    /// Folder for the store, the keyring and the first administrator's credentials [default: ./pawl-data]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:7171]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Where rotations are remembered: `sqlite` in the data folder (the only store there is yet)
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// The region in ARNs, which clients must sign for [default: us-east-1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The account number in ARNs [default: 000000000000]
+    #[arg(long, value_name = "12 DIGITS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// File with the keys that seal every value [default: DIR/keyring.json, made at the first start]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<PathBuf>,
+    /// PEM file of certificate authorities to trust for database targets, beside the system's
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_ca: Option<PathBuf>,
+    /// `aws`: schedules as AWS takes them; `none`: also minutes and seconds [default: aws]
+    #[arg(long, value_name = "aws|none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_limits: Option<String>,
+    /// PEM file with the server's certificate chain; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen beyond loopback without TLS: the network is private
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub insecure_listen: bool,
+    /// How many rotations may be under way at once [default: 32]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permits: Option<usize>,
+    /// How long a rotation is owned without renewal, in seconds (at least 5) [default: 15]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
+    /// `text` or `json` [default: text]
+    #[arg(long, value_name = "text|json")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// TOML file with any of the above
+    #[arg(long, value_name = "FILE", env = "PAWL_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// The settings a server runs with.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Data folder.
+    pub data: PathBuf,
+    /// Listening address.
+    pub listen: SocketAddr,
+    /// Store location.
+    pub store: String,
+    /// Region.
+    pub region: String,
+    /// Account number.
+    pub account_id: String,
+    /// Keyring file, if not in the data folder.
+    pub keyring: Option<PathBuf>,
+    /// Extra certificate authorities for targets.
+    pub target_ca: Option<PathBuf>,
+    /// `aws` or `none`.
+    pub schedule_limits: String,
+    /// Certificate chain.
+    pub tls_cert: Option<PathBuf>,
+    /// Private key.
+    pub tls_key: Option<PathBuf>,
+    /// Plain text beyond loopback.
+    pub insecure_listen: bool,
+    /// Rotations at once.
+    pub permits: usize,
+    /// Lease in seconds.
+    pub lease: u64,
+    /// Log format.
+    pub log: String,
+}
+
+/// A setting that cannot be used, and what it may be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file or a variable does not parse.
+    #[error("cannot read the settings: {0}")]
+    Unreadable(Box<figment::Error>),
+    /// A value is out of its range.
+    #[error("{setting}: {problem}")]
+    Invalid {
+        /// The flag.
+        setting: &'static str,
+        /// What is wrong and what it may be.
+        problem: String,
+    },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("pawl-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7171)),
+            store: "sqlite".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            keyring: None,
+            target_ca: None,
+            schedule_limits: "aws".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            insecure_listen: false,
+            permits: 32,
+            lease: 15,
+            log: "text".to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// Merges defaults, the TOML file, the environment and the flags, in rising order.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting and what it may be.
+    pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &args.config {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let known = |name: &str| Self::NAMES.contains(&name);
+        let settings: Self = figment
+            .merge(Env::prefixed("PAWL_").filter(move |name| known(&name.as_str().to_ascii_lowercase())))
+            .merge(Serialized::defaults(args))
+            .extract()
+            .map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    const NAMES: [&str; 15] = [
+        "data",
+        "listen",
+        "store",
+        "region",
+        "account_id",
+        "keyring",
+        "target_ca",
+        "schedule_limits",
+        "tls_cert",
+        "tls_key",
+        "insecure_listen",
+        "permits",
+        "lease",
+        "log",
+        "config",
+    ];
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |setting, problem: &str| Err(ConfigError::Invalid { setting, problem: problem.to_owned() });
+        if self.store != "sqlite" {
+            return invalid("--store", "only `sqlite` (in the data folder) is there yet");
+        }
+        if self.account_id.len() != 12 || !self.account_id.bytes().all(|b| b.is_ascii_digit()) {
+            return invalid("--account-id", "an account number has 12 digits");
+        }
+        if self.region.is_empty() || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return invalid("--region", "a region is letters, digits and hyphens, such as us-east-1");
+        }
+        self.limits()?;
+        if !["text", "json"].contains(&self.log.as_str()) {
+            return invalid("--log", "`text` or `json`");
+        }
+        if self.lease < 5 {
+            return invalid("--lease", "at least 5 seconds: every act at a target ends 2 seconds before it");
+        }
+        if self.permits == 0 {
+            return invalid("--permits", "at least 1");
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return invalid("--tls-cert", "--tls-cert and --tls-key go together");
+        }
+        if !self.listen.ip().is_loopback() && self.tls_cert.is_none() && !self.insecure_listen {
+            return invalid(
+                "--listen",
+                "beyond loopback Pawl wants --tls-cert and --tls-key, or --insecure-listen if the network is private",
+            );
+        }
+        Ok(())
+    }
+
+    /// Which schedules are taken.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] for anything but `aws` and `none`.
+    pub fn limits(&self) -> Result<engine::schedule::Limits, ConfigError> {
+        match self.schedule_limits.as_str() {
+            "aws" => Ok(engine::schedule::Limits::Aws),
+            "none" => Ok(engine::schedule::Limits::None),
+            _ => Err(ConfigError::Invalid { setting: "--schedule-limits", problem: "`aws` or `none`".to_owned() }),
+        }
+    }
+
+    /// The keyring's file.
+    #[must_use]
+    pub fn keyring_path(&self) -> PathBuf {
+        self.keyring.clone().unwrap_or_else(|| self.data.join("keyring.json"))
+    }
+
+    /// The lease's length.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease)
+    }
+}
+
+/// The file the first start writes the administrator's key to, in AWS's shared-credentials format.
+#[must_use]
+pub fn credentials_path(data: &Path) -> PathBuf {
+    data.join("credentials")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_defaults() {
+        let args = ServeArgs { region: Some("eu-west-1".to_owned()), ..ServeArgs::default() };
+        let settings = Settings::load(&args).expect("loads");
+        assert_eq!((settings.region.as_str(), settings.lease), ("eu-west-1", 15));
+    }
+
+    #[test]
+    fn a_toml_file_sets_what_flags_do_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("pawl.toml");
+        std::fs::write(&file, "region = \"eu-west-2\"\npermits = 3\n").expect("written");
+        let args = ServeArgs { config: Some(file), permits: Some(4), ..ServeArgs::default() };
+        let settings = Settings::load(&args).expect("loads");
+        assert_eq!((settings.region.as_str(), settings.permits), ("eu-west-2", 4));
+    }
+
+    #[test]
+    fn a_word_in_the_file_that_is_no_setting_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("pawl.toml");
+        std::fs::write(&file, "regoin = \"eu-west-2\"\n").expect("written");
+        let args = ServeArgs { config: Some(file), ..ServeArgs::default() };
+        assert!(Settings::load(&args).expect_err("refused").to_string().contains("regoin"));
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_refused_with_what_it_may_be() {
+        let refused = |args: ServeArgs| Settings::load(&args).expect_err("refused").to_string();
+        let base = ServeArgs::default;
+        assert!(refused(ServeArgs { account_id: Some("12".into()), ..base() }).contains("12 digits"));
+        assert!(refused(ServeArgs { region: Some("a b".into()), ..base() }).contains("us-east-1"));
+        assert!(refused(ServeArgs { schedule_limits: Some("some".into()), ..base() }).contains("`aws` or `none`"));
+        assert!(refused(ServeArgs { log: Some("xml".into()), ..base() }).contains("`json`"));
+        assert!(refused(ServeArgs { lease: Some(4), ..base() }).contains("at least 5"));
+        assert!(refused(ServeArgs { permits: Some(0), ..base() }).contains("at least 1"));
+        assert!(refused(ServeArgs { store: Some("postgres://x".into()), ..base() }).contains("sqlite"));
+        assert!(refused(ServeArgs { tls_cert: Some("c".into()), ..base() }).contains("go together"));
+        let open = "0.0.0.0:7171".parse().expect("an address");
+        assert!(refused(ServeArgs { listen: Some(open), ..base() }).contains("--insecure-listen"));
+        assert!(Settings::load(&ServeArgs { listen: Some(open), insecure_listen: true, ..base() }).is_ok());
+    }
+}

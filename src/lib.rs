@@ -1,0 +1,19 @@
+//! Wires: configuration, start-up, the scheduler loop, the HTTP listener, the clock, the command line.
+//!
+//! The only place that reads the environment, asks the clock or spawns tasks. Decides nothing about
+//! rotations: that is `engine`.
+
+#![expect(clippy::disallowed_methods, reason = "the one crate that clippy.toml's walls protect the others from")]
+
+pub mod boot;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+#[cfg(feature = "failpoints")]
+mod failpoints;
+pub mod http;
+pub mod metrics;
+pub mod scheduler;
+pub mod servers;
+pub mod telemetry;

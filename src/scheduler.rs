@@ -1,0 +1,171 @@
+//! The scheduler loop: claims what is due, drives it, and sleeps until something is due again.
+//!
+//! Wakes on a timer, on a change of the store and on shutdown. Takes no more than its free permits.
+//! Decides nothing: the store says what is due, `engine` what to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::driver::{Ports, Report, drive};
+use engine::id::VersionId;
+use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
+use engine::rotation::{Event, Rotation};
+use rotators::Registry;
+use store::{Claim, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::metrics::Metrics;
+
+/// How often a secret whose deletion window ended is looked for.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Everything a scheduler works with.
+pub struct Scheduler {
+    /// Where rotations are remembered.
+    pub store: Store,
+    /// What drivers see of the store (the same one, with fail points in the crash tests).
+    pub rotations: Arc<dyn RotationStore>,
+    /// The rotators there are.
+    pub registry: Arc<Registry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// How many rotations at once.
+    pub permits: usize,
+    /// The lease, which bounds how long a missed wake-up can last.
+    pub lease: Duration,
+    /// This process, in leases.
+    pub owner: String,
+}
+
+impl Scheduler {
+    /// Runs until `shutdown` says true, then waits for what is under way: at most one lease.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let this = Arc::new(self);
+        let permits = Arc::new(Semaphore::new(this.permits));
+        let mut under_way = JoinSet::new();
+        let mut purge_at = this.clock.since_boot();
+        while !*shutdown.borrow() {
+            let changed = this.store.changed();
+            let wake = changed.notified();
+            tokio::pin!(wake);
+            // Interest is registered before the question is asked, so no change is missed in between.
+            wake.as_mut().enable();
+            if this.clock.since_boot() >= purge_at {
+                this.purge().await;
+                purge_at = this.clock.since_boot() + PURGE_EVERY;
+            }
+            this.start_what_is_due(&permits, &mut under_way).await;
+            let pause = this.pause(permits.available_permits()).await;
+            tokio::select! {
+                () = wake => {}
+                () = tokio::time::sleep(pause) => {}
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                _ = shutdown.changed() => {}
+            }
+            while under_way.try_join_next().is_some() {}
+        }
+        let drained = async { while under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(this.lease, drained).await.is_err() {
+            tracing::warn!("rotations were still under way after a whole lease; they are resumed at the next start");
+        }
+    }
+
+    async fn start_what_is_due(self: &Arc<Self>, permits: &Arc<Semaphore>, under_way: &mut JoinSet<()>) {
+        let free = permits.available_permits();
+        if free == 0 {
+            return;
+        }
+        let limit = u32::try_from(free).unwrap_or(u32::MAX);
+        let claims = match self.store.claim(&self.owner, limit, self.clock.now()).await {
+            Ok(claims) => claims,
+            Err(error) => return tracing::error!(%error, "cannot look for due rotations; trying again"),
+        };
+        for claim in claims {
+            let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+                return; // Its lease runs out and it is claimed again.
+            };
+            let this = Arc::clone(self);
+            under_way.spawn(async move { this.drive(claim, permit).await });
+        }
+    }
+
+    /// Until the next thing is due; never long, since clocks jump and leases of the dead run out.
+    async fn pause(&self, free: usize) -> Duration {
+        let longest = self.lease / 3;
+        if free == 0 {
+            return longest;
+        }
+        match self.store.next_due().await {
+            Ok(Some(due)) => (due - self.clock.now()).to_std().unwrap_or(Duration::from_millis(50)).min(longest),
+            Ok(None) => longest,
+            Err(error) => {
+                tracing::error!(%error, "cannot read what is due next; trying again");
+                Duration::from_secs(1)
+            }
+        }
+    }
+
+    async fn drive(&self, claim: Claim, _permit: OwnedSemaphorePermit) {
+        let Claim { lease, name, rotation, rotator, window } = claim;
+        let mut rng: rand::rngs::StdRng = rand::make_rng();
+        let start = (rotation == Rotation::Idle).then(|| Event::Requested {
+            token: VersionId::random(&mut rng),
+            by: "schedule".to_owned(),
+            window_ends: window.map_or_else(|| self.clock.now(), |window| window.closes),
+        });
+        let observer = |report: Report<'_>| self.observe(&name, report);
+        let pick = |material: &Material| self.rotator(rotator.as_deref(), material);
+        let ports = Ports { store: &*self.rotations, rotator: &pick, clock: &*self.clock, observer: &observer };
+        match drive(ports, &lease, start, &mut rng).await {
+            Ok(()) => {}
+            Err(PortError::Fenced) => tracing::warn!(secret.name = name, "the lease was lost; its new owner goes on"),
+            Err(error) => tracing::error!(secret.name = name, %error, "the rotation is resumed when its lease ends"),
+        }
+    }
+
+    /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.
+    fn rotator(&self, name: Option<&str>, material: &Material) -> Option<&dyn Rotator> {
+        match name {
+            Some(name) => self.registry.get(name.rsplit(':').next().unwrap_or(name)),
+            None => {
+                let value = material.wanted.as_ref().or(material.current.as_ref())?;
+                self.registry.get(rotators::engine_of(value)?)
+            }
+        }
+    }
+
+    fn observe(&self, name: &str, report: Report<'_>) {
+        self.metrics.step_ended(&report);
+        let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        match report.error {
+            None => tracing::info!(
+                secret.name = name,
+                rotation.step = report.step.name(),
+                took_ms = millis,
+                "{} of {name} done",
+                report.step
+            ),
+            Some(error) => tracing::warn!(
+                secret.name = name,
+                rotation.step = report.step.name(),
+                took_ms = millis,
+                verdict = %error.verdict,
+                code = error.code,
+                remedy = error.remedy,
+                "{} of {name}: {error}",
+                report.step
+            ),
+        }
+    }
+
+    async fn purge(&self) {
+        match self.store.purge(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "secrets whose recovery window ended were removed"),
+            Err(error) => tracing::error!(%error, "cannot remove deleted secrets; trying again"),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Logs: to standard error, as text for people or JSON for machines; `RUST_LOG` chooses what.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging for the whole process. A second call does nothing.
+pub fn start(json: bool, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _already_started = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}

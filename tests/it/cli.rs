@@ -1,0 +1,107 @@
+//! The command line used carelessly: every refusal says what to do next, in one line, with its exit code.
+
+use std::process::Output;
+
+use crate::harness::pawl::{Home, pawl};
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn without_a_server_it_says_that_none_answers_and_exits_with_3() {
+    let home = Home::new();
+    drop(home.serve());
+    let mut command = pawl();
+    command.args(["secret", "list", "--endpoint-url", "http://127.0.0.1:9", "--data"]).arg(home.data());
+    let output = command.output().expect("pawl runs");
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("is `pawl serve` running"), "{}", said(&output));
+}
+
+#[test]
+fn without_a_key_it_says_where_keys_come_from_and_exits_with_2() {
+    let output = pawl().args(["secret", "list"]).env("HOME", "/nonexistent").output().expect("pawl runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--data DIR"), "{}", said(&output));
+}
+
+#[test]
+fn a_wrong_key_is_refused_as_aws_refuses_it_and_points_at_data() {
+    let home = Home::new();
+    let server = home.serve();
+    let call = |id: &str, secret: &str| {
+        let mut command = pawl();
+        command.args(["secret", "list", "--endpoint-url", &server.url]);
+        command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret).output().expect("pawl runs")
+    };
+    let unknown = call("AKIAAAAAAAAAAAAAAAAA", "nonsense");
+    assert!(said(&unknown).contains("The security token included in the request is invalid."), "{}", said(&unknown));
+    assert!(said(&unknown).contains("--data DIR"), "{}", said(&unknown));
+    let credentials = std::fs::read_to_string(home.data().join("credentials")).expect("credentials");
+    let id = credentials.lines().find_map(|line| line.strip_prefix("aws_access_key_id = ")).expect("an id");
+    let wrong = call(id, "nonsense");
+    assert!(said(&wrong).contains("does not match the signature you provided"), "{}", said(&wrong));
+    assert_eq!(wrong.status.code(), Some(1));
+}
+
+#[test]
+fn another_region_is_refused_and_points_at_the_flag() {
+    let home = Home::new();
+    let server = home.serve();
+    let output = server.run(&["secret", "list", "--region", "eu-west-1"]);
+    assert!(said(&output).contains("--region"), "{}", said(&output));
+}
+
+#[test]
+fn an_unknown_secret_is_named_in_awss_words() {
+    let home = Home::new();
+    let server = home.serve();
+    for verb in [["secret", "show"], ["rotation", "status"], ["rotation", "now"], ["secret", "get"]] {
+        let output = server.run(&[verb[0], verb[1], "nobody"]);
+        assert!(said(&output).contains("Secrets Manager can't find the specified secret."), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_schedule_beyond_awss_limits_says_which_server_setting_lifts_them() {
+    let home = Home::new();
+    let server = home.serve_with(&["--schedule-limits", "aws"], &[]);
+    server.create("s", &serde_json::json!({"engine": "postgres", "host": "h", "username": "u", "password": "p"}));
+    for schedule in ["rate(30 minutes)", "rate(3 hours)", "cron(30 8 * * ? *)"] {
+        let output = server.run(&["rotation", "enable", "s", "--schedule", schedule]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("--schedule-limits none"), "{schedule}: {}", said(&output));
+    }
+    let output = server.run(&["rotation", "enable", "s", "--schedule", "every tuesday"]);
+    assert!(said(&output).contains("Invalid schedule expression."), "{}", said(&output));
+}
+
+#[test]
+fn preview_prints_times_in_the_zone_and_in_utc() {
+    let home = Home::new();
+    let server = home.serve();
+    let arguments = ["--schedule", "cron(0 3 ? * SUN *)", "--time-zone", "Europe/Berlin", "--count", "3"];
+    let output = server.run(&[&["rotation", "preview"], &arguments[..]].concat());
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+    assert!(shown.contains("EUROPE/BERLIN") && shown.contains("UTC") && shown.contains("CE"), "{shown}");
+}
+
+#[test]
+fn a_deleted_secret_is_gone_from_the_list_and_comes_back_when_restored() {
+    let home = Home::new();
+    let server = home.serve();
+    server.create("s", &serde_json::json!("v"));
+    let listed = || server.json(&["secret", "list"])["SecretList"].as_array().map_or(0, Vec::len);
+    assert_eq!(listed(), 1);
+    server.json(&["secret", "delete", "s", "--days", "7"]);
+    assert_eq!(listed(), 0);
+    server.json(&["secret", "restore", "s"]);
+    assert_eq!(listed(), 1);
+    server.json(&["secret", "delete", "s", "--now"]);
+    let output = server.run(&["secret", "get", "s"]);
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -1,0 +1,98 @@
+//! `kill -9` of `pawl serve` at each fail point of each step, on each database. The oracle asks the database
+//! itself: some value that Pawl knows logs in at every moment, and AWSCURRENT does when all is over.
+
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use pawl::servers::Engine;
+
+use crate::harness::account::Account;
+use crate::harness::pawl::{Home, nothing};
+use crate::harness::servers;
+
+/// Where a rotation can die: on either side of each commit, and at each await inside the acts.
+const POINTS: [&str; 19] = [
+    "commit::before::leased",
+    "commit::after::leased",
+    "commit::before::createSecret",
+    "commit::after::createSecret",
+    "set::connected",
+    "set::locked",
+    "set::before_change",
+    "set::after_change",
+    "set::after_commit",
+    "commit::before::setSecret",
+    "commit::after::setSecret",
+    "test::before_login",
+    "test::after_login",
+    "commit::before::testSecret",
+    "commit::after::testSecret",
+    "commit::before::finishSecret",
+    "commit::after::finishSecret",
+    "set::connected#2",
+    "commit::before::leased#2",
+];
+
+/// Points that a rotation without trouble passes only once: the count never comes, and it just completes.
+fn never_reached(point: &str) -> bool {
+    point.ends_with("#2")
+}
+
+fn dies_and_recovers(engine: Engine, point: &str) {
+    let Some(server) = servers::shared(engine) else { return };
+    let what = format!("{} at {point}", engine.name());
+    let home = Home::new();
+    let account = Account::create(server);
+    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", point)]);
+    let name = pawl.create_for(&account, &nothing());
+    pawl.json(&["rotation", "now", &name]);
+    if never_reached(point) {
+        assert_eq!(pawl.settled(&name)["State"], "idle", "{what}");
+    } else {
+        let status = pawl.ended(Duration::from_secs(60));
+        assert_eq!(status.signal(), Some(9), "{what}: {status}; {}", home.log());
+    }
+    drop(pawl);
+
+    let pawl = home.serve();
+    let view = pawl.settled(&name);
+    assert_eq!(view["State"], "idle", "{what}: {view}\n{}", home.log());
+    let password = pawl.current_password(&name);
+    assert!(account.logs_in(&password), "{what}: AWSCURRENT logs in");
+    assert_ne!(password, account.password, "{what}: the rotation was completed");
+    assert!(!account.logs_in(&account.password), "{what}: the old password is dead");
+    let secret = pawl.json(&["secret", "show", &name]);
+    assert_eq!(secret["VersionIdsToStages"].as_object().map(serde_json::Map::len), Some(2), "{what}: {secret}");
+}
+
+/// Several at a time: most of each is waiting for a dead process's lease to run out.
+fn at_every_point(engine: Engine) {
+    let points = Mutex::new(POINTS.to_vec());
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                loop {
+                    let Some(point) = points.lock().expect("no other test failed").pop() else { return };
+                    dies_and_recovers(engine, point);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn postgresql_is_never_locked_out_by_a_process_killed_at_any_point() {
+    at_every_point(Engine::Postgres);
+}
+
+#[test]
+fn mariadb_is_never_locked_out_by_a_process_killed_at_any_point() {
+    at_every_point(Engine::Mariadb);
+}
+
+#[test]
+fn mysql_is_never_locked_out_by_a_process_killed_at_any_point() {
+    at_every_point(Engine::Mysql);
+}

@@ -1,0 +1,115 @@
+//! Accounts on the private databases, and the oracle: who logs in, asked with the drivers, independently of Pawl.
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder};
+use pawl::servers::Server;
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+
+use super::unique;
+
+/// An account of a private server.
+pub(crate) struct Account {
+    pub(crate) server: &'static Server,
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl Account {
+    /// Makes an account that can log in, with a password to search for.
+    pub(crate) fn create(server: &'static Server) -> Self {
+        let (user, password) = (unique("u"), unique("Canary-first-"));
+        let statement = if server.engine == "postgres" {
+            format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        } else {
+            format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'")
+        };
+        execute(server, &statement);
+        Self { server, user, password }
+    }
+
+    /// The secret's JSON with this password, and whatever else.
+    pub(crate) fn secret(&self, extra: &Value) -> Value {
+        let mut value = json!({
+            "engine": self.server.engine, "host": self.server.host, "port": self.server.port,
+            "username": self.user, "password": self.password, "dbname": "app",
+        });
+        for (name, extra) in extra.as_object().into_iter().flatten() {
+            value[name] = extra.clone();
+        }
+        value
+    }
+
+    /// Whether this password logs in now.
+    pub(crate) fn logs_in(&self, password: &str) -> bool {
+        logs_in(self.server, &self.user, password)
+    }
+}
+
+/// The server's administrator as a secret's JSON.
+pub(crate) fn admin_secret(server: &Server, extra: &Value) -> Value {
+    let mut value = json!({
+        "engine": server.engine, "host": server.host, "port": server.port,
+        "username": server.admin_user, "password": server.admin_password, "dbname": "app",
+    });
+    for (name, extra) in extra.as_object().into_iter().flatten() {
+        value[name] = extra.clone();
+    }
+    value
+}
+
+/// Runs statements as the administrator.
+pub(crate) fn execute(server: &Server, statements: &str) {
+    on_a_runtime(async {
+        if server.engine == "postgres" {
+            let client = postgres(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
+            client.batch_execute(statements).await.expect("the statement works");
+        } else {
+            let mut conn = mysql(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
+            for statement in statements.split(";\n") {
+                conn.query_drop(statement).await.expect("the statement works");
+            }
+            // The server notices a connection that just goes away as well.
+            let _closed = conn.disconnect().await;
+        }
+    });
+}
+
+/// Whether this login works and can ask something.
+pub(crate) fn logs_in(server: &Server, user: &str, password: &str) -> bool {
+    on_a_runtime(async {
+        if server.engine == "postgres" {
+            match postgres(server, user, password).await {
+                Ok(client) => client.simple_query("SELECT 1").await.is_ok(),
+                Err(_) => false,
+            }
+        } else {
+            match mysql(server, user, password).await {
+                Ok(mut conn) => conn.query_drop("SELECT 1").await.is_ok(),
+                Err(_) => false,
+            }
+        }
+    })
+}
+
+async fn postgres(server: &Server, user: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let mut config = tokio_postgres::Config::new();
+    config.host(&server.host).port(server.port).user(user).password(password).dbname("app");
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn mysql(server: &Server, user: &str, password: &str) -> Result<Conn, mysql_async::Error> {
+    let opts = OptsBuilder::default()
+        .ip_or_hostname(server.host.clone())
+        .tcp_port(server.port)
+        .user(Some(user))
+        .pass(Some(password))
+        .prefer_socket(false);
+    Conn::new(opts).await
+}
+
+fn on_a_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}

@@ -1,0 +1,28 @@
+//! What the tests share: private databases, accounts in them, and running `pawl` processes.
+
+pub(crate) mod account;
+pub(crate) mod pawl;
+pub(crate) mod servers;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Waits for a condition, at most `limit`, and fails with `what` otherwise.
+#[expect(clippy::disallowed_methods, reason = "the one place where tests wait: for a condition, with a limit")]
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + limit;
+    loop {
+        if let Some(met) = condition() {
+            return met;
+        }
+        assert!(Instant::now() < until, "after {limit:?} still not: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A text that occurs nowhere else, so that it can be searched for.
+pub(crate) fn unique(prefix: &str) -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}

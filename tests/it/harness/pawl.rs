@@ -1,0 +1,176 @@
+//! A running `pawl serve`, and its command line as a client: what users run, run as they run it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::wait_for;
+
+/// How long a server may take to be ready on a machine that does other things as well.
+const READY: Duration = Duration::from_secs(30);
+
+/// A folder that outlives its server, and goes with the test.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All that servers of this home wrote to standard output and error.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts a server that owns rotations for five seconds at a time and takes any schedule.
+    pub(crate) fn serve(&self) -> Pawl {
+        self.serve_with(&[], &[])
+    }
+
+    /// The same with more flags and variables.
+    pub(crate) fn serve_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
+        let log = File::options().append(true).create(true).open(self.path().join("log")).expect("a log");
+        let before = self.log().matches(" listens on ").count();
+        let mut command = pawl();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "5", "--schedule-limits", "none", "--data"])
+            .arg(self.data())
+            .args(flags)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        let mut child = command.spawn().expect("pawl starts");
+        let url = wait_for("pawl serve is ready", READY, || {
+            if let Some(status) = child.try_wait().expect("its status") {
+                panic!("pawl serve ended with {status}:\n{}", self.log());
+            }
+            let log = self.log();
+            let line = log.lines().filter(|line| line.contains(" listens on ")).nth(before)?.to_owned();
+            line.rsplit(' ').next().map(str::to_owned)
+        });
+        Pawl { child, url, data: self.data() }
+    }
+}
+
+/// A running server; killed when dropped.
+pub(crate) struct Pawl {
+    child: Child,
+    pub(crate) url: String,
+    data: PathBuf,
+}
+
+/// The binary under test, without whatever this shell has set for AWS.
+pub(crate) fn pawl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pawl"));
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
+        command.env_remove(name);
+    }
+    command.env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent").env_remove("RUST_LOG");
+    command
+}
+
+impl Pawl {
+    /// Runs a verb against this server.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = pawl();
+        command.args(arguments).args(["--endpoint-url", &self.url, "--data"]).arg(&self.data);
+        command.stdin(Stdio::null()).output().expect("pawl runs")
+    }
+
+    /// Runs a verb that must work, and returns its JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pawl {arguments:?} said: {error}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("pawl {arguments:?}: {error}"))
+    }
+
+    /// Creates a secret with this value.
+    pub(crate) fn create(&self, name: &str, value: &Value) {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), value.to_string()).expect("written");
+        self.json(&["secret", "create", name, "--value", file.path().to_str().expect("UTF-8")]);
+    }
+
+    /// Creates the secret of an account, and returns its name.
+    pub(crate) fn create_for(&self, account: &Account, extra: &Value) -> String {
+        self.create(&account.user, &account.secret(extra));
+        account.user.clone()
+    }
+
+    /// The password that AWSCURRENT has.
+    pub(crate) fn current_password(&self, name: &str) -> String {
+        let answer = self.json(&["secret", "get", name]);
+        let value: Value = serde_json::from_str(answer["SecretString"].as_str().expect("text")).expect("JSON");
+        value["password"].as_str().expect("a password").to_owned()
+    }
+
+    pub(crate) fn status(&self, name: &str) -> Value {
+        self.json(&["rotation", "status", name])
+    }
+
+    /// Waits until the secret's rotation is idle or parked, and returns its view.
+    pub(crate) fn settled(&self, name: &str) -> Value {
+        let what = format!("the rotation of {name} ends");
+        wait_for(&what, Duration::from_secs(60), || {
+            let view = self.status(name);
+            ["idle", "parked"].contains(&view["State"].as_str()?).then_some(view)
+        })
+    }
+
+    pub(crate) fn history(&self, name: &str) -> Vec<Value> {
+        let answer = self.json(&["rotation", "history", name, "--limit", "200"]);
+        answer["History"].as_array().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, signal).expect("our own child");
+    }
+
+    /// Whether SIGSTOP has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("our own child");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn ended(&mut self, limit: Duration) -> ExitStatus {
+        wait_for("pawl serve ends", limit, || self.child.try_wait().expect("its status"))
+    }
+}
+
+impl Drop for Pawl {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// `{}`: nothing beside the account itself.
+pub(crate) fn nothing() -> Value {
+    json!({})
+}

@@ -1,0 +1,19 @@
+//! The integration tests: one binary, real databases, the real `pawl`, really killed.
+
+mod harness;
+
+mod canary;
+mod cli;
+mod crash;
+mod demo;
+mod deploy;
+mod rotate;
+mod rotator_mariadb;
+mod rotator_mysql;
+mod rotator_postgres;
+mod sdk;
+mod serve;
+mod servers;
+mod stall;
+mod targets;
+mod tidy;
