@@ -202,6 +202,7 @@ async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Res
         window: rotation.window,
         next_rotation: rotation.next_rotation(),
         rotated: row.rotated,
+        base: rotation.base,
         rotation: rotation.state,
     })
 }

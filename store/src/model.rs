@@ -314,6 +314,8 @@ pub struct RotationView {
     pub next_rotation: Option<Time>,
     /// When a rotation last succeeded.
     pub rotated: Option<Time>,
+    /// From when the schedule counts: the last rotation, manual write or first configuration.
+    pub base: Option<Time>,
     /// Values the target may hold beside AWSCURRENT.
     pub candidates_unresolved: u32,
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use engine::Time;
 use engine::id::VersionId;
 use engine::label;
+use engine::secret::SecretValue;
 
 use crate::cache::{CachedSecret, CachedVersion};
 use crate::instant::day_ms;
@@ -53,6 +54,22 @@ impl Store {
         let found = row.and_then(|row| remembered(row).map(|(_, found)| found));
         let found = found.ok_or_else(|| StoreError::VersionNotFound(wanted.to_string()))?;
         self.value(&secret, &wanted, &found, stage, now).await
+    }
+
+    /// AWSCURRENT's value for the server's own eyes: leaves no day of access. None where there is no value.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::Sealed`], or the database fails.
+    pub async fn current_value(&self, id: &str) -> Result<Option<SecretValue>, StoreError> {
+        let secret = self.cached(id).await?;
+        if secret.deleted {
+            return Err(StoreError::MarkedForDeletion);
+        }
+        let current = secret.labels.holder(label::CURRENT);
+        let Some((version, found)) = current.and_then(|version| secret.versions.get_key_value(version)) else {
+            return Ok(None);
+        };
+        Ok(Some(sealed::open(&secret.key, &secret.arn, version.as_str(), &found.sealed)?))
     }
 
     async fn value(
