@@ -3,7 +3,6 @@
 //! Looks a value's `engine` up and keeps nothing else of it. Never here: rotators themselves.
 
 use serde::Deserialize;
-use store::StoreError;
 
 use crate::error::ApiError;
 use crate::op::Cx;
@@ -32,13 +31,10 @@ pub(crate) async fn is_builtin(cx: &Cx<'_>, secret_id: &str, given: Option<&str>
     struct Connection {
         engine: String,
     }
-    match cx.state.store.get_value(secret_id, None, None, cx.now).await {
-        Ok(current) => Ok(serde_json::from_slice::<Connection>(current.value.bytes.expose())
-            .is_ok_and(|connection| builtin(&connection.engine))),
-        // A secret without a value has no engine.
-        Err(StoreError::StageNotFound(_)) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    // A secret without a value has no engine.
+    let current = cx.state.store.current_value(secret_id).await?;
+    let connection = current.and_then(|value| serde_json::from_slice::<Connection>(value.bytes.expose()).ok());
+    Ok(connection.is_some_and(|connection| builtin(&connection.engine)))
 }
 
 /// The rotator's name in a RotationLambdaARN: the text itself, or the function name of an ARN.

@@ -4,7 +4,8 @@
 //! windows follow as if every rotation succeeded at that moment.
 
 use engine::Time;
-use engine::schedule::{Rules, Schedule, Window, pick};
+use engine::rotation::Rotation;
+use engine::schedule::{Limits, Schedule, Window, pick};
 use serde::{Deserialize, Serialize};
 use store::RotationView;
 
@@ -79,51 +80,52 @@ impl Operation for Request {
             None => None,
         };
         let config = view.as_ref().and_then(|view| view.config.as_ref());
-        // The window that is planned already comes first, unless the rules or the zone would change.
         let changes = given.is_some() || self.time_zone.is_some();
-        let standing = view.as_ref().filter(|_| !changes).and_then(|view| view.window.zip(view.due));
+        let standing = view.as_ref().filter(|_| !changes).and_then(standing);
         let zone = self.time_zone.or_else(|| config.and_then(|config| config.time_zone.clone()));
         let rules = given.or_else(|| config.and_then(|config| config.rules.clone())).unwrap_or_default();
-        let schedule = parsed(&rules, zone.as_deref(), cx)?;
-        let arn = view.as_ref().map(|view| view.arn.as_str());
-        Ok(Reply {
-            time_zone: schedule.zone().name().to_owned(),
-            windows: planned(&schedule, arn, standing, base(view.as_ref(), cx.now), count),
-        })
+        // What is stored was accepted under the limits of its day.
+        let limits = if changes { cx.state.limits } else { Limits::None };
+        let schedule = Schedule::parse(&rules, zone.as_deref(), limits)
+            .map_err(|error| ApiError::invalid_parameter(error.to_string()))?
+            .ok_or_else(|| ApiError::invalid_request("There is no schedule to preview."))?;
+        let forecast = Forecast { schedule: &schedule, secret: view.as_ref(), now: cx.now };
+        Ok(Reply { time_zone: schedule.zone().name().to_owned(), windows: forecast.windows(standing, count) })
     }
 }
 
-fn parsed(rules: &Rules, zone: Option<&str>, cx: &Cx<'_>) -> Result<Schedule, ApiError> {
-    Schedule::parse(rules, zone, cx.state.limits)
-        .map_err(|error| ApiError::invalid_parameter(error.to_string()))?
-        .ok_or_else(|| ApiError::invalid_request("There is no schedule to preview."))
+/// The window that is planned already. While a rotation is open, the planned moment is a retry of it.
+fn standing(view: &RotationView) -> Option<(Window, Time)> {
+    let idle = matches!(view.rotation, Rotation::Idle);
+    view.window.zip(view.due).filter(|_| idle)
 }
 
-/// From when a change of the rules would count: the last rotation, or else now.
-fn base(view: Option<&RotationView>, now: Time) -> Time {
-    view.and_then(|view| view.rotated).unwrap_or(now)
+/// What the windows follow from.
+struct Forecast<'a> {
+    schedule: &'a Schedule,
+    secret: Option<&'a RotationView>,
+    now: Time,
 }
 
-/// The windows, first the one that stands, with the moments picked in them.
-fn planned(
-    schedule: &Schedule,
-    arn: Option<&str>,
-    standing: Option<(Window, Time)>,
-    mut base: Time,
-    count: usize,
-) -> Vec<Planned> {
-    let mut list = Vec::with_capacity(count);
-    if let Some((window, due)) = standing {
-        list.push(shown(schedule, window, Some(due)));
-        base = due;
+impl Forecast<'_> {
+    /// The windows, first the one that stands, with the moments picked in them.
+    fn windows(&self, standing: Option<(Window, Time)>, count: usize) -> Vec<Planned> {
+        let mut list = Vec::with_capacity(count);
+        let mut base = self.secret.and_then(|view| view.base).unwrap_or(self.now);
+        if let Some((window, due)) = standing {
+            list.push(shown(self.schedule, window, Some(due)));
+            base = due;
+        }
+        while list.len() < count {
+            // Windows that passed unused are not coming back.
+            let after = if list.is_empty() { base.max(self.now) } else { base };
+            let Some(window) = self.schedule.next_window(base, after) else { break };
+            let moment = self.secret.map(|view| pick(&view.arn, &window));
+            list.push(shown(self.schedule, window, moment));
+            base = moment.unwrap_or(window.opens);
+        }
+        list
     }
-    while list.len() < count {
-        let Some(window) = schedule.next_window(base, base) else { break };
-        let moment = arn.map(|arn| pick(arn, &window));
-        list.push(shown(schedule, window, moment));
-        base = moment.unwrap_or(window.opens);
-    }
-    list
 }
 
 fn shown(schedule: &Schedule, window: Window, moment: Option<Time>) -> Planned {

@@ -66,7 +66,10 @@ async fn the_placeholder_is_seen_in_describe_only() {
 
     let description = server.ok("DescribeSecret", json!({"SecretId": "db"})).await;
     assert_eq!(description["RotationEnabled"], true);
-    assert!(description.get("RotationLambdaARN").is_none() && description.get("LastRotatedDate").is_none());
+    // Looking the engine up is no access.
+    for member in ["RotationLambdaARN", "LastRotatedDate", "LastAccessedDate"] {
+        assert!(description.get(member).is_none(), "{member}");
+    }
     assert_eq!(description["VersionIdsToStages"], json!({v(1): ["AWSCURRENT"], v(2): ["AWSPENDING"]}));
 
     let listed = server.ok("ListSecretVersionIds", json!({"SecretId": "db", "IncludeDeprecated": true})).await;
@@ -299,4 +302,54 @@ async fn a_preview_without_a_schedule_says_so() {
         let answer = server.call("pawl.PreviewRotation", body).await;
         assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!("InvalidRequestException")));
     }
+}
+
+#[tokio::test]
+async fn a_rotation_function_fills_the_placeholder_and_moves_the_label_itself() {
+    let server = with_a_connection(Limits::Aws).await;
+    server.ok("RotateSecret", rotate(2)).await;
+    server.clock.advance(chrono::TimeDelta::seconds(3));
+    let mut put = rotate(2);
+    put["SecretString"] = json!(CONNECTION);
+    put["VersionStages"] = json!(["AWSPENDING"]);
+    put["RotationToken"] = json!("a".repeat(36));
+    let reply = server.ok("PutSecretValue", put).await;
+    assert_eq!((&reply["VersionId"], &reply["VersionStages"]), (&json!(v(2)), &json!(["AWSPENDING"])));
+    let pending = json!({"SecretId": "db", "VersionId": v(2), "VersionStage": "AWSPENDING"});
+    let value = server.ok("GetSecretValue", pending).await;
+    assert_eq!((&value["SecretString"], &value["CreatedDate"]), (&json!(CONNECTION), &json!(1_773_135_423.123)));
+
+    let finish = json!({
+        "SecretId": "db", "VersionStage": "AWSCURRENT", "MoveToVersionId": v(2), "RemoveFromVersionId": v(1),
+    });
+    server.ok("UpdateSecretVersionStage", finish).await;
+    assert_eq!(server.stages("db").await, json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT", "AWSPENDING"]}));
+}
+
+#[tokio::test]
+async fn a_candidate_outlives_the_label_that_was_taken_from_it() {
+    let server = with_a_connection(Limits::Aws).await;
+    server.ok("RotateSecret", rotate(2)).await;
+    let mut put = rotate(2);
+    put["SecretString"] = json!(CONNECTION);
+    put["VersionStages"] = json!(["AWSPENDING"]);
+    server.ok("PutSecretValue", put).await;
+    let plain = json!({"SecretId": "db", "ClientRequestToken": v(3), "SecretString": CONNECTION});
+    server.ok("PutSecretValue", plain).await;
+    assert_eq!(server.stages("db").await, json!({v(1): ["AWSPREVIOUS"], v(3): ["AWSCURRENT"]}));
+    let shown = server.ok("pawl.DescribeRotation", json!({"SecretId": "db"})).await;
+    assert_eq!(shown["Open"]["Step"], "prove");
+    assert!(shown["UnresolvedCandidates"].as_u64() >= Some(1), "{shown}");
+    server.refused("RotateSecret", rotate(4), "InvalidRequestException", INCOMPLETE).await;
+}
+
+#[tokio::test]
+async fn a_preview_never_shows_what_has_passed() {
+    let server = with_a_connection(Limits::Aws).await;
+    server.ok("RotateSecret", rotate_later(json!({"ScheduleExpression": "rate(10 days)"}))).await;
+    server.ok("CancelRotateSecret", json!({"SecretId": "db"})).await;
+    server.clock.advance(chrono::TimeDelta::days(100));
+    let preview = server.ok("pawl.PreviewRotation", json!({"SecretId": "db", "Count": 1})).await;
+    let opens = preview["Windows"][0]["Opens"].as_i64().expect("a date");
+    assert!(opens > epoch("2026-06-18T09:37:00Z"), "{opens}");
 }
