@@ -328,3 +328,22 @@ async fn no_error_repeats_a_value() {
         assert!(!answer.text().contains("canary"), "{op}: {}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn a_secret_has_fifty_tags_at_most() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let tags = |range: std::ops::Range<u32>| -> Value {
+        range.map(|n| json!({"Key": format!("key-{n}"), "Value": ""})).collect::<Vec<_>>().into()
+    };
+    server.ok("TagResource", json!({"SecretId": "a", "Tags": tags(0..50)})).await;
+    server.ok("TagResource", json!({"SecretId": "a", "Tags": tags(40..50)})).await;
+    for body in [
+        json!({"SecretId": "a", "Tags": tags(50..51)}),
+        json!({"SecretId": "a", "Tags": [{"Key": "aws:x", "Value": ""}]}),
+        json!({"SecretId": "a", "Tags": [{"Key": "x", "Value": ""}, {"Key": "x", "Value": "y"}]}),
+    ] {
+        let answer = server.call("TagResource", body).await;
+        assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!("InvalidParameterException")));
+    }
+}
