@@ -141,10 +141,15 @@ async fn compose_up_serves_over_tls_with_the_certificate_it_made() {
     assert_eq!(made, fs::read(container.ca()).expect("an authority"), "a second `up` keeps the first one's");
 
     let serve = [instruction("pawl", "ENTRYPOINT"), compose_list("pawl", "command")].concat();
-    let mut pawl = Running(container.shell(&serve).spawn().expect("pawl starts"));
+    let log = container.folder.path().join("log");
+    let output = fs::File::create(&log).expect("a log");
+    let mut shell = container.shell(&serve);
+    shell.stdout(output.try_clone().expect("a second handle")).stderr(output);
+    let mut pawl = Running(shell.spawn().expect("pawl starts"));
     let healthcheck = instruction("pawl", "HEALTHCHECK");
     wait_for("the image's health check passes", Duration::from_secs(30), || {
-        assert_eq!(pawl.0.try_wait().expect("its status"), None, "pawl serve ended");
+        let ended = pawl.0.try_wait().expect("its status");
+        assert_eq!(ended, None, "pawl serve ended: {}", fs::read_to_string(&log).unwrap_or_default());
         container.run(&healthcheck).status.success().then_some(())
     });
 
