@@ -24,5 +24,5 @@ bench: ## Measure, each figure beside a baseline of the same run
 	@scripts/setup-servers postgres
 	$(CARGO) bench --locked --package pawl
 
-servers: ## Get the database servers that the tests start (demo and test do it by themselves)
-	@scripts/setup-servers postgres mariadb mysql
+servers: ## Get what the tests run against (demo and test do it by themselves)
+	@scripts/setup-servers postgres mariadb mysql boto3

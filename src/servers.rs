@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use find::{Binaries, Missing, find, tool};
+pub use find::{Binaries, Missing, cache, find, tool};
 
 use recipe::{Plan, Recipe};
 use supervisor::{State, Supervisor};

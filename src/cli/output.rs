@@ -1,5 +1,5 @@
 //! What people and programs read: tables, JSON, one line of error. The only place that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is the command line's voice")]
+#![expect(clippy::print_stderr, reason = "this module is the command line's voice")]
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -123,18 +123,21 @@ fn newest_first(versions: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     numbered.into_iter().map(|(_, bin)| bin)
 }
 
-/// Where `scripts/setup-servers` unpacks `what`. The two must agree on this.
-fn unpacked(what: &str) -> PathBuf {
+/// Where `scripts/setup-servers` puts what it does not install. The two must agree on this.
+pub fn cache() -> PathBuf {
     let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
-    let root = set("PAWL_SERVERS").unwrap_or_else(|| {
+    set("PAWL_SERVERS").unwrap_or_else(|| {
         // As root the servers run as another user, who may not enter root's home.
         if rustix::process::geteuid().is_root() {
             return PathBuf::from("/var/cache/pawl/servers");
         }
         let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
         cache.unwrap_or_else(env::temp_dir).join("pawl/servers")
-    });
-    root.join(what).join("usr")
+    })
+}
+
+fn unpacked(what: &str) -> PathBuf {
+    cache().join(what).join("usr")
 }
 
 fn version_of(server: &Path) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The AWS SDK for Python as the only client: create a secret for a real account, RotateSecret, and look.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -9,14 +10,15 @@ use crate::harness::pawl::{Home, nothing};
 use crate::harness::servers;
 
 /// A Python that has boto3; none where `PAWL_TEST_WITHOUT` names it.
-fn python() -> Option<&'static str> {
+fn python() -> Option<PathBuf> {
     if servers::left_out("boto3") {
         return None;
     }
-    let has_boto3 = |python: &&str| {
+    let has_boto3 = |python: &PathBuf| {
         Command::new(python).args(["-c", "import boto3"]).output().is_ok_and(|output| output.status.success())
     };
-    let found = ["python3", "/usr/bin/python3"].into_iter().find(has_boto3);
+    let own = pawl::servers::cache().join("boto3/bin/python");
+    let found = [PathBuf::from("python3"), PathBuf::from("/usr/bin/python3"), own].into_iter().find(has_boto3);
     assert!(found.is_some(), "no Python with boto3: run scripts/setup-servers boto3, or set PAWL_TEST_WITHOUT=boto3");
     found
 }
@@ -25,8 +27,7 @@ fn python() -> Option<&'static str> {
 fn boto3_rotates_accounts_by_themselves_and_by_an_admin_with_and_without_tls() {
     let Some(python) = python() else { return };
     let home = Home::new();
-    let databases: Vec<_> =
-        [servers::postgres(), servers::mariadb(), servers::mysql()].into_iter().flatten().collect();
+    let databases: Vec<_> = [servers::postgres(), servers::mariadb(), servers::mysql()].into_iter().flatten().collect();
     let authorities: String =
         databases.iter().map(|server| std::fs::read_to_string(&server.ca).expect("an authority")).collect();
     let bundle = home.path().join("authorities.pem");
