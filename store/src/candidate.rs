@@ -1,10 +1,12 @@
 //! Table `candidate`: every value that was ever sent to a target, or may have been.
 //!
-//! Rows are only ever inserted and resolved; an unresolved one is never changed or removed. Never here: when to do
-//! which (that is the machine's decision, carried out in `event.rs`).
+//! Rows are only ever inserted and resolved. While no rotation is open, one is unresolved: the value the target holds.
+//! Unresolved ones go only with their whole secret, and only where they are AWSCURRENT. Never here: when to do which
+//! (that is the machine's decision, carried out in `event.rs`).
 
 use engine::Time;
 use engine::id::{SecretId, VersionId};
+use engine::label::CURRENT;
 
 use crate::StoreError;
 use crate::instant::ms;
@@ -15,12 +17,14 @@ use crate::version::version_id;
 /// A candidate as stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
+    pub(crate) id: i64,
     pub(crate) version: VersionId,
     pub(crate) sealed: Sealed,
 }
 
 #[derive(sqlx::FromRow)]
 struct Raw {
+    id: i64,
     version_id: String,
     n: i64,
     kind: String,
@@ -33,24 +37,24 @@ impl TryFrom<Raw> for Row {
     fn try_from(raw: Raw) -> Result<Self, StoreError> {
         let n = u32::try_from(raw.n).map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))?;
         Ok(Self {
+            id: raw.id,
             version: version_id(raw.version_id)?,
             sealed: Sealed { kind: kind_of(&raw.kind)?, candidate: n, envelope: raw.sealed },
         })
     }
 }
 
-/// A new unresolved candidate.
+/// A new unresolved candidate; returns its row.
 pub(crate) async fn insert(
     conn: &mut Conn,
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
     now: Time,
-) -> Result<(), StoreError> {
-    let query = sqlx::query(INSERT).bind(secret.0).bind(version.as_str()).bind(i64::from(sealed.candidate));
+) -> Result<i64, StoreError> {
+    let query = sqlx::query_scalar(INSERT).bind(secret.0).bind(version.as_str()).bind(i64::from(sealed.candidate));
     let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
-    query.execute(conn).await?;
-    Ok(())
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Candidate `n` of a version.
@@ -71,10 +75,17 @@ pub(crate) async fn unresolved(conn: &mut Conn, secret: SecretId) -> Result<Vec<
     raws.into_iter().map(Row::try_from).collect()
 }
 
-/// How many unresolved candidates a secret has.
-pub(crate) async fn count_unresolved(conn: &mut Conn, secret: SecretId) -> Result<u32, StoreError> {
-    let count: i64 = sqlx::query_scalar(COUNT_UNRESOLVED).bind(secret.0).fetch_one(conn).await?;
+/// How many unresolved candidates a secret has beside AWSCURRENT's value.
+pub(crate) async fn count_beside_current(conn: &mut Conn, secret: SecretId) -> Result<u32, StoreError> {
+    let query = sqlx::query_scalar(COUNT_BESIDE_CURRENT).bind(secret.0).bind(CURRENT);
+    let count: i64 = query.fetch_one(conn).await?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Has the secret an unresolved candidate at all?
+pub(crate) async fn any_unresolved(conn: &mut Conn, secret: SecretId) -> Result<bool, StoreError> {
+    let row: Option<i64> = sqlx::query_scalar(ANY_UNRESOLVED).bind(secret.0).fetch_optional(conn).await?;
+    Ok(row.is_some())
 }
 
 /// The highest number a candidate of this version has had; 0 where there is none.
@@ -84,9 +95,14 @@ pub(crate) async fn highest(conn: &mut Conn, secret: SecretId, version: &Version
     u32::try_from(n).map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))
 }
 
-/// Every candidate of the secret is resolved.
-pub(crate) async fn resolve_all(conn: &mut Conn, secret: SecretId, now: Time) -> Result<(), StoreError> {
-    sqlx::query(RESOLVE_ALL).bind(secret.0).bind(ms(now)).execute(conn).await?;
+/// Every candidate of the secret is resolved, except the one row `held`: what the target holds.
+pub(crate) async fn resolve_but(
+    conn: &mut Conn,
+    secret: SecretId,
+    held: Option<i64>,
+    now: Time,
+) -> Result<(), StoreError> {
+    sqlx::query(RESOLVE_BUT).bind(secret.0).bind(ms(now)).bind(held.unwrap_or(0)).execute(conn).await?;
     Ok(())
 }
 
@@ -97,30 +113,42 @@ pub(crate) async fn forget_resolved(conn: &mut Conn, secret: SecretId, version: 
     Ok(())
 }
 
-/// Removes the resolved candidates of a secret that goes for good.
+/// Removes the resolved candidates of a secret that is buried.
 pub(crate) async fn remove_resolved(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
     sqlx::query(REMOVE_RESOLVED).bind(secret.0).execute(conn).await?;
     Ok(())
 }
 
+/// Removes every candidate of a secret that is removed: at most what is AWSCURRENT is unresolved among them.
+pub(crate) async fn remove_all(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
+    sqlx::query(REMOVE_ALL).bind(secret.0).execute(conn).await?;
+    Ok(())
+}
+
 const INSERT: &str = "-- candidate::insert
-INSERT INTO candidate (secret_id, version_id, n, kind, sealed, created_ms) VALUES ($1, $2, $3, $4, $5, $6)";
+INSERT INTO candidate (secret_id, version_id, n, kind, sealed, created_ms) VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING id";
 
 const GET: &str = "-- candidate::get
-SELECT version_id, n, kind, sealed FROM candidate WHERE secret_id = $1 AND version_id = $2 AND n = $3";
+SELECT id, version_id, n, kind, sealed FROM candidate WHERE secret_id = $1 AND version_id = $2 AND n = $3";
 
 const UNRESOLVED: &str = "-- candidate::unresolved
-SELECT version_id, n, kind, sealed FROM candidate
+SELECT id, version_id, n, kind, sealed FROM candidate
 WHERE secret_id = $1 AND resolved_ms IS NULL ORDER BY id DESC";
 
-const COUNT_UNRESOLVED: &str = "-- candidate::count_unresolved
-SELECT COUNT(*) FROM candidate WHERE secret_id = $1 AND resolved_ms IS NULL";
+const COUNT_BESIDE_CURRENT: &str = "-- candidate::count_beside_current
+SELECT COUNT(*) FROM candidate WHERE secret_id = $1 AND resolved_ms IS NULL
+  AND NOT EXISTS (SELECT 1 FROM label l WHERE l.secret_id = $1 AND l.label = $2
+                  AND l.version_id = candidate.version_id)";
+
+const ANY_UNRESOLVED: &str = "-- candidate::any_unresolved
+SELECT id FROM candidate WHERE secret_id = $1 AND resolved_ms IS NULL LIMIT 1";
 
 const HIGHEST: &str = "-- candidate::highest
 SELECT COALESCE(MAX(n), 0) FROM candidate WHERE secret_id = $1 AND version_id = $2";
 
-const RESOLVE_ALL: &str = "-- candidate::resolve_all
-UPDATE candidate SET resolved_ms = $2 WHERE secret_id = $1 AND resolved_ms IS NULL";
+const RESOLVE_BUT: &str = "-- candidate::resolve_but
+UPDATE candidate SET resolved_ms = $2 WHERE secret_id = $1 AND resolved_ms IS NULL AND id <> $3";
 
 const FORGET_RESOLVED: &str = "-- candidate::forget_resolved
 DELETE FROM candidate WHERE secret_id = $1 AND version_id = $2 AND resolved_ms IS NOT NULL
@@ -128,3 +156,6 @@ DELETE FROM candidate WHERE secret_id = $1 AND version_id = $2 AND resolved_ms I
 
 const REMOVE_RESOLVED: &str = "-- candidate::remove_resolved
 DELETE FROM candidate WHERE secret_id = $1 AND resolved_ms IS NOT NULL";
+
+const REMOVE_ALL: &str = "-- candidate::remove_all
+DELETE FROM candidate WHERE secret_id = $1";

@@ -193,7 +193,7 @@ fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
 
 async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
     Ok(RotationView {
-        candidates_unresolved: candidate::count_unresolved(conn, row.id).await?,
+        candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,
         arn: row.arn,
         name: row.name,
         config: rotation.config(),

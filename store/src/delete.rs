@@ -1,15 +1,16 @@
-//! Deleting, restoring, and really removing. A secret with an unresolved candidate never loses its rows: it is buried,
-//! answers to nothing and frees its name, but what may be set at a target is still known.
+//! Deleting, restoring, and really removing. A secret whose rotation is open, or whose target may hold another value
+//! than AWSCURRENT, is never removed but buried: it answers to nothing and frees its name, and the values are kept.
 
 use chrono::TimeDelta;
 use engine::Time;
 use engine::id::SecretId;
+use engine::rotation::Rotation;
 
 use crate::instant::whole_ms;
 use crate::model::{Deleted, Named};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, candidate, secret, version};
+use crate::{Store, StoreError, candidate, rotation, secret, version};
 
 impl Store {
     /// DeleteSecret: planned for `window_days` from now, or at once and for good where that is 0 (force).
@@ -55,8 +56,7 @@ impl Store {
         Ok(subject.named())
     }
 
-    /// Really removes secrets whose window has ended, and says how many are gone that were not. Rows of a secret with
-    /// an unresolved candidate stay.
+    /// Really removes secrets whose window has ended, and says how many are gone that were not. What is buried stays.
     ///
     /// # Errors
     /// The database fails.
@@ -75,11 +75,19 @@ impl Store {
     }
 }
 
+/// A healthy secret goes with all it has, what is AWSCURRENT included: that is what deleting means. One whose rotation
+/// is open, or whose target may hold another value, keeps its candidates and the key that opens them.
 async fn bury_or_remove(conn: &mut Conn, id: SecretId) -> Result<(), StoreError> {
-    if candidate::count_unresolved(&mut *conn, id).await? > 0 {
-        return secret::bury(conn, id).await;
+    let beside_current = candidate::count_beside_current(&mut *conn, id).await?;
+    // Nobody can say any more what a rotation that cannot be read has done.
+    let is_idle = rotation::load(&mut *conn, id).await.is_ok_and(|row| row.state == Rotation::Idle);
+    let keeps = beside_current > 0 || !is_idle && candidate::any_unresolved(&mut *conn, id).await?;
+    if keeps {
+        candidate::remove_resolved(&mut *conn, id).await?;
+        secret::bury(&mut *conn, id).await?;
+        return version::remove_all(conn, id).await;
     }
-    candidate::remove_resolved(&mut *conn, id).await?;
+    candidate::remove_all(&mut *conn, id).await?;
     version::remove_all(&mut *conn, id).await?;
     secret::remove(conn, id).await
 }

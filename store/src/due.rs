@@ -182,9 +182,10 @@ const DUE: &str = "-- due::claim
 SELECT secret_id FROM rotation
 WHERE due_ms IS NOT NULL AND due_ms <= $1 AND lease_owner IS NULL ORDER BY due_ms LIMIT $2";
 
+// The plus sign keeps the planner on the few that are leased, away from all that is due.
 const EXPIRED: &str = "-- due::claim (expired)
 SELECT secret_id FROM rotation
-WHERE lease_owner IS NOT NULL AND due_ms IS NOT NULL AND due_ms <= $1
+WHERE lease_owner IS NOT NULL AND +due_ms <= $1
   AND CASE WHEN lease_boot = $3 AND lease_until_ms <= $4 + $5 THEN lease_until_ms ELSE $6 END <= $4
 ORDER BY lease_until_ms LIMIT $2";
 
@@ -196,7 +197,7 @@ const NEXT_DUE: &str = "-- due::next_due
 SELECT due_ms FROM rotation WHERE due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)
-SELECT due_ms, lease_until_ms, lease_boot = $1 FROM rotation WHERE lease_owner IS NOT NULL AND due_ms IS NOT NULL";
+SELECT due_ms, lease_until_ms, lease_boot = $1 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
 const MISSED: &str = "-- due::spread_overdue
 SELECT secret_id FROM rotation

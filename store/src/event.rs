@@ -118,9 +118,12 @@ async fn carry_out(
     match write {
         Write::Placeholder => register(w, subject, &run.token, at).await,
         Write::Seal { candidate, value } => seal(w, subject, &run.token, *candidate, value, at).await,
-        Write::SealCurrent => seal_current(w, subject, at).await,
-        Write::Promote => promote(w, subject, &run.token, at).await,
-        Write::Resolve => candidate::resolve_all(w.conn(), id, at.now).await,
+        Write::SealCurrent => seal_current(w, subject, at).await.map(drop),
+        Write::Promote => promote(w, subject, run, at).await,
+        Write::Resolve => {
+            let held = seal_current(w, subject, at).await?;
+            candidate::resolve_but(w.conn(), id, held, at.now).await
+        }
         Write::DropPending => {
             subject.labels = subject.labels.drop_pending(&run.token);
             drop_placeholder(w, subject, &run.token).await
@@ -159,12 +162,13 @@ async fn seal(
     version::show_candidate(w.conn(), subject.secret.id, token, &sealed, at.now).await
 }
 
-/// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already.
-async fn seal_current(w: &mut Writing<'_>, subject: &Subject, at: &Occasion<'_>) -> Result<(), StoreError> {
+/// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already. Returns that
+/// candidate's row; None where there is no AWSCURRENT.
+async fn seal_current(w: &mut Writing<'_>, subject: &Subject, at: &Occasion<'_>) -> Result<Option<i64>, StoreError> {
     let id = subject.secret.id;
     let arn = &subject.secret.arn;
     let Some(current) = subject.labels.holder(label::CURRENT) else {
-        return Ok(());
+        return Ok(None);
     };
     let held = subject.version(w, current).await?.and_then(|version| version.sealed);
     let Some(held) = held else {
@@ -174,28 +178,26 @@ async fn seal_current(w: &mut Writing<'_>, subject: &Subject, at: &Occasion<'_>)
     let value = sealed::open(&key, arn, current.as_str(), &held)?;
     for row in candidate::unresolved(w.conn(), id).await? {
         if row.version == *current && sealed::open(&key, arn, current.as_str(), &row.sealed)?.same_as(&value) {
-            return Ok(());
+            return Ok(Some(row.id));
         }
     }
     let n = candidate::highest(w.conn(), id, current).await? + 1;
     let sealed = sealed::seal(&key, arn, current.as_str(), n, &value)?;
-    candidate::insert(w.conn(), id, current, &sealed, at.now).await
+    candidate::insert(w.conn(), id, current, &sealed, at.now).await.map(Some)
 }
 
-async fn promote(
-    w: &mut Writing<'_>,
-    subject: &mut Subject,
-    token: &VersionId,
-    at: &Occasion<'_>,
-) -> Result<(), StoreError> {
-    let has_value = subject.version(w, token).await?.is_some_and(|version| version.sealed.is_some());
+/// The token's latest candidate is what the target holds now: of the secret's candidates it alone stays unresolved.
+async fn promote(w: &mut Writing<'_>, subject: &mut Subject, run: &Run, at: &Occasion<'_>) -> Result<(), StoreError> {
+    let has_value = subject.version(w, &run.token).await?.is_some_and(|version| version.sealed.is_some());
     if !has_value {
         return Err(StoreError::inconsistent("the version to become AWSCURRENT has no value"));
     }
-    subject.labels = subject.labels.promote(token);
+    subject.labels = subject.labels.promote(&run.token);
     subject.secret.rotated = Some(whole_ms(at.now));
     subject.rotation.base = Some(whole_ms(at.now));
-    candidate::resolve_all(w.conn(), subject.secret.id, at.now).await
+    let held = candidate::get(w.conn(), subject.secret.id, &run.token, run.candidate).await?;
+    let held = held.ok_or_else(|| StoreError::inconsistent("the rotation's candidate is not there"))?;
+    candidate::resolve_but(w.conn(), subject.secret.id, Some(held.id), at.now).await
 }
 
 /// Takes the token's version away if it never had a value. Whatever labels it carried go with it.

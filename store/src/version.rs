@@ -179,7 +179,7 @@ async fn count(conn: &mut Conn, secret: SecretId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?)
 }
 
-/// Removes the `excess` oldest unlabelled versions made before `before`, except those that show an unresolved
+/// Removes the `excess` oldest unlabelled versions made before `before`, except those that have an unresolved
 /// candidate; and resolved candidates that no version shows any more.
 async fn prune(conn: &mut Conn, secret: SecretId, excess: i64, before: Time) -> Result<u64, StoreError> {
     let query = sqlx::query(PRUNE).bind(secret.0).bind(ms(before)).bind(excess);
@@ -245,7 +245,7 @@ DELETE FROM version WHERE secret_id = $1 AND version_id IN (
     WHERE v.secret_id = $1 AND v.created_ms < $2
       AND NOT EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
       AND NOT EXISTS (SELECT 1 FROM candidate c WHERE c.secret_id = v.secret_id AND c.version_id = v.version_id
-                      AND c.n = v.candidate AND c.resolved_ms IS NULL)
+                      AND c.resolved_ms IS NULL)
     ORDER BY v.created_ms, v.version_id LIMIT $3)";
 
 const PRUNE_CANDIDATES: &str = "-- version::prune (candidates)
