@@ -56,7 +56,20 @@ impl Keyring {
     /// # Errors
     /// [`SealError::Random`], [`SealError::TooLong`].
     pub fn seal(&self, binding: &Binding<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
-        envelope::seal(&self.primary, binding, plain, &mut SysRng)
+        self.seal_with(binding, plain, &mut SysRng)
+    }
+
+    /// As [`Keyring::seal`], with the nonce drawn from `rng`. A nonce must never come twice.
+    ///
+    /// # Errors
+    /// As [`Keyring::seal`].
+    pub fn seal_with(
+        &self,
+        binding: &Binding<'_>,
+        plain: &[u8],
+        rng: &mut impl TryCryptoRng,
+    ) -> Result<Vec<u8>, SealError> {
+        envelope::seal(&self.primary, binding, plain, rng)
     }
 
     /// Opens what any key of the ring sealed for the same place.

@@ -1,0 +1,156 @@
+//! The store's contract: one list of tests that holds for every backend, and what is SQLite's own beside it.
+//!
+//! A second backend is a second constructor of [`world::World`] and a second `contract!` line.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod cache;
+mod config;
+mod delete;
+mod due;
+mod interference;
+mod keys;
+mod labels;
+mod lease;
+mod life;
+mod list;
+mod material;
+mod pruning;
+mod secrets;
+mod sqlite;
+mod tokens;
+mod world;
+
+/// Runs every function of a list as a test of its own over a fresh world.
+macro_rules! contract {
+    ($backend:ident: $($module:ident::{$($test:ident),+ $(,)?}),+ $(,)?) => {
+        mod $backend {
+            $(mod $module { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::$module::$test(crate::world::World::$backend().await).await;
+                }
+            )+ })+
+        }
+    };
+}
+
+contract! { over_sqlite:
+    secrets::{
+        a_secret_is_read_back_by_name_full_arn_and_partial_arn,
+        a_partial_arn_that_ends_like_a_suffix_is_not_completed,
+        a_name_that_looks_like_an_arn_tail_is_a_name,
+        a_secret_without_a_value_has_no_versions,
+        descriptions_have_what_aws_shows_and_nothing_else,
+        a_new_secret_of_an_old_name_gets_a_new_arn,
+        values_are_read_by_version_by_label_and_by_both,
+        reading_moves_the_day_of_access_and_nothing_else,
+        tags_keep_their_order_and_an_emptied_list_stays_visible,
+        updating_nothing_changes_nothing,
+    },
+    tokens::{
+        creating_twice_follows_the_token_matrix,
+        putting_follows_the_token_matrix,
+        updating_follows_the_token_matrix,
+        equal_bytes_of_another_kind_are_another_value,
+        a_repeated_put_attaches_labels_it_names,
+    },
+    labels::{
+        a_plain_write_takes_awscurrent_and_drops_awspending,
+        listed_labels_move_and_others_stay,
+        moving_awscurrent_moves_awsprevious,
+        label_errors_name_what_aws_names,
+        more_than_twenty_labels_are_refused,
+    },
+    life::{
+        a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
+        the_placeholder_is_seen_by_describe_and_by_nothing_else,
+        a_rejected_candidate_is_followed_by_another_and_kept,
+        a_crash_in_any_step_is_resumed_by_the_next_lease,
+        a_rotation_that_is_given_up_restores_awscurrent_as_a_candidate_first,
+        what_the_target_holds_is_known_through_writes_and_pruning,
+        history_tells_the_steps_and_how_they_ended,
+        a_binary_value_written_by_a_callback_stays_binary,
+        a_callback_may_move_awscurrent_itself_in_finish,
+    },
+    interference::{
+        a_plain_put_gives_the_open_rotation_up_and_keeps_its_candidate,
+        a_put_before_any_candidate_closes_the_rotation_at_once,
+        taking_awspending_away_gives_the_rotation_up,
+        moving_awscurrent_gives_the_rotation_up,
+        cancelling_gives_the_rotation_up_and_blocks_like_aws,
+        a_driver_that_reports_after_interference_is_refused,
+        a_custom_label_is_no_interference,
+        a_label_cannot_move_to_a_placeholder,
+    },
+    lease::{
+        a_stale_fence_changes_nothing,
+        an_expired_lease_is_fenced_even_before_another_claims,
+        a_renewed_lease_lasts_its_full_length_again,
+        a_paused_rotation_accepts_only_how_a_step_ended,
+        a_deleted_secret_fences_its_driver,
+        a_plan_called_off_after_the_claim_starts_nothing,
+        claims_by_many_tasks_are_distinct,
+        a_released_lease_can_be_claimed_at_once,
+    },
+    due::{
+        a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
+        next_due_is_the_earliest_moment_and_counts_leases,
+        a_manual_write_starts_the_interval_again,
+        an_edit_of_the_schedule_makes_nothing_due_at_once,
+        a_missed_window_runs_late_and_spread,
+        a_spread_moment_survives_another_restart,
+        a_rotation_that_closed_does_not_start_again_in_its_window,
+        parked_paused_disabled_and_deleted_ones_are_never_due,
+        counts_tell_what_is_scheduled_due_overdue_parked_and_open,
+        the_scheduler_is_told_when_something_becomes_due,
+    },
+    config::{
+        rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,
+        configuration_that_is_left_out_is_kept,
+        the_same_token_again_is_the_same_request,
+        a_hundred_parallel_rotates_open_exactly_one_rotation,
+        a_left_over_awspending_refuses_even_new_rules,
+        cancelling_keeps_rules_and_labels,
+        resuming_goes_on_and_refuses_what_is_not_stopped,
+        abandoning_needs_an_open_rotation,
+        a_window_missed_in_a_pause_is_not_made_up_for,
+    },
+    material::{
+        going_forward_the_candidate_is_wanted_and_awscurrent_comes_first,
+        giving_up_awscurrent_is_wanted_and_candidates_come_first,
+        equal_values_cost_one_login,
+        the_admin_secret_is_found_or_its_absence_explained,
+    },
+    delete::{
+        a_planned_deletion_refuses_everything_but_looking_and_restoring,
+        restoring_brings_back_labels_and_schedule,
+        a_forced_deletion_frees_the_name_at_once,
+        an_unresolved_candidate_outlives_force_delete_and_purge,
+        a_healthy_secret_goes_with_all_it_had,
+        purging_removes_what_has_ended_and_nothing_else,
+        an_open_rotation_goes_on_after_restore,
+    },
+    list::{
+        pages_cover_everything_once_in_every_order,
+        filters_and_deletion_narrow_the_list,
+        a_cursor_serves_only_its_own_query,
+        versions_are_paged_newest_first_without_the_placeholder,
+    },
+    pruning::{
+        young_versions_are_never_pruned_and_then_the_quota_refuses,
+        old_unlabelled_versions_give_way,
+        without_aws_limits_rotations_never_meet_the_quota,
+        an_unresolved_candidate_is_never_pruned,
+    },
+    cache::{
+        an_acknowledged_write_is_what_the_next_read_returns,
+        concurrent_readers_never_go_back_behind_an_acknowledged_write,
+        a_write_whose_caller_went_away_is_not_hidden_by_the_cache,
+        a_deleted_secret_is_not_served_from_memory,
+    },
+    keys::{
+        an_access_key_is_found_as_it_was_made,
+        access_keys_have_the_form_clients_expect,
+    },
+}

@@ -1,0 +1,116 @@
+//! The values a step is given, and in which order they are likely to log in.
+
+use engine::outcome::Proof;
+use engine::port::{Material, RotationStore};
+use engine::rotation::{Event, Outcome, Step};
+
+use crate::world::{World, created, done, failed, token};
+
+fn known(material: &Material) -> Vec<(String, String)> {
+    let pair = |known: &engine::port::Known| (known.role.clone(), known.value.expose_str().unwrap().to_owned());
+    material.known.iter().map(pair).collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(role, value)| ((*role).to_owned(), (*value).to_owned())).collect()
+}
+
+fn wanted(material: &Material) -> Option<&str> {
+    material.wanted.as_ref().and_then(|value| value.expose_str())
+}
+
+fn proved(proof: Proof) -> Event {
+    Event::Ended { step: Step::Prove, outcome: Outcome::Proved(proof) }
+}
+
+pub(crate) async fn going_forward_the_candidate_is_wanted_and_awscurrent_comes_first(world: World) {
+    world.create("s", "zero").await;
+    world.put("s", "v1", "one").await.unwrap();
+    let lease = world.rotating("s", "r").await;
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+    assert_eq!((wanted(&material), material.known.len()), (None, 0));
+    assert_eq!(material.current.as_ref().and_then(|value| value.expose_str()), Some("one"));
+    world.apply(&lease, created("weak")).await.unwrap();
+    world.apply(&lease, failed(Step::Set, engine::outcome::Verdict::Rejected)).await.unwrap();
+    world.apply(&lease, created("two")).await.unwrap();
+    for step in [Step::Set, Step::Test, Step::Finish] {
+        let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+        assert_eq!(wanted(&material), Some("two"));
+        let first = format!("candidate 1 of {}", token("r"));
+        let expected = [("AWSCURRENT", "one"), ("AWSPREVIOUS", "zero"), (first.as_str(), "weak")];
+        assert_eq!(known(&material), pairs(&expected), "{step}");
+        world.apply(&lease, done(step)).await.unwrap();
+    }
+}
+
+pub(crate) async fn giving_up_awscurrent_is_wanted_and_candidates_come_first(world: World) {
+    world.create("s", "zero").await;
+    world.put("s", "v1", "one").await.unwrap();
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "weak").await;
+    world.apply(&lease, failed(Step::Set, engine::outcome::Verdict::Rejected)).await.unwrap();
+    world.apply(&lease, created("two")).await.unwrap();
+    world.store.cancel_rotation("s", "tester", world.now()).await.unwrap();
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let first = format!("candidate 1 of {}", token("r"));
+    let expected = [("AWSPENDING", "two"), (first.as_str(), "weak"), ("AWSPREVIOUS", "zero")];
+    let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+    assert_eq!((wanted(&material), known(&material)), (Some("one"), pairs(&expected)));
+    // AWSCURRENT has become a candidate too, and is still only wanted.
+    world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+    assert_eq!((wanted(&material), known(&material)), (Some("one"), pairs(&expected)));
+    // A person writes another value now: what Restore may have set is still known.
+    world.put("s", "mine", "three").await.unwrap();
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+    assert_eq!(wanted(&material), Some("three"));
+    let values: Vec<String> = known(&material).into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["two", "weak", "one"]);
+}
+
+pub(crate) async fn equal_values_cost_one_login(world: World) {
+    world.create("s", "same").await;
+    world.put("s", "v1", "same").await.unwrap();
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "two").await;
+    let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
+    assert_eq!(known(&material), pairs(&[("AWSCURRENT", "same")]));
+    world.create("t", "two").await;
+    let lease = world.rotating("t", "r").await;
+    world.sealed(&lease, "two").await;
+    let material = world.store.material(&lease, &world.state("t").await).await.unwrap();
+    assert_eq!((wanted(&material), material.known.len()), (Some("two"), 0));
+}
+
+pub(crate) async fn the_admin_secret_is_found_or_its_absence_explained(world: World) {
+    let arn = world.create("admin", "root-password").await.arn;
+    world.create("gone", "x").await;
+    world.store.delete_secret("gone", 7, world.now()).await.unwrap();
+    world.store.create_secret(crate::world::new_secret("hollow", "t"), world.now()).await.unwrap();
+    let partial = arn.rsplit_once('-').unwrap().0.to_owned();
+    let cases = [
+        (arn.as_str(), None),
+        (partial.as_str(), None),
+        ("admin", None),
+        ("absent", Some("the admin secret absent does not exist")),
+        ("gone", Some("the admin secret gone is marked for deletion")),
+        ("hollow", Some("the admin secret hollow has no AWSCURRENT value")),
+    ];
+    for (n, (named, missing)) in cases.into_iter().enumerate() {
+        let name = format!("s{n}");
+        world.create(&name, &format!(r#"{{"engine":"postgres","password":"p","masterarn":"{named}"}}"#)).await;
+        let lease = world.rotating(&name, "r").await;
+        world.apply(&lease, Event::Leased).await.unwrap();
+        let material = world.store.material(&lease, &world.state(&name).await).await.unwrap();
+        assert_eq!(material.admin_missing.as_deref(), missing);
+        let admin = material.admin.as_ref().and_then(|value| value.expose_str());
+        assert_eq!(admin, missing.is_none().then_some("root-password"), "{named}");
+    }
+    world.create("plain", "not json").await;
+    let lease = world.rotating("plain", "r").await;
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let material = world.store.material(&lease, &world.state("plain").await).await.unwrap();
+    assert!(material.admin.is_none() && material.admin_missing.is_none());
+}

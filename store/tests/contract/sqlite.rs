@@ -1,0 +1,305 @@
+//! What is SQLite's own: files, the lock, plans of its queries, rows that somebody changed by hand, old schemas.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use crypto::Keyring;
+use engine::rotation::{Event, Step};
+use sqlx::{AssertSqlSafe, Row};
+use store::{Location, OpenError, Store, StoreError};
+
+use crate::world::{World, created, on_schedule, rotate, token};
+
+#[tokio::test]
+async fn the_candidate_is_seen_by_a_second_connection_before_set_is_handed_out() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let mut raw = world.raw().await;
+    let count = "SELECT COUNT(*) FROM candidate WHERE resolved_ms IS NULL AND version_id LIKE 'r.%'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut raw).await.unwrap(), 0);
+    let decision = world.apply(&lease, created("two")).await.unwrap();
+    // Nothing may be asked of the target before this line; and here it is committed already.
+    assert_eq!(decision.act, Some(Step::Set));
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut raw).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_until_the_first_has_ended() {
+    let world = World::over_sqlite().await;
+    assert!(matches!(world.try_open(&world.keyring).await, Err(OpenError::InUse(_))));
+    let world = world.reopen().await;
+    world.store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_keyring_is_refused_and_changes_nothing() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let World { store, clock, keyring, limits, boot, dir } = world;
+    store.close().await;
+    drop(store);
+    let keep = |keyring: &Arc<Keyring>| Arc::clone(keyring);
+    let other = Arc::new(Keyring::generate().unwrap());
+    let options = || store::Options {
+        identity: store::Identity {
+            partition: "aws".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+        },
+        lease: crate::world::LEASE,
+        schedule_limits: limits,
+        boot_id: boot.clone(),
+    };
+    let location = Location::Sqlite(dir.path().join("data"));
+    assert!(Store::exists(&location));
+    let refused = Store::open(&location, other, clock.clone(), options()).await;
+    assert!(matches!(refused, Err(OpenError::WrongKeyring)));
+    // A ring that has the old key, and a new primary beside it, opens the store.
+    let grown = Arc::new(keyring.with_new_primary().unwrap());
+    let opened = Store::open(&location, keep(&grown), clock.clone(), options()).await.unwrap();
+    let value = opened.get_value("s", None, None, crate::world::start()).await.unwrap();
+    assert_eq!(value.value.bytes.expose_str(), Some("one"));
+}
+
+#[tokio::test]
+async fn files_are_readable_by_their_owner_alone() {
+    let world = World::over_sqlite().await;
+    world.create("s", "canary-91c").await;
+    let data = world.dir.path().join("data");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(10).any(|window| window == b"canary-91c"), "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 3);
+}
+
+#[tokio::test]
+async fn a_location_without_a_store_is_told_from_one_with() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!Store::exists(&Location::Sqlite(dir.path().join("data"))));
+}
+
+#[tokio::test]
+async fn commits_are_durable_and_references_held() {
+    let world = World::over_sqlite().await;
+    let mut raw = world.raw().await;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(mode, "wal");
+    sqlx::query("PRAGMA foreign_keys = ON").execute(&mut raw).await.unwrap();
+    let orphan = "INSERT INTO label (secret_id, label, version_id) VALUES (77, 'L', 'v')";
+    assert!(sqlx::query(orphan).execute(&mut raw).await.is_err());
+}
+
+/// Changes rows behind the store's back, starts over, and says what reading gives.
+async fn after(statements: &[&str]) -> Result<String, StoreError> {
+    let world = World::over_sqlite().await;
+    world.create("a", "value of a").await;
+    world.put("a", "a2", "second value of a").await.unwrap();
+    world.create("b", "value of b").await;
+    let mut raw = world.raw().await;
+    for statement in statements {
+        let changed = sqlx::query(AssertSqlSafe((*statement).to_owned())).execute(&mut raw).await.unwrap();
+        assert!(changed.rows_affected() > 0, "{statement}");
+    }
+    drop(raw);
+    let world = world.reopen().await;
+    world.get("a").await.map(|value| value.value.bytes.expose_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_sealed_row_that_was_changed_or_moved_never_opens_as_another_value() {
+    assert_eq!(after(&[]).await.unwrap(), "second value of a");
+    let current = "WHERE secret_id = 1 AND version_id LIKE 'a2%'";
+    let tampered = [
+        // Another secret's value, another version's, and its own under another kind or as a candidate.
+        format!("UPDATE version SET sealed = (SELECT sealed FROM version WHERE secret_id = 2) {current}"),
+        format!("UPDATE version SET sealed = (SELECT sealed FROM version WHERE version_id LIKE 'create-a%') {current}"),
+        format!("UPDATE version SET kind = 'binary' {current}"),
+        // Cut short, emptied, and one bit turned in each part.
+        format!("UPDATE version SET sealed = substr(sealed, 1, length(sealed) - 1) {current}"),
+        format!("UPDATE version SET sealed = x'' {current}"),
+        format!("UPDATE version SET sealed = CAST(sealed || x'00' AS BLOB) {current}"),
+        format!("UPDATE version SET sealed = CAST(x'02' || substr(sealed, 2) AS BLOB) {current}"),
+        format!(
+            "UPDATE version SET sealed = CAST(substr(sealed, 1, 20) || x'00' || substr(sealed, 22) AS BLOB) {current}"
+        ),
+        // The data key of another secret, and another ARN for this one.
+        "UPDATE secret SET data_key = (SELECT data_key FROM secret WHERE id = 2) WHERE id = 1".to_owned(),
+        "UPDATE secret SET arn = replace(arn, ':a-', ':c-') WHERE id = 1".to_owned(),
+    ];
+    for statement in &tampered {
+        let read = after(&[statement]).await;
+        assert!(matches!(read, Err(StoreError::Sealed(_))), "{statement}: {read:?}");
+    }
+    // Key and value moved together still name the secret they were sealed for.
+    let key = "UPDATE secret SET data_key = (SELECT data_key FROM secret WHERE id = 2) WHERE id = 1";
+    let read = after(&[key, &tampered[0]]).await;
+    assert!(matches!(read, Err(StoreError::Sealed(_))), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_candidate_shown_by_another_version_does_not_open() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "weak").await;
+    world.apply(&lease, crate::world::failed(Step::Set, engine::outcome::Verdict::Rejected)).await.unwrap();
+    world.apply(&lease, created("two")).await.unwrap();
+    let mut raw = world.raw().await;
+    // Candidate 1's bytes under number 2: same version, same key, another place.
+    let swap = "UPDATE candidate SET sealed = (SELECT c.sealed FROM candidate c WHERE c.n = 1) WHERE n = 2";
+    sqlx::query(swap).execute(&mut raw).await.unwrap();
+    let world = world.reopen().await;
+    let read = world.store.get_value("s", None, Some("AWSPENDING"), world.now()).await;
+    assert!(matches!(read, Err(StoreError::Sealed(_))));
+    sqlx::query("DELETE FROM candidate WHERE n = 2").execute(&mut raw).await.unwrap();
+    let world = world.reopen().await;
+    let read = world.store.get_value("s", Some(token("r").as_str()), None, world.now()).await;
+    assert!(matches!(read, Err(StoreError::Inconsistent { .. })), "a lost candidate is no placeholder: {read:?}");
+}
+
+#[tokio::test]
+async fn an_access_key_given_to_another_principal_does_not_open() {
+    let world = World::over_sqlite().await;
+    let key = world.store.create_access_key("reader", world.now()).await.unwrap();
+    let mut raw = world.raw().await;
+    sqlx::query("UPDATE access_key SET principal = 'admin'").execute(&mut raw).await.unwrap();
+    let world = world.reopen().await;
+    let found = world.store.access_key(&key.access_key_id).await;
+    assert!(matches!(found, Err(StoreError::Sealed(_))));
+}
+
+#[tokio::test]
+async fn a_rotation_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
+    let world = World::over_sqlite().await;
+    for name in ["a", "b"] {
+        world.create(name, "one").await;
+        world.store.rotate(name, rotate("r"), world.now()).await.unwrap();
+    }
+    let mut raw = world.raw().await;
+    sqlx::query("UPDATE rotation SET body = '{\"state\":\"dreaming\"}' WHERE secret_id = 1")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    let claims = world.claims().await;
+    assert_eq!((claims.len(), claims[0].name.as_str()), (1, "b"));
+    let history = world.store.history("a", 1).await.unwrap();
+    assert_eq!(history[0].kind, "set-aside");
+}
+
+#[tokio::test]
+async fn a_lease_of_another_boot_is_waited_for_once() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "two").await;
+    let world = world.reboot("boot-2").await;
+    let fenced = world.apply(&lease, Event::Leased).await;
+    assert!(matches!(fenced, Err(engine::port::PortError::Fenced)));
+    assert!(world.claims().await.is_empty());
+    let next = world.store.next_due().await.unwrap().unwrap();
+    assert_eq!(next, world.now() + chrono::TimeDelta::seconds(15));
+    world.clock.set(next);
+    world.claim().await;
+}
+
+#[tokio::test]
+async fn the_queue_is_read_from_its_index() {
+    let world = World::over_sqlite().await;
+    for n in 0..50 {
+        let name = format!("s{n}");
+        world.create(&name, "one").await;
+        world.store.rotate(&name, on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    }
+    let mut raw = world.raw().await;
+    let cases = [
+        ("src/due.rs", "DUE", "rotation_due"),
+        ("src/due.rs", "EXPIRED", "rotation_leased"),
+        ("src/due.rs", "NEXT_DUE", "rotation_due"),
+        ("src/due.rs", "LEASED", "rotation_leased"),
+        ("src/due.rs", "MISSED", "rotation_due"),
+        ("src/due.rs", "COUNT_DUE", "rotation_due"),
+        ("src/due.rs", "COUNT_OPEN", "rotation_open"),
+        ("src/due.rs", "COUNT_ENABLED", "rotation_enabled"),
+        ("src/candidate.rs", "UNRESOLVED", "candidate_unresolved"),
+        ("src/secret.rs", "BY_NAME", "secret_name"),
+    ];
+    for (file, name, index) in cases {
+        let plan = plan(&mut raw, file, name).await;
+        assert!(plan.contains(index), "{name}: {plan}");
+        assert!(!plan.contains("SCAN rotation\n") && !plan.contains("SCAN secret\n"), "{name}: {plan}");
+        assert!(name != "DUE" && name != "NEXT_DUE" || !plan.contains("TEMP B-TREE"), "{name}: {plan}");
+    }
+}
+
+/// SQLite's plan of a statement as it stands in our source.
+async fn plan(raw: &mut sqlx::SqliteConnection, file: &str, name: &str) -> String {
+    let source = std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let start = source.find(&format!("const {name}: &str = \"")).unwrap();
+    let statement = source[start..].split('"').nth(1).unwrap();
+    let explained = format!("EXPLAIN QUERY PLAN {statement}");
+    let mut query = sqlx::query(AssertSqlSafe(explained));
+    for _ in 1..=(1..9).filter(|n| statement.contains(&format!("${n}"))).count() {
+        query = query.bind(1i64);
+    }
+    let rows = query.fetch_all(&mut *raw).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    // Kept as the first release wrote it, so that every later schema is tried on it.
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/0001.db"), data.join("pawl.db")).unwrap();
+    let keyring = Keyring::load(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/0001.keyring").as_ref()).unwrap();
+    let world = World::over_sqlite().await;
+    let options = store::Options {
+        identity: store::Identity {
+            partition: "aws".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+        },
+        lease: crate::world::LEASE,
+        schedule_limits: engine::schedule::Limits::Aws,
+        boot_id: "boot-9".to_owned(),
+    };
+    let store = Store::open(&Location::Sqlite(data), Arc::new(keyring), world.clock.clone(), options).await.unwrap();
+    let value = store.get_value("scheduled", None, None, world.now()).await.unwrap();
+    assert_eq!(value.value.bytes.expose_str(), Some("second"));
+    assert_eq!(value.stages, ["AWSCURRENT"]);
+    let open = store.rotation("open").await.unwrap();
+    assert_eq!((open.rotation.step(), open.candidates_unresolved), (Some(Step::Set), 1));
+    let counts = store.rotation_counts(world.now()).await.unwrap();
+    assert_eq!((counts.scheduled, counts.open, counts.enabled), (1, 1, 2));
+    assert_eq!(counts.overdue, 0);
+    assert!(store.has_access_keys().await.unwrap());
+    assert!(store.rotation("plain").await.unwrap().due.is_none());
+}
+
+#[tokio::test]
+async fn a_newer_schema_serves_this_binary_too() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let mut raw = world.raw().await;
+    sqlx::query("ALTER TABLE secret ADD COLUMN invented_later TEXT").execute(&mut raw).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'later', 1, x'00', 1)",
+    )
+    .execute(&mut raw)
+    .await
+    .unwrap();
+    let world = world.reopen().await;
+    assert_eq!(world.read("s").await, "one");
+    world.put("s", "v2", "two").await.unwrap();
+}
