@@ -2,7 +2,7 @@
 //!
 //! A second backend is a second constructor of [`world::World`] and a second `contract!` line.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod cache;
 mod config;

@@ -57,7 +57,7 @@ impl Clock for TestClock {
     }
 
     async fn sleep(&self, _length: Duration) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
