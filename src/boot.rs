@@ -56,15 +56,20 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(settings, Arc::clone(&clock)).await?;
         first_key(&store, &settings.data, clock.as_ref()).await?;
-        let late = store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
+        let late =
+            store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
         if late > 0 {
-            tracing::warn!(count = late, "rotations missed their window while the server was down; they run late, spread");
+            tracing::warn!(
+                count = late,
+                "rotations missed their window while the server was down; they run late, spread"
+            );
         }
         let registry = Arc::new(registry(settings)?);
         let metrics = Arc::new(Metrics::default());
         let app = app(settings, &store, &clock, &registry, &metrics)?;
-        let listener =
-            TcpListener::bind(settings.listen).await.map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
         let address = listener.local_addr().map_err(|error| boot_error("cannot listen", error))?;
         let scheduler = Scheduler {
             rotations: rotation_store(&store),
@@ -133,7 +138,8 @@ fn keyring(settings: &Settings) -> Result<Keyring, BootError> {
     let path = settings.keyring_path();
     make_private_folder(&settings.data)?;
     if path.exists() {
-        return Keyring::load(&path).map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error));
+        return Keyring::load(&path)
+            .map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error));
     }
     if settings.data.join("pawl.db").exists() {
         return Err(BootError(format!(
@@ -177,8 +183,7 @@ pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootErro
     let _leftover = std::fs::remove_file(&fresh);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(failed)?;
     let secret = key.secret.expose_str().unwrap_or_default();
-    let text =
-        format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", key.access_key_id);
+    let text = format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", key.access_key_id);
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&fresh, path).map_err(failed)
 }
@@ -186,9 +191,10 @@ pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootErro
 fn registry(settings: &Settings) -> Result<Registry, BootError> {
     let pem = match &settings.target_ca {
         None => None,
-        Some(file) => {
-            Some(std::fs::read(file).map_err(|error| boot_error(format!("cannot read --target-ca {}", file.display()), error))?)
-        }
+        Some(file) => Some(
+            std::fs::read(file)
+                .map_err(|error| boot_error(format!("cannot read --target-ca {}", file.display()), error))?,
+        ),
     };
     Registry::new(&rotators::Settings { target_ca: pem })
         .map_err(|error| boot_error("cannot use the certificate authorities for targets", error))

@@ -9,6 +9,9 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+/// The shortest lease, in seconds: a login, the walls at the target (rotators/src/effort.rs), and the driver's margin.
+const MIN_LEASE: u64 = 12;
+
 /// The flags of `pawl serve`. Each may also stand in the TOML file (with underscores) or in the environment
 /// as `PAWL_` and its name in capitals.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -61,7 +64,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permits: Option<usize>,
-    /// How long a rotation is owned without renewal, in seconds (at least 5) [default: 15]
+    /// How long a rotation is owned without renewal, in seconds (at least 12) [default: 15]
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<u64>,
@@ -199,8 +202,8 @@ impl Settings {
         if !["text", "json"].contains(&self.log.as_str()) {
             return invalid("--log", "`text` or `json`");
         }
-        if self.lease < 5 {
-            return invalid("--lease", "at least 5 seconds: every act at a target ends 2 seconds before it");
+        if self.lease < MIN_LEASE {
+            return invalid("--lease", "at least 12 seconds: a change at a target needs 8 of them before it may begin");
         }
         if self.permits == 0 {
             return invalid("--permits", "at least 1");
@@ -286,7 +289,7 @@ mod tests {
         assert!(refused(ServeArgs { region: Some("a b".into()), ..base() }).contains("us-east-1"));
         assert!(refused(ServeArgs { schedule_limits: Some("some".into()), ..base() }).contains("`aws` or `none`"));
         assert!(refused(ServeArgs { log: Some("xml".into()), ..base() }).contains("`json`"));
-        assert!(refused(ServeArgs { lease: Some(4), ..base() }).contains("at least 5"));
+        assert!(refused(ServeArgs { lease: Some(4), ..base() }).contains("at least 12"));
         assert!(refused(ServeArgs { permits: Some(0), ..base() }).contains("at least 1"));
         assert!(refused(ServeArgs { store: Some("postgres://x".into()), ..base() }).contains("sqlite"));
         assert!(refused(ServeArgs { tls_cert: Some("c".into()), ..base() }).contains("go together"));

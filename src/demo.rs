@@ -49,8 +49,12 @@ pub async fn run(args: &DemoArgs) -> Result<(), CliError> {
     output::say("Starting a private PostgreSQL and a private MariaDB …");
     let accounts = start_databases(folder.path()).await?;
     let limits = Some("none".to_owned());
-    let args_of_server =
-        ServeArgs { data: Some(folder.path().join("data")), listen: Some(([127, 0, 0, 1], 0).into()), schedule_limits: limits, ..ServeArgs::default() };
+    let args_of_server = ServeArgs {
+        data: Some(folder.path().join("data")),
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        schedule_limits: limits,
+        ..ServeArgs::default()
+    };
     let settings = Settings::load(&args_of_server).map_err(|error| CliError::usage(error.to_string()))?;
     let server = Server::start(&settings).await?;
     let connection = Connection {

@@ -60,8 +60,7 @@ impl Client {
         let headers =
             [("host", self.host.as_str()), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-        let signer =
-            Signer { access_key_id: &self.access_key_id, secret: &self.secret, region: &self.region };
+        let signer = Signer { access_key_id: &self.access_key_id, secret: &self.secret, region: &self.region };
         let mut request = self.http.post(self.endpoint.clone());
         for (name, value) in &headers[1..] {
             request = request.header(*name, *value);
@@ -103,7 +102,9 @@ impl Refused {
             message = inner.to_string();
             cause = inner.source();
         }
-        let message = format!("no server answers at {endpoint}: {message}; is `pawl serve` running, and is --endpoint-url right?");
+        let message = format!(
+            "no server answers at {endpoint}: {message}; is `pawl serve` running, and is --endpoint-url right?"
+        );
         Self { code: String::new(), message, unreachable: true }
     }
 
@@ -118,7 +119,9 @@ impl Refused {
             return CliError::unreachable(self.message);
         }
         let hint = match self.code.as_str() {
-            "UnrecognizedClientException" => " Use --data DIR of the server, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a lost key is replaced by `pawl key create --data DIR` while the server is stopped.",
+            "UnrecognizedClientException" => {
+                " Use --data DIR of the server, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a lost key is replaced by `pawl key create --data DIR` while the server is stopped."
+            }
             "InvalidSignatureException" if self.message.contains("region") => " Say --region as the server has it.",
             _ => "",
         };
@@ -150,7 +153,8 @@ fn http(connection: &Connection) -> Result<reqwest::Client, CliError> {
         .timeout(Duration::from_secs(60));
     let bundle = connection.ca_bundle.clone().or_else(|| variable("AWS_CA_BUNDLE").map(PathBuf::from));
     if let Some(file) = bundle {
-        let unreadable = |error: &dyn std::fmt::Display| CliError::usage(format!("--ca-bundle {}: {error}", file.display()));
+        let unreadable =
+            |error: &dyn std::fmt::Display| CliError::usage(format!("--ca-bundle {}: {error}", file.display()));
         let pem = std::fs::read(&file).map_err(|error| unreadable(&error))?;
         let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(&error))?;
         builder = builder.tls_certs_merge(certificates);
@@ -207,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_profile_is_read_and_its_neighbours_are_not() {
-        let text = "[a]\naws_access_key_id = A\n\n[b]\n# x\naws_access_key_id=B\naws_secret_access_key = s=1\n[c]\nx=y\n";
+        let text =
+            "[a]\naws_access_key_id = A\n\n[b]\n# x\naws_access_key_id=B\naws_secret_access_key = s=1\n[c]\nx=y\n";
         let section = section(text, "b");
         assert_eq!(section.get("aws_access_key_id"), Some(&"B"));
         assert_eq!(section.get("aws_secret_access_key"), Some(&"s=1"));

@@ -134,7 +134,9 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
                 body["Rotator"] = rotator.into();
             }
             // Left out means: as it was.
-            for (name, wanted) in [("AllowMd5Upgrade", allow_md5_upgrade), ("AllowDifferingHosts", allow_differing_hosts)] {
+            for (name, wanted) in
+                [("AllowMd5Upgrade", allow_md5_upgrade), ("AllowDifferingHosts", allow_differing_hosts)]
+            {
                 if wanted {
                     body[name] = true.into();
                 }
@@ -196,7 +198,10 @@ async fn now(one: &One, wait: bool, limit: Duration) -> Result<(), CliError> {
     body["ClientRequestToken"] = token.clone().into();
     let answer = client.aws("RotateSecret", body).await?;
     if !wait {
-        one.confirm(&answer, &format!("is being rotated to version {token}; `pawl rotation status` shows how far it is"));
+        one.confirm(
+            &answer,
+            &format!("is being rotated to version {token}; `pawl rotation status` shows how far it is"),
+        );
         return Ok(());
     }
     watch(one, &client, &token, limit).await
@@ -301,7 +306,10 @@ fn show_view(connection: &Connection, view: &Value) {
     output::fields(&[
         ("name", text(&view["Name"])),
         ("rotation", Some(if view["RotationEnabled"] == true { "on" } else { "off" }.to_owned())),
-        ("state", text(&view["State"]).map(|state| if view["Paused"] == true { format!("{state}, paused") } else { state })),
+        (
+            "state",
+            text(&view["State"]).map(|state| if view["Paused"] == true { format!("{state}, paused") } else { state }),
+        ),
         ("schedule", schedule.map(|schedule| schedule + &zone)),
         ("window", text(&rules["Duration"])),
         ("next act", date(&view["DueDate"])),

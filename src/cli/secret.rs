@@ -89,31 +89,23 @@ pub(crate) enum SecretVerb {
 
 /// Where a value comes from. Never an argument: arguments show in the list of processes.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(skip)]
 pub(crate) struct ValueArgs {
     /// A file with the value, `-` for standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["database", "empty"])]
     value: Option<PathBuf>,
-    /// A database account, as AWS's JSON: ENGINE://USER@HOST[:PORT][/DBNAME]; the password comes from --password-file
-    #[arg(long, value_name = "URL", requires = "password_file")]
+    /// A database account: ENGINE://USER@HOST[:PORT][/DBNAME] with engine postgres, mysql or mariadb
+    #[arg(long, value_name = "URL", requires = "password_file", conflicts_with = "value")]
     database: Option<String>,
-    /// No value yet
-    #[arg(long)]
-    empty: bool,
-    #[command(flatten)]
-    account: AccountArgs,
-}
-
-/// What goes with `--database`.
-#[derive(Debug, Args)]
-#[group(required = false, multiple = true)]
-pub(crate) struct AccountArgs {
-    /// A file with the account's present password, `-` for standard input
-    #[arg(long, value_name = "FILE")]
+    /// With --database: a file with the account's present password, `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "database")]
     password_file: Option<PathBuf>,
-    /// The secret of an administrator who changes this account's password (otherwise the account changes its own)
-    #[arg(long, value_name = "SECRET")]
+    /// With --database: the secret of an administrator who changes the password (else the account changes its own)
+    #[arg(long, value_name = "SECRET", requires = "database")]
     admin: Option<String>,
+    /// No value yet
+    #[arg(long, conflicts_with_all = ["value", "database"])]
+    empty: bool,
 }
 
 pub(crate) async fn run(verb: SecretVerb) -> Result<(), CliError> {
@@ -148,12 +140,17 @@ pub(crate) async fn run(verb: SecretVerb) -> Result<(), CliError> {
             show_written(&connection, &answer, "written");
         }
         SecretVerb::Delete { secret, days, now, connection } => {
-            let how = if now { ("ForceDeleteWithoutRecovery", json!(true)) } else { ("RecoveryWindowInDays", json!(days)) };
+            let how =
+                if now { ("ForceDeleteWithoutRecovery", json!(true)) } else { ("RecoveryWindowInDays", json!(days)) };
             let mut body = json!({"SecretId": secret});
             set(&mut body, how.0, Some(how.1));
             let answer = Client::new(&connection)?.aws("DeleteSecret", body).await?;
             let when = date(&answer["DeletionDate"]).unwrap_or_default();
-            let line = if now { "removed".to_owned() } else { format!("will be removed at {when}; `pawl secret restore` takes that back") };
+            let line = if now {
+                "removed".to_owned()
+            } else {
+                format!("will be removed at {when}; `pawl secret restore` takes that back")
+            };
             confirm(&connection, &answer, &line);
         }
         SecretVerb::Restore { secret, connection } => {
@@ -167,27 +164,24 @@ pub(crate) async fn run(verb: SecretVerb) -> Result<(), CliError> {
 impl ValueArgs {
     /// The value as text; None for `--empty`.
     fn read(&self) -> Result<Option<String>, CliError> {
-        if self.empty {
-            return Ok(None);
-        }
         match (&self.value, &self.database) {
             (Some(file), _) => Ok(Some(read_text(file)?)),
-            (None, Some(url)) => Ok(Some(self.account.json(url)?)),
+            (None, Some(url)) => Ok(Some(self.account(url)?)),
             (None, None) => Ok(None),
         }
     }
-}
 
-impl AccountArgs {
-    fn json(&self, url: &str) -> Result<String, CliError> {
+    /// A database account as AWS's JSON.
+    fn account(&self, url: &str) -> Result<String, CliError> {
         let Some(file) = &self.password_file else {
             return Err(CliError::usage("--database wants --password-file"));
         };
         let password = read_text(file)?;
-        let url: reqwest::Url =
-            url.parse().map_err(|error| CliError::usage(format!("--database {url}: {error}")))?;
+        let url: reqwest::Url = url.parse().map_err(|error| CliError::usage(format!("--database {url}: {error}")))?;
         if url.password().is_some() {
-            return Err(CliError::usage("no password in --database: it would show in the list of processes; use --password-file"));
+            return Err(CliError::usage(
+                "no password in --database: it would show in the list of processes; use --password-file",
+            ));
         }
         let mut account = Map::new();
         let mut put = |name: &str, value: Value| account.insert(name.to_owned(), value);
@@ -274,7 +268,9 @@ async fn list(connection: &Connection, deleted: bool) -> Result<(), CliError> {
     let row = |secret: &Value| {
         let rotation = if secret["RotationEnabled"] == true { "on" } else { "off" };
         let mut row = vec![text(&secret["Name"]).unwrap_or_default(), rotation.to_owned()];
-        row.extend(["LastRotatedDate", "NextRotationDate"].map(|name| date(&secret[name]).unwrap_or_else(|| "-".to_owned())));
+        row.extend(
+            ["LastRotatedDate", "NextRotationDate"].map(|name| date(&secret[name]).unwrap_or_else(|| "-".to_owned())),
+        );
         if deleted {
             row.push(date(&secret["DeletedDate"]).unwrap_or_else(|| "-".to_owned()));
         }
@@ -340,13 +336,17 @@ fn confirm(connection: &Connection, answer: &Value, line: &str) {
 mod tests {
     use super::*;
 
+    fn nothing() -> ValueArgs {
+        ValueArgs { value: None, database: None, password_file: None, admin: None, empty: false }
+    }
+
     #[test]
     fn a_database_url_becomes_the_json_that_rotators_read() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("pw");
         std::fs::write(&file, "p w\n").expect("written");
-        let account = AccountArgs { password_file: Some(file), admin: Some("root".to_owned()) };
-        let json = account.json("postgres://a%40b@127.0.0.1:5433/app").expect("a value");
+        let args = ValueArgs { password_file: Some(file), admin: Some("root".to_owned()), ..nothing() };
+        let json = args.account("postgres://a%40b@127.0.0.1:5433/app").expect("a value");
         let value: Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(
             value,
@@ -357,8 +357,8 @@ mod tests {
 
     #[test]
     fn a_password_in_the_url_is_refused() {
-        let account = AccountArgs { password_file: Some("/dev/null".into()), admin: None };
-        let error = account.json("postgres://a:secret@h/app").expect_err("refused");
+        let args = ValueArgs { password_file: Some("/dev/null".into()), ..nothing() };
+        let error = args.account("postgres://a:secret@h/app").expect_err("refused");
         assert!(error.message.contains("--password-file") && !error.message.contains("secret"));
     }
 }

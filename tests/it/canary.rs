@@ -18,7 +18,9 @@ fn secrets_of(home: &Home, pawl: &Pawl, names: &[String]) -> Vec<String> {
         }
     }
     let credentials = std::fs::read_to_string(home.data().join("credentials")).expect("credentials");
-    secrets.extend(credentials.lines().filter_map(|line| line.strip_prefix("aws_secret_access_key = ").map(str::to_owned)));
+    secrets.extend(
+        credentials.lines().filter_map(|line| line.strip_prefix("aws_secret_access_key = ").map(str::to_owned)),
+    );
     secrets
 }
 

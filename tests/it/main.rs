@@ -11,6 +11,7 @@ mod rotate;
 mod rotator_mariadb;
 mod rotator_mysql;
 mod rotator_postgres;
+mod rotator_support;
 mod sdk;
 mod serve;
 mod servers;

@@ -43,7 +43,8 @@ fn an_account_changes_its_own_password_on_every_database() {
         rotates(&pawl, &account, &name);
         let secret = pawl.json(&["secret", "show", &name]);
         let stages = secret["VersionIdsToStages"].as_object().expect("versions");
-        let mut labels: Vec<_> = stages.values().flat_map(|list| list.as_array().cloned().unwrap_or_default()).collect();
+        let mut labels: Vec<_> =
+            stages.values().flat_map(|list| list.as_array().cloned().unwrap_or_default()).collect();
         labels.sort_by_key(ToString::to_string);
         assert_eq!(labels, ["AWSCURRENT", "AWSPREVIOUS"], "{secret}");
         assert!(secret["LastRotatedDate"].is_number());

@@ -93,7 +93,11 @@ pub(crate) fn logs_in(server: &Server, user: &str, password: &str) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver's connection is a task; it ends with the test's runtime")]
-async fn postgres(server: &Server, user: &str, password: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+async fn postgres(
+    server: &Server,
+    user: &str,
+    password: &str,
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
     config.host(&server.host).port(server.port).user(user).password(password).dbname("app");
     let (client, connection) = config.connect(NoTls).await?;

@@ -37,7 +37,7 @@ impl Home {
         std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
     }
 
-    /// Starts a server that owns rotations for five seconds at a time and takes any schedule.
+    /// Starts a server that owns rotations for twelve seconds at a time and takes any schedule.
     pub(crate) fn serve(&self) -> Pawl {
         self.serve_with(&[], &[])
     }
@@ -48,7 +48,7 @@ impl Home {
         let before = self.log().matches(" listens on ").count();
         let mut command = pawl();
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "5", "--schedule-limits", "none", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "12", "--schedule-limits", "none", "--data"])
             .arg(self.data())
             .args(flags)
             .envs(variables.iter().copied())
@@ -148,12 +148,6 @@ impl Pawl {
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
-    }
-
-    /// SIGKILL, and waits for the end.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("our own child");
-        self.child.wait().expect("it ends");
     }
 
     /// Waits until the process has ended by itself.

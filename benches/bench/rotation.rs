@@ -1,0 +1,94 @@
+//! A full PostgreSQL rotation beside the bare minimum of database work that it needs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::driver::{Ports, drive};
+use engine::id::VersionId;
+use engine::port::{Clock, Material};
+use engine::secret::SecretValue;
+use pawl::boot::open_store;
+use pawl::clock::SystemClock;
+use pawl::config::{ServeArgs, Settings};
+use rotators::Registry;
+use serde_json::{Value, json};
+use store::{NewSecret, Rotate, Store};
+
+use crate::median;
+use crate::target::{change_password, postgres};
+
+const ROTATIONS: usize = 40;
+
+pub(crate) async fn run() {
+    let server = postgres();
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ServeArgs { data: Some(folder.path().to_owned()), ..ServeArgs::default() };
+    let settings = Settings::load(&args).expect("settings");
+    let store = open_store(&settings, Arc::new(SystemClock)).await.expect("a store");
+    let registry = Registry::new(&rotators::Settings::default()).expect("rotators");
+    let mut rng: rand::rngs::StdRng = rand::make_rng();
+    let value = json!({
+        "engine": "postgres", "host": server.host, "port": server.port, "dbname": "app",
+        "username": server.app_user, "password": server.app_password,
+    });
+    let new = NewSecret {
+        name: "bench".to_owned(),
+        token: VersionId::random(&mut rng),
+        value: Some(SecretValue::text(value.to_string().as_str())),
+        description: None,
+        kms_key_id: None,
+        tags: None,
+        by: "bench".to_owned(),
+    };
+    store.create_secret(new, SystemClock.now()).await.expect("created");
+
+    let (mut ours, mut bare, mut ratios) = (vec![], vec![], vec![]);
+    for round in 0..ROTATIONS {
+        let began = Instant::now();
+        rotate(&store, &registry, &mut rng).await;
+        let rotated = began.elapsed().as_secs_f64() * 1e3;
+        let current = password(&store).await;
+        let other = format!("bare-password-of-round-{round}");
+        let began = Instant::now();
+        change_password(&server, &current, &other).await;
+        let changed = began.elapsed().as_secs_f64() * 1e3;
+        // Back to what AWSCURRENT says, outside the clock.
+        change_password(&server, &other, &current).await;
+        ours.push(rotated);
+        bare.push(changed);
+        ratios.push(rotated / changed);
+    }
+    println!("\n### (b) A full PostgreSQL rotation beside connect + change + connect as new + query\n");
+    println!("| | median of {ROTATIONS} |");
+    println!("|---|--:|");
+    println!("| a rotation by Pawl: four steps, every commit durable | {:.1} ms |", median(ours));
+    println!("| the bare database work | {:.1} ms |", median(bare));
+    println!("| ratio (median) | {:.2} |", median(ratios));
+}
+
+async fn rotate(store: &Store, registry: &Registry, rng: &mut rand::rngs::StdRng) {
+    let rotate = Rotate {
+        token: VersionId::random(rng),
+        rotator: None,
+        rules: None,
+        time_zone: None,
+        options: None,
+        immediately: true,
+        by: "bench".to_owned(),
+        builtin: true,
+    };
+    store.rotate("bench", rotate, SystemClock.now()).await.expect("asked for");
+    let claims = store.claim("bench", 1, SystemClock.now()).await.expect("claimed");
+    let lease = &claims.first().expect("it is due").lease;
+    let pick = |_: &Material| registry.get("postgres");
+    let ports = Ports { store, rotator: &pick, clock: &SystemClock, observer: &|_| () };
+    drive(ports, lease, None, rng).await.expect("driven");
+    let view = store.rotation("bench").await.expect("read");
+    assert_eq!(view.rotation.state_name(), "idle", "{:?}", view.rotation);
+}
+
+async fn password(store: &Store) -> String {
+    let value = store.get_value("bench", None, None, SystemClock.now()).await.expect("read");
+    let json: Value = serde_json::from_slice(value.value.bytes.expose()).expect("JSON");
+    json["password"].as_str().expect("a password").to_owned()
+}

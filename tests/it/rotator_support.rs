@@ -1,0 +1,474 @@
+//! Runs single steps of a built-in rotator against a real server, and the checks that hold for every kind of
+//! database. Every error that any test provokes is searched for secrets on its way back.
+
+mod lossy;
+
+use std::net::TcpListener;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::id::VersionId;
+use engine::outcome::{Done, Proof, StepError, Verdict};
+use engine::port::{Guard, Known, Material, Options, Rotator, StepContext};
+use engine::secret::SecretBytes;
+use pawl::servers::Server;
+use rotators::{Registry, Settings};
+use serde_json::{Value, json};
+
+use self::lossy::{Loss, lossy_way_to};
+use crate::harness::account::{Account, admin_secret, execute, logs_in};
+use crate::harness::unique;
+
+/// A lease that always holds.
+pub(crate) struct Holds;
+
+/// A lease that is gone.
+pub(crate) struct Gone;
+
+/// A process that stalls right after its last look at the lease.
+pub(crate) struct Stalls(pub(crate) Duration);
+
+/// The same, telling another thread when it begins: every lock is held by then.
+pub(crate) struct Tells(pub(crate) Sender<()>, pub(crate) Duration);
+
+#[async_trait]
+impl Guard for Holds {
+    async fn still_ours(&self, _needed: Duration) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Guard for Gone {
+    async fn still_ours(&self, _needed: Duration) -> Result<(), StepError> {
+        Err(StepError::new(Verdict::Retry, "lease", "the lease is gone"))
+    }
+}
+
+#[async_trait]
+impl Guard for Stalls {
+    async fn still_ours(&self, _needed: Duration) -> Result<(), StepError> {
+        tokio::time::sleep(self.0).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Guard for Tells {
+    async fn still_ours(&self, _needed: Duration) -> Result<(), StepError> {
+        self.0.send(()).expect("somebody listens");
+        tokio::time::sleep(self.1).await;
+        Ok(())
+    }
+}
+
+/// One account under rotation, as the engine would hold it.
+pub(crate) struct Case {
+    pub(crate) server: &'static Server,
+    pub(crate) user: String,
+    pub(crate) arn: String,
+    /// AWSCURRENT's JSON.
+    pub(crate) current: Value,
+    /// Other values that may log in.
+    pub(crate) known: Vec<(String, Value)>,
+    pub(crate) admin: Option<Value>,
+    pub(crate) admin_missing: Option<String>,
+    pub(crate) options: Options,
+    pub(crate) attempted: bool,
+    pub(crate) target_ca: Option<Vec<u8>>,
+    pub(crate) deadline: Duration,
+}
+
+impl Case {
+    /// A new account that changes itself.
+    pub(crate) fn new(server: &'static Server) -> Self {
+        Self::of(&Account::create(server), &json!({}))
+    }
+
+    /// An account, with whatever else its secret holds.
+    pub(crate) fn of(account: &Account, extra: &Value) -> Self {
+        Self::with(account.server, &account.user, &account.secret(extra))
+    }
+
+    /// An account by its secret.
+    pub(crate) fn with(server: &'static Server, user: &str, current: &Value) -> Self {
+        Self {
+            server,
+            user: user.to_owned(),
+            arn: unique("arn:aws:secretsmanager:local:0:secret:'quoted'\\-"),
+            current: current.clone(),
+            known: vec![],
+            admin: None,
+            admin_missing: None,
+            options: Options::default(),
+            attempted: false,
+            target_ca: None,
+            deadline: Duration::from_secs(12),
+        }
+    }
+
+    /// The same, changed by the server's administrator.
+    pub(crate) fn by_admin(mut self) -> Self {
+        self.admin = Some(admin_secret(self.server, &json!({})));
+        self
+    }
+
+    /// AWSCURRENT's password.
+    pub(crate) fn password(&self) -> String {
+        self.current["password"].as_str().expect("a password").to_owned()
+    }
+
+    /// Whether this password logs in now, asked of the server without Pawl.
+    pub(crate) fn logs_in(&self, password: &str) -> bool {
+        logs_in(self.server, &self.user, password)
+    }
+
+    /// A value made by the rotator itself.
+    pub(crate) fn create(&self) -> Value {
+        let password = SecretBytes::from(unique("Canary-9next-"));
+        let rotator = self.registry();
+        let made = self.run(&Holds, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
+        serde_json::from_slice(made.expect("a new value").expose()).expect("JSON")
+    }
+
+    pub(crate) fn set(&self, wanted: &Value) -> Result<Done, StepError> {
+        self.set_under(wanted, &Holds)
+    }
+
+    pub(crate) fn set_under(&self, wanted: &Value, guard: &dyn Guard) -> Result<Done, StepError> {
+        let rotator = self.registry();
+        self.run(guard, Some(wanted), async |cx| self.rotator(&rotator).set(cx).await)
+    }
+
+    pub(crate) fn test(&self, wanted: &Value) -> Result<Done, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Some(wanted), async |cx| self.rotator(&rotator).test(cx).await)
+    }
+
+    /// Asks about AWSCURRENT, as giving up does.
+    pub(crate) fn prove(&self) -> Result<Proof, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Some(&self.current), async |cx| self.rotator(&rotator).prove(cx).await)
+    }
+
+    fn registry(&self) -> Registry {
+        Registry::new(&Settings { target_ca: self.target_ca.clone() }).expect("the CA file is PEM")
+    }
+
+    fn rotator<'r>(&self, registry: &'r Registry) -> &'r dyn Rotator {
+        registry.get(self.current["engine"].as_str().unwrap_or(self.server.engine)).expect("built in")
+    }
+
+    fn run<T>(
+        &self,
+        guard: &dyn Guard,
+        wanted: Option<&Value>,
+        step: impl AsyncFnOnce(&StepContext<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let secret = |value: &Value| SecretBytes::from(value.to_string());
+        let mut known = vec![Known { role: "AWSCURRENT".to_owned(), value: secret(&self.current) }];
+        known.extend(self.known.iter().map(|(role, value)| Known { role: role.clone(), value: secret(value) }));
+        let material = Material {
+            wanted: wanted.map(secret),
+            current: Some(secret(&self.current)),
+            known,
+            admin: self.admin.as_ref().map(secret),
+            admin_missing: self.admin_missing.clone(),
+            options: self.options.clone(),
+        };
+        let token = VersionId::new("t".repeat(32)).expect("a token");
+        let cx = StepContext {
+            arn: &self.arn,
+            token: &token,
+            material: &material,
+            attempted: self.attempted,
+            deadline: self.deadline,
+            guard,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let outcome = runtime.block_on(step(&cx));
+        if let Err(error) = &outcome {
+            self.shows_no_secret(error);
+        }
+        outcome
+    }
+
+    fn shows_no_secret(&self, error: &StepError) {
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("Canary"), "{shown}");
+        assert!(!shown.contains(&self.server.admin_password), "the admin's password: {shown}");
+    }
+}
+
+/// The verdict and code of a step that must fail, with a remedy where a person is needed.
+pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T, StepError>) -> (Verdict, String) {
+    let error = outcome.expect_err("the step must fail");
+    let needs_person = error.verdict == Verdict::NeedsPerson;
+    assert!(!needs_person || !error.remedy.is_empty(), "no remedy: {error:?}");
+    (error.verdict, error.code)
+}
+
+/// As [`failure`], to be compared.
+pub(crate) fn fails<T: std::fmt::Debug>(outcome: Result<T, StepError>, verdict: Verdict, code: &str) {
+    assert_eq!(failure(outcome), (verdict, code.to_owned()));
+}
+
+/// A whole rotation, each step twice, and then what logs in.
+pub(crate) fn rotates_with_each_step_twice(mut case: Case) {
+    let old = case.password();
+    let wanted = case.create();
+    let new = wanted["password"].as_str().expect("a password").to_owned();
+    let mut expected = case.current.clone();
+    expected["password"] = json!(new);
+    assert_eq!(wanted, expected, "only the password differs");
+
+    case.set(&wanted).expect("set");
+    case.attempted = true;
+    assert_eq!(case.set(&wanted).expect("set again").failed_logins, 0);
+    case.test(&wanted).expect("tested");
+    case.test(&wanted).expect("tested again");
+    assert!(case.logs_in(&new), "the new password logs in");
+    assert!(!case.logs_in(&old), "the old one does not");
+
+    case.known = vec![("AWSPREVIOUS".to_owned(), case.current.clone())];
+    case.current = wanted;
+    assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
+    assert_eq!(case.prove().expect("proven again"), Proof::CurrentLogsIn);
+}
+
+/// Set was committed and the process died: whether or not the statement arrived, the next Set is right.
+pub(crate) fn sets_again_after_a_crash(mut case: Case) {
+    let wanted = case.create();
+    case.attempted = true;
+    case.set(&wanted).expect("nothing had arrived");
+    case.test(&wanted).expect("tested");
+    let next = case.create();
+    case.known = vec![("candidate 1".to_owned(), wanted)];
+    case.set(&next).expect("AWSCURRENT is refused, the candidate logs in");
+    case.test(&next).expect("tested");
+}
+
+/// Giving up: AWSCURRENT is put back over a candidate, and only then proven.
+pub(crate) fn gives_up_by_restoring(mut case: Case) {
+    let wanted = case.create();
+    case.set(&wanted).expect("set");
+    case.known = vec![("AWSPENDING".to_owned(), wanted.clone())];
+    assert_eq!(case.prove().expect("another value logs in"), Proof::CanRestore);
+    case.attempted = true;
+    let current = case.current.clone();
+    case.set(&current).expect("restored");
+    assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
+    assert!(case.logs_in(&case.password()));
+    fails(case.test(&wanted), Verdict::Rejected, if case.server.engine == "postgres" { "28P01" } else { "1045" });
+}
+
+/// Without an admin nothing helps against an unknown password; with one, it can be put back.
+pub(crate) fn an_unknown_password_needs_the_admin(case: Case, code: &str) {
+    let mut case = case;
+    let right = case.current.clone();
+    case.current["password"] = json!(unique("Canary-wrong-"));
+    let wanted = case.create();
+    fails(case.set(&wanted), Verdict::NeedsPerson, code);
+    let error = case.set(&wanted).expect_err("still refused");
+    assert!(error.failed_logins >= 2, "each refused login is counted: {error:?}");
+    fails(case.prove(), Verdict::NeedsPerson, code);
+    assert!(case.logs_in(right["password"].as_str().expect("a password")), "nothing was changed");
+    let case = case.by_admin();
+    assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+    let current = case.current.clone();
+    case.set(&current).expect("restored by the admin");
+    assert!(case.logs_in(&case.password()));
+}
+
+/// The statement of a process that stalled after its last look at the lease does not land.
+pub(crate) fn a_late_statement_does_not_land(case: &Case) {
+    let wanted = case.create();
+    let (verdict, code) = failure(case.set_under(&wanted, &Stalls(Duration::from_millis(4500))));
+    assert!(matches!(verdict, Verdict::Retry | Verdict::Unknown), "{verdict:?} {code}");
+    assert!(case.logs_in(&case.password()), "the old password still logs in");
+    fails(case.set_under(&wanted, &Gone), Verdict::Retry, "lease");
+    assert!(case.logs_in(&case.password()), "a lost lease changes nothing");
+    case.set(&wanted).expect("the next one finds the way free");
+    assert_eq!(case.test(&wanted).expect("tested"), Done::default());
+}
+
+/// TLS is verified, from whichever place the root comes, and never given up silently.
+pub(crate) fn tls_is_verified(case: Case) {
+    let mut case = case;
+    case.current["ssl"] = json!(true);
+    let wanted = case.create();
+    let ca = std::fs::read_to_string(&case.server.ca).expect("the CA");
+    fails(case.set(&wanted), Verdict::NeedsPerson, "tls-certificate");
+
+    case.target_ca = Some(ca.clone().into_bytes());
+    case.set(&wanted).expect("the operator's CA");
+    case.test(&wanted).expect("tested over TLS");
+
+    case.target_ca = None;
+    case.current = wanted;
+    case.current["sslrootcert"] = json!(ca);
+    let next = case.create();
+    case.set(&next).expect("the secret's own CA");
+    case.test(&next).expect("tested over TLS");
+    // The admin's login goes by the admin's own settings.
+    case.current = next;
+    case.current["ssl"] = json!(false);
+    let mut case = case.by_admin();
+    let next = case.create();
+    case.admin.as_mut().expect("by admin")["ssl"] = json!("true");
+    fails(case.set(&next), Verdict::NeedsPerson, "tls-certificate");
+    case.admin.as_mut().expect("by admin")["sslrootcert"] = json!(ca);
+    case.set(&next).expect("by the admin over TLS");
+}
+
+/// What a secret says about other accounts and servers is not followed.
+pub(crate) fn other_accounts_are_left_alone(case: Case) {
+    let mut case = case.by_admin();
+    for (key, value) in [("username", json!("root")), ("host", json!("localhost")), ("port", json!(1))] {
+        let mut wanted = case.create();
+        wanted[key] = value;
+        fails(case.set(&wanted), Verdict::NeedsPerson, "other-account");
+    }
+    let wanted = case.create();
+    for (key, value, code) in [
+        ("port", json!(1), "admin-elsewhere"),
+        ("host", json!("localhost"), "admin-elsewhere"),
+        ("username", json!(case.user), "admin-is-account"),
+        ("password", json!("Canary-not-it"), "admin-refused"),
+    ] {
+        let right = case.admin.clone();
+        case.admin.as_mut().expect("by admin")[key] = value;
+        fails(case.set(&wanted), Verdict::NeedsPerson, code);
+        case.admin = right;
+    }
+    case.admin = None;
+    case.admin_missing = Some("the secret admin has no AWSCURRENT".to_owned());
+    fails(case.set(&wanted), Verdict::NeedsPerson, "admin-secret");
+    assert!(case.logs_in(&case.password()));
+    // A stale value of another place is left out, and does not stop the rest.
+    case.admin_missing = None;
+    let mut elsewhere = case.current.clone();
+    elsewhere["host"] = json!("192.0.2.1");
+    case.known = vec![("AWSPREVIOUS".to_owned(), elsewhere)];
+    case.set(&wanted).expect("set");
+}
+
+/// Targets that are not there, or do not speak.
+pub(crate) fn absent_targets_are_tried_again(case: Case) {
+    let mut case = case;
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let move_to = |case: &mut Case, key: &str, place: Value| {
+        for value in [Some(&mut case.current), case.admin.as_mut()].into_iter().flatten() {
+            value[key] = place.clone();
+        }
+    };
+    let port = |listener: &TcpListener| json!(listener.local_addr().expect("an address").port());
+    move_to(&mut case, "port", port(&silent));
+    let wanted = case.create();
+    fails(case.set(&wanted), Verdict::Retry, "no-answer");
+    fails(case.prove(), Verdict::Retry, "no-answer");
+    case.deadline = Duration::from_secs(2);
+    fails(case.test(&wanted), Verdict::Retry, "deadline");
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port");
+    move_to(&mut case, "port", port(&closed));
+    drop(closed);
+    let wanted = case.create();
+    fails(case.set(&wanted), Verdict::Retry, "refused");
+    fails(case.test(&wanted), Verdict::Retry, "refused");
+    move_to(&mut case, "host", json!("no-such-host.invalid"));
+    fails(case.set(&case.create()), Verdict::Retry, "network");
+}
+
+/// Many accounts of one server at once, each to its own password.
+pub(crate) fn many_accounts_rotate_at_once(server: &'static Server, by_admin: bool) {
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                let case = Case::new(server);
+                let case = if by_admin { case.by_admin() } else { case };
+                let wanted = case.create();
+                // A conflict is Retry by the table; a few of those may happen, and nothing else.
+                let done = (0..20).any(|_| match case.set(&wanted) {
+                    Ok(_) => true,
+                    Err(error) => {
+                        assert_eq!(error.verdict, Verdict::Retry, "{error:?}");
+                        false
+                    }
+                });
+                assert!(done, "not set after twenty conflicts");
+                case.test(&wanted).expect("tested");
+            });
+        }
+    });
+}
+
+/// While one process changes an account, another one waits for its lock and then gives way.
+pub(crate) fn a_lock_is_waited_for_and_then_left(case: &Case, code: &str) {
+    let wanted = case.create();
+    let (tell, told) = channel();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| case.set_under(&wanted, &Tells(tell, Duration::from_millis(2600))));
+        told.recv_timeout(Duration::from_secs(10)).expect("the lock is taken");
+        fails(case.set(&wanted), Verdict::Retry, code);
+        slow.join().expect("no panic").expect("it was inside its limits");
+    });
+    case.test(&wanted).expect("tested");
+}
+
+/// A lost reply is neither success nor failure; the next Set looks at the world.
+pub(crate) fn a_lost_reply_is_unknown(case: Case) {
+    let mut case = case;
+    for loss in [Loss::Reply, Loss::Connection, Loss::Statement] {
+        let port = lossy_way_to(case.server, loss);
+        let wanted = case.create();
+        let direct = std::mem::replace(&mut case.current["port"], json!(port));
+        let mut sent = wanted.clone();
+        sent["port"] = json!(port);
+        if let Some(admin) = &mut case.admin {
+            admin["port"] = json!(port);
+        }
+        case.attempted = false;
+        let (verdict, code) = failure(case.set(&sent));
+        assert_eq!(verdict, Verdict::Unknown, "{loss:?}: {code}");
+        case.current["port"] = direct.clone();
+        if let Some(admin) = &mut case.admin {
+            admin["port"] = direct;
+        }
+        case.attempted = true;
+        case.set(&wanted).expect("whether it arrived or not");
+        case.test(&wanted).expect("tested");
+        case.current = wanted;
+    }
+}
+
+/// Names and passwords that need quoting, on MySQL and MariaDB.
+pub(crate) fn odd_names_work(server: &'static Server, longest: &str) {
+    let names = [
+        unique("quote'quote\"").as_str(),
+        unique("back\\slash\\").as_str(),
+        unique("tick`tick``").as_str(),
+        unique("x'@'%'; DROP --").as_str(),
+        unique("имя用户").as_str(),
+        unique("at@sign").as_str(),
+        unique("/* */ #").as_str(),
+        longest,
+    ]
+    .map(ToOwned::to_owned);
+    for name in names {
+        let password = unique("Canary-'\\\"`-пароль");
+        let literal = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+        execute(server, &format!("CREATE USER {}@'%' IDENTIFIED BY {}", literal(&name), literal(&password)));
+        let account = Account { server, user: name.clone(), password };
+        let case = Case::of(&account, &json!({}));
+        let mut wanted = case.create();
+        wanted["password"] = json!(unique("Canary-''\\'\"`$-Ω"));
+        case.set(&wanted).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        case.test(&wanted).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        assert!(case.logs_in(wanted["password"].as_str().expect("text")), "{name}");
+        let again = case.create();
+        let case = case.by_admin();
+        case.set(&again).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        case.test(&again).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    }
+}
