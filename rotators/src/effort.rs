@@ -15,11 +15,11 @@ pub(crate) const LOGIN: Duration = Duration::from_secs(5);
 pub(crate) const IDLE: Duration = Duration::from_secs(3);
 /// The server gives up one statement, and any wait for a lock, after this.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(2);
-/// What must be left of the lease when the changing statement is sent: the server's own limits end any way in which
-/// the statement could still land, and a second is added for the network.
-pub(crate) const CHANGE: Duration = Duration::from_secs(6);
+/// What must be left of the lease when the changing statement is sent: the longest silence, a wait for a lock, the
+/// statement itself, and a second for the network. After that the server has ended whatever could still land.
+pub(crate) const CHANGE: Duration = Duration::from_secs(8);
 /// We wait a little longer than the server's own limit, so that its answer, which says more, arrives first.
-pub(crate) const REPLY: Duration = Duration::from_secs(3);
+pub(crate) const REPLY: Duration = Duration::from_secs(4);
 /// Taken off the step's deadline, so that our verdict comes before the driver's.
 const MARGIN: Duration = Duration::from_millis(250);
 

@@ -92,10 +92,16 @@ impl Parties {
 
     /// The account's own logins in the order in which a step tries them. After an attempted Set the wanted value
     /// comes first; else AWSCURRENT does, and wanted is second.
+    ///
+    /// After an attempted Set, wanted comes last once more: its statement may land between the first refusal and that
+    /// of AWSCURRENT, and then both were refused rightly.
     pub(crate) fn own_logins(&self, attempted: bool) -> Vec<Named> {
         let wanted = Named { role: "the value to be set".to_owned(), login: self.wanted.clone(), expected: true };
         let mut order = self.known.clone();
         let place = if attempted { 0 } else { order.len().min(1) };
+        if attempted {
+            order.push(wanted.clone());
+        }
         order.insert(place, wanted);
         order
     }
@@ -116,7 +122,7 @@ impl Parties {
 
     /// None of the values we know logs in.
     pub(crate) fn nothing_logs_in(&self, code: &str, because: &str, statement: &str) -> StepError {
-        let tried: Vec<String> = self.own_logins(true).into_iter().map(|named| named.role).collect();
+        let tried: Vec<String> = self.own_logins(false).into_iter().map(|named| named.role).collect();
         let left_out = match self.skipped.is_empty() {
             true => String::new(),
             false => format!(" Not tried, because they are for another account: {}.", self.skipped.join(", ")),

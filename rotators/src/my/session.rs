@@ -8,12 +8,15 @@ use engine::outcome::{StepError, Verdict};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Error, OptsBuilder, SslOpts};
 
-use super::errors::{Moment, errno, lost, step_error};
+use super::errors::{Moment, errno, line, lost, step_error, told};
 use crate::connection::Login;
 use crate::effort::{login_in_time, reply_in_time};
 use crate::network::silent;
 use crate::quote::my_account;
 use crate::tls::{Channel, Trust};
+
+/// "Operation ALTER USER failed".
+const CANNOT_USER: u16 = 1396;
 
 /// One session, logged in.
 pub(crate) struct Session {
@@ -60,7 +63,21 @@ impl Session {
             return Err(lost(&self.login));
         };
         let reply = reply_in_time(conn.query_drop(sql)).await;
-        self.settle(reply, moment)
+        match reply {
+            Some(Err(error)) if errno(&error) == Some(CANNOT_USER) => {
+                let cause = self.cause().await.unwrap_or(CANNOT_USER);
+                let line = line(cause);
+                Err(told(line, cause, line.verdict, &self.login, &self.by))
+            }
+            reply => self.settle(reply, moment),
+        }
+    }
+
+    /// What lies behind "Operation ALTER USER failed", where the server says more: MariaDB's policies do.
+    async fn cause(&mut self) -> Option<u16> {
+        let conn = self.conn.as_mut()?;
+        let warnings = reply_in_time(conn.query::<(String, u16, String), _>("SHOW WARNINGS")).await?.ok()?;
+        warnings.into_iter().find_map(|(level, code, _)| (level == "Error" && code != CANNOT_USER).then_some(code))
     }
 
     /// Runs a query.

@@ -2,6 +2,7 @@
 
 use engine::outcome::{StepError, Verdict};
 use tokio_postgres::types::Type;
+use zeroize::Zeroizing;
 
 use super::errors::{Moment, line, told};
 use super::session::Session;
@@ -25,13 +26,12 @@ pub(crate) struct Role {
     pub hash_readable: bool,
 }
 
-/// Begins the transaction of a change: the server's limits first, then the lock of this secret, then that of all role DDL.
+/// Begins the transaction of a change: the server's limits first, then the lock of this secret.
 pub(crate) async fn lock(session: &mut Session, arn: &str, by_admin: bool) -> Result<(), StepError> {
     // A role may have another role set at login; its own password it changes as itself.
     let role = if by_admin { "" } else { "SET LOCAL ROLE NONE; " };
     let sql = format!(
-        "BEGIN READ WRITE; {}{role}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED})); \
-         SELECT pg_catalog.pg_advisory_xact_lock({ROLE_DDL})",
+        "BEGIN READ WRITE; {}{role}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED}))",
         limits(IDLE.as_millis()),
         pg_text(arn),
     );
@@ -50,10 +50,22 @@ pub(crate) async fn lock_for_proof(session: &mut Session, arn: &str) -> Result<(
 
 fn limits(idle_ms: u128) -> String {
     let statement_ms = STATEMENT.as_millis();
+    // Below the statement's limit, so that a lock that is held is told from a server that is slow.
+    let lock_ms = statement_ms * 3 / 4;
     format!(
         "SET LOCAL idle_in_transaction_session_timeout = {idle_ms}; SET LOCAL statement_timeout = {statement_ms}; \
-         SET LOCAL lock_timeout = {statement_ms}; "
+         SET LOCAL lock_timeout = {lock_ms}; "
     )
+}
+
+/// The change and its commit, behind the lock of all role DDL, in one message: the server takes all of it or, when it
+/// has ended the session meanwhile, nothing. The lock is held for the statement alone, so that a process that stalls
+/// with a session open keeps nobody else waiting.
+pub(crate) fn change(login: &Login, verifier: &str) -> Zeroizing<String> {
+    Zeroizing::new(format!(
+        "SELECT pg_catalog.pg_advisory_xact_lock({ROLE_DDL}); ALTER ROLE {} PASSWORD '{verifier}'; COMMIT",
+        pg_name(&login.user)
+    ))
 }
 
 /// `BEGIN READ WRITE` on a standby is "feature not supported".

@@ -1,0 +1,365 @@
+//! Owns the order of things in each step on MySQL and MariaDB: who logs in, what is locked, read, asked and sent.
+//! Never here: what the two servers say differently.
+
+use std::time::Duration;
+
+use engine::outcome::{Proof, StepError, Verdict};
+use engine::port::StepContext;
+use sha2::{Digest, Sha256};
+
+use super::accounts::{Row, Rows, listed};
+use super::errors::{Moment, line, told};
+use super::session::{Entry, Session};
+use super::{Change, Flavor, contradiction};
+use crate::connection::Login;
+use crate::effort::{CHANGE, Effort, IDLE, LOGIN, STATEMENT};
+use crate::parties::Parties;
+use crate::quote::{my_account, my_text, shown};
+use crate::tls::Trust;
+
+/// One step under way.
+pub(super) struct Steps<'a> {
+    pub flavor: &'a dyn Flavor,
+    pub trust: &'a Trust,
+    pub cx: &'a StepContext<'a>,
+    pub parties: &'a Parties,
+    pub effort: &'a Effort,
+}
+
+/// A session and whose it is.
+struct WayIn {
+    session: Box<Session>,
+    by_admin: bool,
+}
+
+impl Steps<'_> {
+    pub(super) async fn set(&self) -> Result<(), StepError> {
+        fail::fail_point!("set::before_login");
+        let WayIn { mut session, by_admin } = self.way_in().await?;
+        fail::fail_point!("set::connected");
+        let host = self.lock(&mut session, by_admin, IDLE).await?;
+        fail::fail_point!("set::locked");
+        let rows = self.rows(&mut session, by_admin, &host).await?;
+        let allow = self.cx.material.options.allow_differing_hosts;
+        let entered = session.login.clone();
+        let lacking = rows.to_change(self.parties, &entered, allow)?;
+        if lacking.is_empty() {
+            session.close().await;
+            return Ok(());
+        }
+        let change = self.change(&lacking, !by_admin && rows.list.len() == 1)?;
+        for statement in self.flavor.statements(&mut session, &change).await? {
+            self.cx.guard.still_ours(CHANGE).await?;
+            fail::fail_point!("set::before_change");
+            self.effort.sending();
+            session.run(&statement, Moment::Changing).await?;
+            self.effort.answered();
+            fail::fail_point!("set::after_change");
+        }
+        fail::fail_point!("set::after_commit");
+        session.close().await;
+        Ok(())
+    }
+
+    fn change<'r>(&'r self, rows: &[&'r Row], own: bool) -> Result<Change<'r>, StepError> {
+        let wanted = &self.parties.wanted;
+        let rows: Result<Vec<_>, StepError> =
+            rows.iter().map(|row| Ok((*row, row.known_plugin(self.flavor.plugins(), wanted)?))).collect();
+        Ok(Change { wanted, rows: rows?, own })
+    }
+
+    /// The session that makes the change: the admin's where one is named, else the first of the account's own values
+    /// that logs in. The admin needs no probe after an attempted Set: the catalogue says what each row holds.
+    async fn way_in(&self) -> Result<WayIn, StepError> {
+        if let Some(admin) = self.parties.admin_or_error()? {
+            match Session::open(admin, self.trust).await {
+                Entry::In(session) => return Ok(WayIn { session, by_admin: true }),
+                Entry::Failed(error) => return Err(error),
+                Entry::Refused(_) if self.parties.restoring => {}
+                Entry::Refused(error) => return Err(admin_refused(admin, &error)),
+            }
+        }
+        for named in self.parties.own_logins(self.cx.attempted) {
+            if let Some(session) = self.enter(&named.login).await? {
+                return Ok(WayIn { session, by_admin: false });
+            }
+        }
+        Err(self.nothing_logs_in())
+    }
+
+    /// Logs in as the account. None: the password was refused.
+    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+        match Session::open(login, self.trust).await {
+            Entry::In(session) => Ok(Some(session)),
+            Entry::Refused(_) => {
+                self.effort.login_refused();
+                Ok(None)
+            }
+            Entry::Failed(error) => {
+                // The refusal that locks an account comes with its own number.
+                if matches!(error.code.as_str(), "3955" | "4150") {
+                    self.effort.login_refused();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Bounds the session on the server's side, takes the lock of this secret and looks at the server. Returns the
+    /// host part of the row we are logged in by.
+    async fn lock(&self, session: &mut Session, by_admin: bool, idle: Duration) -> Result<String, StepError> {
+        let set = format!(
+            "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = {}, lock_wait_timeout = {}, {}",
+            idle.as_secs(),
+            STATEMENT.as_secs(),
+            self.flavor.statement_limits()
+        );
+        session.run(&set, Moment::Before).await?;
+        let sql = format!(
+            "SELECT GET_LOCK({}, {}), CURRENT_USER(), {}",
+            *my_text(&lock_name(self.cx.arn)),
+            STATEMENT.as_secs() - 1,
+            self.flavor.server_state()
+        );
+        let rows: Vec<(Option<i64>, String, i64, u64)> = session.rows(&sql).await?;
+        let Some((got, current_user, read_only, lock_limit)) = rows.into_iter().next() else {
+            return Err(contradiction(&session.login));
+        };
+        if got != Some(1) {
+            return Err(self.lock_taken());
+        }
+        if read_only != 0 {
+            return Err(told(line(1836), 1836, Verdict::Retry, &session.login, &session.by));
+        }
+        if let Ok(limit @ 1..=1_000_000) = u32::try_from(lock_limit) {
+            self.effort.locks_after(limit);
+        }
+        let (user, host) = current_user.rsplit_once('@').unwrap_or((&current_user, "%"));
+        session.by = my_account(user, host);
+        if !by_admin && user != session.login.user {
+            return Err(told(line(1131), 1131, Verdict::NeedsPerson, &session.login, &session.by));
+        }
+        Ok(host.to_owned())
+    }
+
+    fn lock_taken(&self) -> StepError {
+        StepError::new(
+            Verdict::Retry,
+            "lock",
+            format!("Another session of Pawl works on {} at the moment.", self.parties.account()),
+        )
+    }
+
+    /// The account's rows as this session sees them.
+    async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
+        let user = &self.parties.wanted.user;
+        let rows = match self.flavor.all_rows(session, user).await? {
+            Some(list) => Rows { list },
+            None if by_admin => {
+                return Err(told(line(1142), 1142, Verdict::NeedsPerson, &self.parties.wanted, &session.by));
+            }
+            None => {
+                tracing::debug!(user, "only the account's own row can be seen: other rows of it stay as they are");
+                Rows { list: vec![self.flavor.own_row(session, host).await?] }
+            }
+        };
+        if let Some(limit) = rows.lock_limit() {
+            self.effort.locks_after(limit);
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn test(&self) -> Result<(), StepError> {
+        fail::fail_point!("test::before_login");
+        let wanted = &self.parties.wanted;
+        let Some(mut session) = self.enter(wanted).await? else {
+            return Err(self.why_refused().await);
+        };
+        session.run("SELECT NOW()", Moment::Before).await?;
+        fail::fail_point!("test::after_login");
+        // Rows that our address cannot log in by are verified by their stored hash.
+        let rows = match &self.parties.admin {
+            Some(admin) => {
+                let mut admin = self.open_admin(admin).await?;
+                let rows = self.rows(&mut admin, true, "%").await?;
+                admin.close().await;
+                Some(rows)
+            }
+            None => self.flavor.all_rows(&mut session, &wanted.user).await?.map(|list| Rows { list }),
+        };
+        session.close().await;
+        let lacking = rows.as_ref().filter(|rows| rows.list.len() > 1).map(|rows| rows.lacking(wanted, wanted));
+        match lacking {
+            Some(lacking) if !lacking.is_empty() => Err(row_lacks(&lacking, wanted)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
+        match Session::open(admin, self.trust).await {
+            Entry::In(session) => Ok(session),
+            Entry::Failed(error) => Err(error),
+            Entry::Refused(error) => Err(admin_refused(admin, &error)),
+        }
+    }
+
+    /// 1045 has several causes. Where the catalogue says that the password is right, it is one of the others.
+    async fn why_refused(&self) -> StepError {
+        let wanted = &self.parties.wanted;
+        let general = told(line(1045), 1045, Verdict::Rejected, wanted, "");
+        let Some(admin) = &self.parties.admin else {
+            return general;
+        };
+        let Ok(mut session) = self.open_admin(admin).await else {
+            return general;
+        };
+        let rows = self.rows(&mut session, true, "%").await;
+        session.close().await;
+        match rows {
+            Ok(rows) if rows.list.is_empty() => told(line(1133), 1133, Verdict::NeedsPerson, wanted, ""),
+            Ok(rows) if rows.lacking(wanted, admin).is_empty() => right_but_refused(wanted),
+            _ => general,
+        }
+    }
+
+    pub(super) async fn prove(&self) -> Result<Proof, StepError> {
+        fail::fail_point!("prove::before_login");
+        let wanted = &self.parties.wanted;
+        if let Some(proof) = self.current_logs_in().await? {
+            return Ok(proof);
+        }
+        for named in &self.parties.known {
+            if let Some(session) = self.enter(&named.login).await? {
+                session.close().await;
+                return Ok(Proof::CanRestore);
+            }
+        }
+        let Some(admin) = &self.parties.admin else {
+            // A late statement that restores AWSCURRENT may have landed between the refusals.
+            if !self.parties.known.is_empty()
+                && let Some(proof) = self.current_logs_in().await?
+            {
+                return Ok(proof);
+            }
+            return Err(self.parties.no_admin.clone().unwrap_or_else(|| self.nothing_logs_in()));
+        };
+        let mut session = self.open_admin(admin).await?;
+        let rows = self.rows(&mut session, true, "%").await?;
+        session.close().await;
+        // What a new password would not cure must not be tried for ever.
+        if !rows.list.is_empty() && rows.lacking(wanted, admin).is_empty() {
+            return Err(right_but_refused(wanted));
+        }
+        let lacking = rows.to_change(self.parties, admin, true)?;
+        match lacking.is_empty() {
+            true => Err(right_but_refused(wanted)),
+            false => Ok(Proof::CanRestore),
+        }
+    }
+
+    /// Under the lock no statement of an earlier session can still land; so it is the second login that counts. None:
+    /// AWSCURRENT was refused.
+    async fn current_logs_in(&self) -> Result<Option<Proof>, StepError> {
+        let wanted = &self.parties.wanted;
+        let Some(session) = self.enter(wanted).await? else {
+            return Ok(None);
+        };
+        // The admin sees the rows that our address cannot log in by.
+        let admin = match &self.parties.admin {
+            Some(admin) => self.open_admin(admin).await.ok(),
+            None => None,
+        };
+        let (mut keeper, by_admin) = match admin {
+            Some(admin) => {
+                session.close().await;
+                (admin, true)
+            }
+            None => (session, false),
+        };
+        let host = self.lock(&mut keeper, by_admin, LOGIN + IDLE).await?;
+        fail::fail_point!("prove::locked");
+        let again = self.enter(wanted).await?;
+        fail::fail_point!("prove::after_login");
+        let entered = keeper.login.clone();
+        let left_behind = match self.flavor.all_rows(&mut keeper, &wanted.user).await? {
+            Some(list) => Rows { list }.left_behind(self.parties, &entered),
+            None => {
+                tracing::debug!(host, "only the account's own row can be seen: others were never changed");
+                false
+            }
+        };
+        // Fails where the lock's session was ended meanwhile: then nothing was proven.
+        let held = format!("SELECT IS_USED_LOCK({}) = CONNECTION_ID()", *my_text(&lock_name(self.cx.arn)));
+        let held: Vec<Option<i64>> = keeper.rows(&held).await?;
+        keeper.close().await;
+        if held.first() != Some(&Some(1)) {
+            return Err(self.lock_taken());
+        }
+        let Some(again) = again else {
+            return Ok(None);
+        };
+        again.close().await;
+        Ok(Some(if left_behind { Proof::CanRestore } else { Proof::CurrentLogsIn }))
+    }
+
+    fn nothing_logs_in(&self) -> StepError {
+        let account = shown(&my_account(&self.parties.wanted.user, "%"));
+        let statement = format!("ALTER USER {account} IDENTIFIED BY '…' (for every row of the account)");
+        let because = "The password was changed outside, there is no such account for Pawl's address, or its REQUIRE clause is not met.";
+        self.parties.nothing_logs_in("1045", because, &statement)
+    }
+}
+
+/// Lock names have at most 64 characters; an ARN may have more.
+fn lock_name(arn: &str) -> String {
+    let digest = hex::encode(Sha256::digest(arn.as_bytes()));
+    format!("pawl.{}", &digest[..40])
+}
+
+fn admin_refused(admin: &Login, error: &StepError) -> StepError {
+    let message =
+        format!("{} refuses the login of the admin {} (error {}).", admin.server(), shown(&admin.user), error.code);
+    StepError::new(Verdict::NeedsPerson, "admin-refused", message)
+        .remedy("Correct the password in the admin secret named by masterarn, then resume.")
+}
+
+fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
+    StepError::new(
+        Verdict::Rejected,
+        "row-differs",
+        format!(
+            "By the catalogue of {} these rows do not have the new password: {}.",
+            login.server(),
+            listed(rows, login)
+        ),
+    )
+    .remedy("See whether something else sets this account's password too.")
+}
+
+fn right_but_refused(login: &Login) -> StepError {
+    StepError::new(
+        Verdict::NeedsPerson,
+        "1045",
+        format!(
+            "{} refuses {} although its catalogue has this very password (error 1045).",
+            login.server(),
+            shown(&login.user)
+        ),
+    )
+    .remedy(
+        "A condition beside the password is not met: the host part of the account's rows against Pawl's address, or \
+         REQUIRE SSL or X509 against how Pawl connects (\"ssl\" in the secret).",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_names_fit_and_differ() {
+        let one = lock_name(&"arn:aws:secretsmanager:".repeat(20));
+        assert!(one.len() <= 64);
+        assert_ne!(one, lock_name("arn:aws:secretsmanager:x"));
+    }
+}
