@@ -21,6 +21,8 @@ pub(crate) use secret::token as fresh_token;
 #[command(
     name = "pawl",
     version,
+    // The last one wins, as in a shell's alias.
+    args_override_self = true,
     about = "Pawl rotates passwords without locking anybody out, and speaks the AWS Secrets Manager protocol.",
     after_help = "Exit codes: 0 done · 1 the server or a target refused or failed · 2 the command line is wrong · \
                   3 no server answers · 4 a rotation that was waited for is parked or given up · 5 it was not done in time"

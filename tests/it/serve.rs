@@ -1,9 +1,9 @@
 //! `pawl serve`: first start, health, refusals at the start, certificates, the end.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::Duration;
 
+use pawl::servers::tls;
 use rustix::process::Signal;
 
 use crate::harness::account::Account;
@@ -160,45 +160,35 @@ fn a_port_in_use_and_a_missing_authority_file_are_said_plainly() {
     assert!(error.contains("--target-ca /nonexistent"), "{error}");
 }
 
-/// A self-signed certificate for localhost, made as the docs show.
-fn certificate(folder: &std::path::Path, name: &str) -> (String, String) {
-    let (cert, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output()
-        .expect("openssl is there, as the database servers' packages bring it");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let text = |path: std::path::PathBuf| path.to_str().expect("UTF-8").to_owned();
-    (text(cert), text(key))
-}
-
 #[test]
 fn tls_is_served_and_a_new_certificate_is_taken_without_a_restart() {
     let home = Home::new();
-    let (cert, key) = certificate(home.path(), "server");
+    let make = |name: &str| {
+        let folder = home.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        tls::make(&folder).expect("a certificate and its authority")
+    };
+    let (first, second) = (make("first"), make("second"));
+    let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let (cert, key, ca) = (text(&first.cert), text(&first.key), text(&first.ca));
     let server = home.serve_with(&["--tls-cert", &cert, "--tls-key", &key], &[]);
     assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
     let health = format!("{}/healthz", server.url);
-    let first = std::fs::read(&cert).expect("a certificate");
-    assert_eq!(get(&health, Some(&first)).expect("the first certificate is served").0, 200);
-    let output = server.run(&["secret", "list", "--ca-bundle", &cert]);
+    let read = |path: &std::path::Path| std::fs::read(path).expect("a certificate");
+    let (first_ca, second_ca) = (read(&first.ca), read(&second.ca));
+    assert_eq!(get(&health, Some(&first_ca)).expect("the first certificate is served").0, 200);
+    let output = server.run(&["secret", "list", "--ca-bundle", &ca]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let (new_cert, new_key) = certificate(home.path(), "new");
-    std::fs::rename(&new_key, &key).expect("replaced");
-    std::fs::rename(&new_cert, &cert).expect("replaced");
-    let second = std::fs::read(&cert).expect("a certificate");
-    wait_for("the new certificate is served", Duration::from_secs(20), || get(&health, Some(&second)).ok());
-    assert!(get(&health, Some(&first)).is_err(), "the old one is not served any more");
+    std::fs::rename(&second.key, &key).expect("replaced");
+    std::fs::rename(&second.cert, &cert).expect("replaced");
+    wait_for("the new certificate is served", Duration::from_secs(20), || get(&health, Some(&second_ca)).ok());
+    assert!(get(&health, Some(&first_ca)).is_err(), "the old one is not served any more");
 
     // A broken pair is not taken.
     std::fs::write(&cert, "not a certificate").expect("written");
     wait_for("the broken certificate is reported", Duration::from_secs(20), || {
         home.log().contains("the old one stays").then_some(())
     });
-    assert_eq!(get(&health, Some(&second)).expect("still served").0, 200);
+    assert_eq!(get(&health, Some(&second_ca)).expect("still served").0, 200);
 }

@@ -95,7 +95,11 @@ fn a_password_policy_that_refuses_values_parks_after_three_candidates_and_awscur
     assert!(account.logs_in(&account.password));
 
     // The person does what the remedy says, and the same rotation goes on.
-    execute(server, "SET GLOBAL simple_password_check_digits = 1");
+    // Raising the digits has raised the length as well.
+    execute(
+        server,
+        "SET GLOBAL simple_password_check_digits = 1;\nSET GLOBAL simple_password_check_minimal_length = 8",
+    );
     pawl.json(&["rotation", "resume", &name]);
     assert_eq!(pawl.settled(&name)["State"], "idle", "{}", home.log());
     assert!(account.logs_in(&pawl.current_password(&name)));

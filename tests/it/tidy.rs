@@ -24,7 +24,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("tokio-postgres", &["rotators", "pawl (dev)"]),
     ("mysql_async", &["rotators", "pawl (dev)"]),
     ("aes-gcm", &["crypto"]),
-    ("postgres-protocol", &["rotators"]),
+    ("postgres-protocol", &["rotators", "pawl (dev)"]),
     ("axum", &["api", "pawl"]),
     ("axum-server", &["pawl"]),
     ("clap", &["pawl"]),
