@@ -17,6 +17,8 @@ use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Step};
 
 /// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
+/// A lease with this much left is not renewed before an act: any act of a built-in rotator fits into it.
+const LONG_ENOUGH: Duration = Duration::from_secs(13);
 /// How often a report that the store did not take is offered again before the lease is left to expire.
 const REPORT_TRIES: u32 = 5;
 
@@ -156,7 +158,11 @@ async fn perform(
 
 /// An act ends inside the lease, so that nothing of it can land when another driver has taken over.
 async fn deadline(store: &dyn RotationStore, lease: &Lease) -> Result<Duration, PortError> {
-    let left = store.renew(lease).await?;
+    // A renewal is a durable write; a lease that is nearly whole does without.
+    let left = match store.remaining(lease).await? {
+        left if left >= LONG_ENOUGH => left,
+        _ => store.renew(lease).await?,
+    };
     left.checked_sub(LEASE_MARGIN).filter(|left| !left.is_zero()).ok_or(PortError::Fenced)
 }
 
