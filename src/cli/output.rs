@@ -27,6 +27,11 @@ pub(crate) fn progress(line: impl AsRef<str>) {
     eprintln!("{}", line.as_ref());
 }
 
+/// A question on standard error; the answer is typed behind it.
+pub(crate) fn prompt(question: &str) {
+    eprint!("{question}");
+}
+
 /// The answer as JSON.
 pub(crate) fn json(value: &Value) {
     say(serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string()));
@@ -41,10 +46,19 @@ pub(crate) fn raw(bytes: &[u8]) -> Result<(), CliError> {
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table.set_header(header.iter().map(|name| heading(name)));
     table.add_rows(rows);
     for line in table.lines() {
-        say(line.trim_end());
+        // Every cell has a space on either side, the first one too.
+        say(line.strip_prefix(' ').unwrap_or(&line).trim_end());
+    }
+}
+
+/// Capitals, but for what stands in parentheses: a zone's name has its own.
+fn heading(name: &str) -> String {
+    match name.split_once(" (") {
+        Some((name, rest)) => format!("{} ({rest}", name.to_uppercase()),
+        None => name.to_uppercase(),
     }
 }
 

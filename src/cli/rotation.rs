@@ -261,11 +261,17 @@ async fn finished(one: &One, client: &Client, token: &str) -> Result<(), CliErro
 
 fn entry_line(entry: &Value) -> String {
     let what = text(&entry["Step"]).or_else(|| text(&entry["Kind"])).unwrap_or_default();
-    let took = time(&entry["Ended"]).zip(time(&entry["Started"])).map(|(ended, started)| ended - started);
-    let took = took.map(|took| format!("{:>6} ms", took.num_milliseconds())).unwrap_or_default();
+    let took = took(entry).unwrap_or_default();
     let verdict = text(&entry["Verdict"]).unwrap_or_default();
     let message = text(&entry["Message"]).unwrap_or_default();
-    format!("  {what:<13} {took:>9}  {verdict:<12} {message}").trim_end().to_owned()
+    format!("  {what:<13} {took:>10}  {verdict:<12} {message}").trim_end().to_owned()
+}
+
+/// How long a step took; a note takes no time.
+fn took(entry: &Value) -> Option<String> {
+    let step = entry["Kind"] == "step";
+    let (started, ended) = (time(&entry["Started"])?, time(&entry["Ended"])?);
+    step.then(|| format!("{} ms", (ended - started).num_milliseconds()))
 }
 
 async fn history(one: &One, limit: u32) -> Result<(), CliError> {
@@ -277,12 +283,11 @@ async fn history(one: &One, limit: u32) -> Result<(), CliError> {
         return Ok(());
     }
     let row = |entry: &Value| {
-        let took = time(&entry["Ended"]).zip(time(&entry["Started"])).map(|(ended, started)| ended - started);
         vec![
             date(&entry["Started"]).unwrap_or_default(),
             text(&entry["VersionId"]).map(|id| id.chars().take(8).collect()).unwrap_or_default(),
             text(&entry["Step"]).or_else(|| text(&entry["Kind"])).unwrap_or_default(),
-            took.map(|took| format!("{} ms", took.num_milliseconds())).unwrap_or_default(),
+            took(entry).unwrap_or_default(),
             text(&entry["Verdict"]).unwrap_or_default(),
             text(&entry["By"]).unwrap_or_default(),
             text(&entry["Message"]).unwrap_or_default(),

@@ -1,10 +1,11 @@
 //! `pawl secret`: the AWS operations a person needs at a prompt.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::id::VersionId;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
@@ -176,7 +177,7 @@ impl ValueArgs {
         let Some(file) = &self.password_file else {
             return Err(CliError::usage("--database wants --password-file"));
         };
-        let password = read_text(file)?;
+        let password = read_password(file)?;
         let url: reqwest::Url = url.parse().map_err(|error| CliError::usage(format!("--database {url}: {error}")))?;
         if url.password().is_some() {
             return Err(CliError::usage(
@@ -221,6 +222,25 @@ fn percent_decoded(text: &str) -> Result<String, CliError> {
         }
     }
     String::from_utf8(out).map_err(|_| CliError::usage("--database: a name in it is not UTF-8"))
+}
+
+/// A password from a file; from a terminal, without showing it.
+fn read_password(file: &std::path::Path) -> Result<String, CliError> {
+    let stdin = std::io::stdin();
+    if file.as_os_str() != "-" || !stdin.is_terminal() {
+        return read_text(file);
+    }
+    output::prompt("password: ");
+    let before = tcgetattr(&stdin)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Now, &silent)?;
+    let mut line = String::new();
+    let read = stdin.read_line(&mut line);
+    tcsetattr(&stdin, OptionalActions::Now, &before)?;
+    output::progress("");
+    read.map_err(|error| CliError::usage(format!("cannot read the password: {error}")))?;
+    Ok(line)
 }
 
 fn read_text(file: &std::path::Path) -> Result<String, CliError> {

@@ -92,30 +92,9 @@ fn the_clear_password_is_in_no_statement_of_the_servers_log() {
 #[test]
 fn any_name_and_any_password_work() {
     let Some(server) = servers::postgres() else { return };
-    let names = [
-        unique("quote\"quote''"),
-        unique("back\\slash\\"),
-        unique("x\"; DROP ROLE nobody; --"),
-        unique("имя пользователя 用户 🦀"),
-        unique("$user ${user} %s :name"),
-        format!("{:x<63}", unique("long")),
-        "current_user".to_owned(),
-        unique("-- /* */"),
-    ];
-    for name in &names {
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        let password = unique("Canary-'\\\"-пароль-\u{a0}");
-        let literal = password.replace('\'', "''");
-        execute(server, &format!("CREATE ROLE {quoted} LOGIN PASSWORD '{literal}'"));
-        let account = Account { server, user: name.clone(), password };
-        let case = Case::of(&account, &json!({}));
-        let mut wanted = case.create();
-        wanted["password"] = json!(unique("Canary-''\\'\"$-Ω\u{ad}\u{2000}"));
-        case.set(&wanted).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        case.test(&wanted).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        assert!(case.logs_in(wanted["password"].as_str().expect("text")), "{name}");
-        let again = case.create();
-        case.by_admin().set(&again).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    support::any_name_works(server, 63);
+    for name in ["current_user", "имя пользователя 🦀"] {
+        support::rotates_under_this_name(server, name, &[unique("Canary-a"), unique("Canary-b"), unique("Canary-c")]);
     }
 }
 
