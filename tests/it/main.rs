@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod demo;
 mod deploy;
+mod driver;
 mod rotate;
 mod rotator_mariadb;
 mod rotator_mysql;
