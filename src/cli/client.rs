@@ -122,6 +122,9 @@ impl Refused {
             "UnrecognizedClientException" => {
                 " Use --data DIR of the server, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a lost key is replaced by `pawl key create --data DIR` while the server is stopped."
             }
+            "InvalidRequestException" if self.message.starts_with("A previous rotation") => {
+                " `pawl rotation status` says where it stands; `pawl rotation abandon` gives it up."
+            }
             "InvalidSignatureException" if self.message.contains("region") => " Say --region as the server has it.",
             _ => "",
         };

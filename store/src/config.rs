@@ -4,6 +4,7 @@
 //! after now. Never here: what a schedule means (`engine::schedule`), what a rotation does next (`engine::rotation`).
 
 use engine::Time;
+use engine::id::VersionId;
 use engine::label;
 use engine::rotation::{Event, Rotation};
 use engine::schedule::Schedule;
@@ -137,15 +138,23 @@ impl Store {
         self.end(w, subject, was_paused.then_some("unpaused"), by, now).await
     }
 
-    /// Gives the open rotation up: AWSCURRENT is proven first, and put back where it does not log in.
+    /// Gives the open rotation up: AWSCURRENT is proven first, and put back where it does not log in. Where none is open
+    /// and AWSPENDING is left over (CancelRotateSecret leaves it, as AWS's does), the label is taken away.
     ///
     /// # Errors
-    /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] where none is open.
+    /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] where there is neither.
     pub async fn abandon_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
-        let at = Occasion::called(&self.0, by, now);
-        event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
+        let left_over = left_over(&subject).cloned();
+        if let (Rotation::Idle, Some(version)) = (&subject.rotation.state, left_over) {
+            subject.labels = subject.labels.drop_pending(&version);
+            let said = format!("AWSPENDING was taken off version {version}");
+            history::note(w.conn(), subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
+        } else {
+            let at = Occasion::called(&self.0, by, now);
+            event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
+        }
         self.end(w, subject, None, by, now).await
     }
 
@@ -183,12 +192,16 @@ impl Store {
 /// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is
 /// unresolved, whatever became of its label.
 fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
-    let pending = subject.labels.holder(label::PENDING);
-    let is_left_over = pending.is_some() && pending != subject.labels.holder(label::CURRENT);
-    if subject.rotation.state.run().is_some() || is_left_over {
+    if subject.rotation.state.run().is_some() || left_over(subject).is_some() {
         return Err(StoreError::RotationOpen);
     }
     Ok(())
+}
+
+/// The version that carries AWSPENDING and not AWSCURRENT too.
+fn left_over(subject: &Subject) -> Option<&VersionId> {
+    let pending = subject.labels.holder(label::PENDING);
+    pending.filter(|pending| subject.labels.holder(label::CURRENT) != Some(pending))
 }
 
 async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {

@@ -189,6 +189,26 @@ fn abandoning_puts_awscurrent_back() {
 }
 
 #[test]
+fn disabling_in_the_middle_leaves_awspending_as_aws_does_and_abandon_takes_it_away() {
+    let Some(server) = servers::postgres() else { return };
+    let home = Home::new();
+    let account = Account::create(server);
+    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "commit::after::createSecret")]);
+    let name = pawl.create_for(&account, &nothing());
+    pawl.json(&["rotation", "now", &name]);
+    pawl.ended(Duration::from_secs(30));
+    let pawl = home.serve();
+    pawl.json(&["rotation", "disable", &name]);
+    assert_eq!(pawl.settled(&name)["State"], "idle");
+    assert!(account.logs_in(&pawl.current_password(&name)), "AWSCURRENT was proven");
+    let refused = pawl.run(&["rotation", "now", &name]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(error.contains("pawl rotation abandon"), "{error}");
+    pawl.json(&["rotation", "abandon", &name]);
+    rotates(&pawl, &account, &name);
+}
+
+#[test]
 fn a_second_request_while_one_is_open_is_refused_in_awss_words() {
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();
