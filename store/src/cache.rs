@@ -2,12 +2,13 @@
 //!
 //! Coherence: a writer *doubts* the secrets it touched before it commits and *settles* them after. A doubted secret is
 //! neither served nor inserted; settling removes its entry and moves its generation on, so that a reader who took the
-//! old generation before looking into the database cannot insert what it saw. A writer that vanished in the middle
-//! leaves its doubt behind, and the next one settles it.
+//! old generation before looking into the database cannot insert what it saw. Writers take turns: one settles its own
+//! doubts and those of turns before it (a writer that vanished in the middle leaves its doubts behind), never those of a
+//! later turn, which may be committing already.
 //!
 //! Never here: SQL, unsealed values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -59,6 +60,10 @@ pub(crate) struct Ticket {
     generation: u64,
 }
 
+/// A writer's place in the order of writers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn(u64);
+
 /// The cache.
 #[derive(Debug)]
 pub(crate) struct Cache(RwLock<Kept>);
@@ -69,8 +74,10 @@ struct Kept {
     by_key: HashMap<String, Arc<CachedSecret>>,
     by_id: HashMap<SecretId, Arc<CachedSecret>>,
     bytes: usize,
-    doubted: HashSet<SecretId>,
+    /// The latest turn that doubts each.
+    doubted: HashMap<SecretId, Turn>,
     generations: Vec<u64>,
+    turns: u64,
 }
 
 impl Default for Cache {
@@ -79,8 +86,9 @@ impl Default for Cache {
             by_key: HashMap::new(),
             by_id: HashMap::new(),
             bytes: 0,
-            doubted: HashSet::new(),
+            doubted: HashMap::new(),
             generations: vec![0; GROUPS],
+            turns: 0,
         }))
     }
 }
@@ -90,7 +98,7 @@ impl Cache {
     pub(crate) fn get(&self, key: &str) -> Option<Arc<CachedSecret>> {
         let kept = self.read();
         let found = kept.by_key.get(key)?;
-        (!kept.doubted.contains(&found.id)).then(|| Arc::clone(found))
+        (!kept.doubted.contains_key(&found.id)).then(|| Arc::clone(found))
     }
 
     /// To be taken before the snapshot is.
@@ -104,7 +112,7 @@ impl Cache {
         let mut kept = self.write();
         let stale = kept.generations[group(ticket.secret)] != ticket.generation;
         let bytes = found.bytes();
-        if stale || kept.doubted.contains(&ticket.secret) || bytes > MOST_BYTES {
+        if stale || kept.doubted.contains_key(&ticket.secret) || bytes > MOST_BYTES {
             return;
         }
         kept.remove(ticket.secret);
@@ -121,18 +129,23 @@ impl Cache {
         kept.by_key.insert(found.arn.clone(), Arc::clone(found));
     }
 
-    /// These are about to be committed: read them from the database until [`Cache::settle`].
-    pub(crate) fn doubt(&self, secrets: &[SecretId]) {
-        self.write().doubted.extend(secrets);
+    /// A writer's turn begins: taken by whoever has the one write transaction there is.
+    pub(crate) fn turn(&self) -> Turn {
+        let mut kept = self.write();
+        kept.turns += 1;
+        Turn(kept.turns)
     }
 
-    /// No commit is under way (the caller is the one writer): forget what was doubted.
-    pub(crate) fn settle(&self) {
-        if self.read().doubted.is_empty() {
-            return;
-        }
+    /// These are about to be committed: read them from the database until [`Cache::settle`].
+    pub(crate) fn doubt(&self, turn: Turn, secrets: &[SecretId]) {
+        self.write().doubted.extend(secrets.iter().map(|secret| (*secret, turn)));
+    }
+
+    /// The commit of this turn has ended, and so have those before it: forget what they doubted.
+    pub(crate) fn settle(&self, turn: Turn) {
         let mut kept = self.write();
-        for secret in std::mem::take(&mut kept.doubted) {
+        let settled: Vec<SecretId> = kept.doubted.extract_if(|_, doubter| *doubter <= turn).map(|(id, _)| id).collect();
+        for secret in settled {
             kept.generations[group(secret)] += 1;
             kept.remove(secret);
         }
@@ -159,4 +172,91 @@ impl Kept {
 
 fn group(secret: SecretId) -> usize {
     usize::try_from(secret.0.unsigned_abs() % GROUPS as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: SecretId = SecretId(7);
+
+    fn found() -> Arc<CachedSecret> {
+        Arc::new(CachedSecret {
+            id: SECRET,
+            arn: "arn".to_owned(),
+            name: "name".to_owned(),
+            deleted: false,
+            key: DataKey::generate().expect("random bytes"),
+            labels: Labels::default(),
+            versions: HashMap::new(),
+        })
+    }
+
+    #[test]
+    fn a_doubted_secret_is_neither_served_nor_inserted_until_it_is_settled() {
+        let cache = Cache::default();
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_some() && cache.get("arn").is_some());
+        let turn = cache.turn();
+        cache.doubt(turn, &[SECRET]);
+        assert!(cache.get("name").is_none());
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_none());
+        cache.settle(turn);
+        assert!(cache.get("name").is_none(), "what was there is of before the commit");
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_some());
+    }
+
+    #[test]
+    fn what_was_looked_up_before_a_commit_is_not_inserted_after_it() {
+        let cache = Cache::default();
+        let ticket = cache.ticket(SECRET);
+        let turn = cache.turn();
+        cache.doubt(turn, &[SECRET]);
+        cache.settle(turn);
+        cache.insert(ticket, &found());
+        assert!(cache.get("name").is_none());
+    }
+
+    #[test]
+    fn a_writer_that_is_late_to_settle_leaves_the_doubts_of_the_next_one() {
+        let cache = Cache::default();
+        let first = cache.turn();
+        cache.doubt(first, &[SECRET]);
+        // The first has committed, but the second begins before the first comes to settle.
+        let second = cache.turn();
+        cache.doubt(second, &[SECRET]);
+        cache.settle(first);
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_none(), "the second may be committing");
+        cache.settle(second);
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_some());
+    }
+
+    #[test]
+    fn a_writer_that_vanished_is_settled_by_the_next() {
+        let cache = Cache::default();
+        cache.doubt(cache.turn(), &[SECRET]);
+        cache.settle(cache.turn());
+        cache.insert(cache.ticket(SECRET), &found());
+        assert!(cache.get("name").is_some());
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bound() {
+        let cache = Cache::default();
+        for n in 0..20_000 {
+            let id = SecretId(n);
+            let one = CachedSecret { id, name: format!("n{n}"), arn: format!("a{n}"), ..unshared() };
+            cache.insert(cache.ticket(id), &Arc::new(one));
+        }
+        let kept = cache.read();
+        assert_eq!((kept.by_id.len(), kept.by_key.len()), (MOST_SECRETS, 2 * MOST_SECRETS));
+    }
+
+    fn unshared() -> CachedSecret {
+        Arc::into_inner(found()).expect("nobody else has it")
+    }
 }

@@ -67,7 +67,15 @@ fn entry(found: version::Entry, labels: &Labels) -> Result<VersionEntry, StoreEr
 /// Everything about a secret but its values.
 pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Description, StoreError> {
     let labels = label::load(conn, row.id).await?;
-    let rotation = rotation::load(conn, row.id).await?;
+    let rotation = match rotation::load(conn, row.id).await {
+        Ok(rotation) => Some(rotation),
+        // One rotation that cannot be read must not keep people from finding their secrets.
+        Err(StoreError::Inconsistent { what }) => {
+            tracing::error!(secret.name = %row.name, what, "described without its rotation");
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let tags = tag::all(conn, row.id).await?;
     let mut stages: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (label, version) in labels.iter() {
@@ -82,9 +90,9 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         changed: row.changed,
         accessed: row.accessed,
         rotated: row.rotated,
-        next_rotation: rotation.next_rotation(),
+        next_rotation: rotation.as_ref().and_then(rotation::Row::next_rotation),
         deleted: row.deleted,
-        rotation: rotation.config(),
+        rotation: rotation.as_ref().and_then(rotation::Row::config),
         tags: row.tagged.then_some(tags),
         stages,
     })

@@ -7,6 +7,7 @@ use engine::id::SecretId;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::StoreError;
+use crate::cache::Turn;
 use crate::open::Inner;
 
 /// The connection type of the one dialect there is today.
@@ -16,6 +17,7 @@ pub(crate) type Conn = SqliteConnection;
 pub(crate) struct Writing<'a> {
     inner: &'a Inner,
     tx: Transaction<'static, Sqlite>,
+    turn: Turn,
     touched: Vec<SecretId>,
     wakes: bool,
 }
@@ -23,9 +25,8 @@ pub(crate) struct Writing<'a> {
 impl<'a> Writing<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, StoreError> {
         let tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
-        // Whatever was committing when its caller went away has ended: there is one writer, and it is ours now.
-        inner.cache.settle();
-        Ok(Self { inner, tx, touched: Vec::new(), wakes: false })
+        let turn = inner.cache.turn();
+        Ok(Self { inner, tx, turn, touched: Vec::new(), wakes: false })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -45,11 +46,12 @@ impl<'a> Writing<'a> {
     }
 
     /// Durable when this returns. From before the commit until it is known to have ended, nobody reads what it
-    /// touches from the cache; if the caller goes away in between, the next writer settles it.
+    /// touches from the cache. If the caller goes away in between, the next commit settles that too: writers take
+    /// turns, so what was committing before it has ended.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.inner.cache.doubt(&self.touched);
+        self.inner.cache.doubt(self.turn, &self.touched);
         self.tx.commit().await?;
-        self.inner.cache.settle();
+        self.inner.cache.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
         }

@@ -42,6 +42,25 @@ pub(crate) async fn a_scheduled_rotation_is_claimed_at_its_planned_moment_and_no
     assert!(world.claims().await.is_empty());
 }
 
+pub(crate) async fn what_is_claimed_is_due_to_the_nanosecond(world: World) {
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "two").await;
+    // A delay that is no whole number of milliseconds, as the store keeps them.
+    world.store.apply(&lease, failed(Step::Set, Verdict::Retry), 0.123_456_7).await.unwrap();
+    world.store.release(&lease).await.unwrap();
+    let Rotation::Waiting { not_before, .. } = world.state("s").await else {
+        panic!("it waits");
+    };
+    assert_ne!(not_before.timestamp_subsec_nanos() % 1_000_000, 0);
+    world.clock.set(not_before - TimeDelta::nanoseconds(1));
+    assert!(world.claims().await.is_empty());
+    world.clock.set(world.store.next_due().await.unwrap().unwrap());
+    assert!(world.now() - not_before < TimeDelta::milliseconds(1));
+    let lease = world.claim().await;
+    assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Set));
+}
+
 pub(crate) async fn next_due_is_the_earliest_moment_and_counts_leases(world: World) {
     assert_eq!(world.store.next_due().await.unwrap(), None);
     for (name, expression) in [("a", "rate(10 days)"), ("b", "rate(4 hours)"), ("c", "rate(5 days)")] {

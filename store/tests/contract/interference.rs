@@ -62,6 +62,16 @@ pub(crate) async fn moving_awscurrent_gives_the_rotation_up(world: World) {
     gives_up(&world, 2).await;
 }
 
+pub(crate) async fn moving_awscurrent_to_an_untested_candidate_gives_the_rotation_up(world: World) {
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "two").await;
+    world.move_label("s", "AWSCURRENT", Some("create-s"), Some("r")).await.unwrap();
+    // What was AWSCURRENT; the candidate itself is AWSCURRENT now, and has to be proven as such.
+    gives_up(&world, 1).await;
+    assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Prove));
+}
+
 pub(crate) async fn cancelling_gives_the_rotation_up_and_blocks_like_aws(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;

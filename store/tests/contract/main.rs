@@ -78,6 +78,7 @@ contract! { over_sqlite:
         a_put_before_any_candidate_closes_the_rotation_at_once,
         taking_awspending_away_gives_the_rotation_up,
         moving_awscurrent_gives_the_rotation_up,
+        moving_awscurrent_to_an_untested_candidate_gives_the_rotation_up,
         cancelling_gives_the_rotation_up_and_blocks_like_aws,
         a_driver_that_reports_after_interference_is_refused,
         a_custom_label_is_no_interference,
@@ -95,6 +96,7 @@ contract! { over_sqlite:
     },
     due::{
         a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
+        what_is_claimed_is_due_to_the_nanosecond,
         next_due_is_the_earliest_moment_and_counts_leases,
         a_manual_write_starts_the_interval_again,
         an_edit_of_the_schedule_makes_nothing_due_at_once,

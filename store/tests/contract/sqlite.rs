@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use crypto::Keyring;
 use engine::rotation::{Event, Step};
 use sqlx::{AssertSqlSafe, Row};
@@ -129,7 +130,7 @@ async fn a_sealed_row_that_was_changed_or_moved_never_opens_as_another_value() {
         format!("UPDATE version SET sealed = CAST(sealed || x'00' AS BLOB) {current}"),
         format!("UPDATE version SET sealed = CAST(x'02' || substr(sealed, 2) AS BLOB) {current}"),
         format!(
-            "UPDATE version SET sealed = CAST(substr(sealed, 1, 20) || x'00' || substr(sealed, 22) AS BLOB) {current}"
+            "UPDATE version SET sealed = CAST(substr(sealed, 1, 20) || CASE substr(sealed, 21, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(sealed, 22) AS BLOB) {current}"
         ),
         // The data key of another secret, and another ARN for this one.
         "UPDATE secret SET data_key = (SELECT data_key FROM secret WHERE id = 2) WHERE id = 1".to_owned(),
@@ -146,6 +147,18 @@ async fn a_sealed_row_that_was_changed_or_moved_never_opens_as_another_value() {
 }
 
 #[tokio::test]
+async fn a_hot_secret_is_read_without_the_database() {
+    let world = World::over_sqlite().await;
+    let arn = world.create("s", "one").await.arn;
+    world.put("s", "v2", "two").await.unwrap();
+    world.read("s").await;
+    let mut raw = world.raw().await;
+    sqlx::query("DELETE FROM label").execute(&mut raw).await.unwrap();
+    sqlx::query("UPDATE version SET sealed = x'00'").execute(&mut raw).await.unwrap();
+    assert_eq!((world.read("s").await, world.read(&arn).await), ("two".to_owned(), "two".to_owned()));
+}
+
+#[tokio::test]
 async fn a_candidate_shown_by_another_version_does_not_open() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
@@ -155,7 +168,7 @@ async fn a_candidate_shown_by_another_version_does_not_open() {
     world.apply(&lease, created("two")).await.unwrap();
     let mut raw = world.raw().await;
     // Candidate 1's bytes under number 2: same version, same key, another place.
-    let swap = "UPDATE candidate SET sealed = (SELECT c.sealed FROM candidate c WHERE c.n = 1) WHERE n = 2";
+    let swap = "UPDATE candidate SET sealed = (SELECT c.sealed FROM candidate c WHERE c.n = 1 AND c.version_id LIKE 'r.%') WHERE n = 2";
     sqlx::query(swap).execute(&mut raw).await.unwrap();
     let world = world.reopen().await;
     let read = world.store.get_value("s", None, Some("AWSPENDING"), world.now()).await;
@@ -193,6 +206,10 @@ async fn a_rotation_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     assert_eq!((claims.len(), claims[0].name.as_str()), (1, "b"));
     let history = world.store.history("a", 1).await.unwrap();
     assert_eq!(history[0].kind, "set-aside");
+    assert_eq!(world.read("a").await, "one");
+    assert_eq!(world.store.describe("a").await.unwrap().rotation, None);
+    let listed = world.store.list(store::ListQuery { limit: 10, ..store::ListQuery::default() }).await.unwrap();
+    assert_eq!(listed.items.len(), 2);
 }
 
 #[tokio::test]
@@ -201,12 +218,16 @@ async fn a_lease_of_another_boot_is_waited_for_once() {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
     world.sealed(&lease, "two").await;
+    world.clock.pass(TimeDelta::seconds(10));
     let world = world.reboot("boot-2").await;
     let fenced = world.apply(&lease, Event::Leased).await;
     assert!(matches!(fenced, Err(engine::port::PortError::Fenced)));
     assert!(world.claims().await.is_empty());
     let next = world.store.next_due().await.unwrap().unwrap();
-    assert_eq!(next, world.now() + chrono::TimeDelta::seconds(15));
+    assert_eq!(next, world.now() + TimeDelta::seconds(15));
+    // On its own clock it would have ended by now; this boot's clock says nothing about that.
+    world.clock.pass(TimeDelta::seconds(14));
+    assert!(world.claims().await.is_empty());
     world.clock.set(next);
     world.claim().await;
 }
