@@ -18,6 +18,7 @@ pub(crate) fn run() {
         started_by: "schedule".to_owned(),
         candidate: 1,
         sets: 1,
+        restores: 0,
         attempt: 0,
         failed_logins: 0,
         lock_limit: None,

@@ -20,6 +20,9 @@ use crate::secret::SecretBytes;
 /// How many candidates one rotation may go through when the target rejects values.
 pub const MAX_CANDIDATES: u32 = 3;
 
+/// How often AWSCURRENT is put back before a person is asked why that does not help.
+pub const MAX_RESTORES: u32 = 3;
+
 /// One outside act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Step {
@@ -73,6 +76,9 @@ pub struct Run {
     pub candidate: u32,
     /// How often a Set of that candidate has begun: above 0, the target may hold it.
     pub sets: u32,
+    /// How often AWSCURRENT has been put back since the rotation was given up.
+    #[serde(default)]
+    pub restores: u32,
     /// Failures in a row since the last step that succeeded.
     pub attempt: u32,
     /// Refused logins spent on the account in this window.
@@ -327,7 +333,7 @@ pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refu
         ) => Ok(give_up(run, Write::DropPending, note("abandoning", "given up by a person"), at)),
 
         (Rotation::Parked { run, step, .. }, Event::Resumed { window_ends }) => {
-            let run = Run { attempt: 0, failed_logins: 0, window_ends, ..run };
+            let run = Run { attempt: 0, restores: 0, failed_logins: 0, window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "resumed by a person")]))
         }
         (Rotation::Waiting { run, step, .. }, Event::Resumed { .. }) => {
@@ -344,6 +350,7 @@ fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decis
         started_by: by,
         candidate: 0,
         sets: 0,
+        restores: 0,
         attempt: 0,
         failed_logins: 0,
         lock_limit: None,
@@ -394,7 +401,7 @@ fn give_up(run: Run, labels: Write, why: Write, at: Moment) -> Decision {
         return Decision { next: Rotation::Idle, writes: vec![why, labels, closing], act: None };
     }
     // From Restore too: what it was sending may be another AWSCURRENT by now.
-    wait(Run { attempt: 0, ..run }, Step::Prove, at.now, vec![why, labels])
+    wait(Run { attempt: 0, restores: 0, ..run }, Step::Prove, at.now, vec![why, labels])
 }
 
 fn ended_as(run: Run, step: Step, outcome: Outcome, at: Moment) -> Decision {
@@ -410,8 +417,26 @@ fn ended_as(run: Run, step: Step, outcome: Outcome, at: Moment) -> Decision {
             let writes = vec![Write::Resolve, note("abandoned", "AWSCURRENT logs in; the rotation is given up")];
             Decision { next: Rotation::Idle, writes, act: None }
         }
-        Outcome::Proved(Proof::CanRestore) => act(Run { attempt: 0, ..run }, Step::Restore, vec![Write::SealCurrent]),
+        Outcome::Proved(Proof::CanRestore) => put_back(run, at),
     }
+}
+
+/// AWSCURRENT is refused: put it back, at once the first time, later the next, and not for ever. A server may take the
+/// change and refuse the login all the same, as PostgreSQL does where passwords are checked by LDAP.
+fn put_back(run: Run, at: Moment) -> Decision {
+    let restores = run.restores + 1;
+    let run = Run { attempt: 0, restores, ..run };
+    if restores == 1 {
+        return act(run, Step::Restore, vec![Write::SealCurrent]);
+    }
+    if restores <= MAX_RESTORES {
+        let not_before = after(at, retry::delay(restores, at.jitter));
+        return wait(run, Step::Restore, not_before, vec![Write::SealCurrent]);
+    }
+    let message = "AWSCURRENT was put back on the account and is refused all the same";
+    let error = StepError::new(Verdict::NeedsPerson, "restore", message)
+        .remedy("see what else decides about this account's logins (another password source, a rival tool), make AWSCURRENT log in, then resume");
+    park(run, Step::Prove, &error)
 }
 
 fn succeeded(run: Run, step: Step) -> Decision {
@@ -448,7 +473,7 @@ fn failed(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
 fn again_later(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
     let attempt = run.attempt + 1;
     let wait_for = retry::delay(attempt, at.jitter);
-    let not_before = at.now + chrono::TimeDelta::from_std(wait_for).unwrap_or(chrono::TimeDelta::minutes(30));
+    let not_before = after(at, wait_for);
     let in_budget = run.failed_logins == 0 || run.failed_logins < retry::login_budget(run.lock_limit);
     let in_window = step.gives_up() || not_before <= run.window_ends;
     let again = note("retry", format!("{step}: {}", error.message));
@@ -462,6 +487,10 @@ fn again_later(run: Run, step: Step, error: &StepError, at: Moment) -> Decision 
         }
         None => park(run, step, error),
     }
+}
+
+fn after(at: Moment, wait: std::time::Duration) -> Time {
+    at.now + chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::minutes(30))
 }
 
 fn park(run: Run, step: Step, error: &StepError) -> Decision {

@@ -214,6 +214,23 @@ fn giving_up_puts_awscurrent_back_where_it_is_refused_and_believes_it_only_when_
 }
 
 #[test]
+fn putting_awscurrent_back_is_tried_a_few_times_and_then_a_person_is_asked() {
+    let mut events = to_set();
+    events.extend([Event::Abandoned, Event::Leased]);
+    for n in 1..=MAX_RESTORES {
+        events.push(ended(Step::Prove, Outcome::Proved(Proof::CanRestore)));
+        if n > 1 {
+            assert!(matches!(run(events.clone()).next, Rotation::Waiting { step: Step::Restore, .. }), "not at once");
+            events.push(Event::Leased);
+        }
+        assert_eq!(run(events.clone()).act, Some(Step::Restore));
+        events.push(ok(Step::Restore));
+    }
+    events.push(ended(Step::Prove, Outcome::Proved(Proof::CanRestore)));
+    assert!(matches!(run(events).next, Rotation::Parked { step: Step::Prove, .. }));
+}
+
+#[test]
 fn giving_up_is_not_bounded_by_the_window() {
     let mut events = to_set();
     events.extend([Event::Abandoned, Event::Leased]);

@@ -162,7 +162,7 @@ pub(crate) const TABLE: &[Entry] = &[
         1819,
         Verdict::Rejected,
         "rejected the new password by its policy",
-        "Adapt the password rules of the secret to the server's policy.",
+        "Let the server's policy take passwords of 32 characters from A-Z, a-z, 0-9 and - . _ ~ (one of each kind at least); then resume.",
     ),
     entry(3638, Verdict::Rejected, "rejected the new password because of the password history", ""),
     entry(3891, Verdict::Retry, "says that the password was changed by somebody else just now", ""),
