@@ -121,6 +121,9 @@ pub(crate) async fn a_rotation_that_is_given_up_restores_awscurrent_as_a_candida
     world.apply(&lease, done(Step::Restore)).await.unwrap();
     world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
     assert_eq!(world.unresolved("s").await, 1);
+    // The second time it is put back after a wait.
+    world.clock.pass(TimeDelta::seconds(5));
+    assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Restore));
     world.apply(&lease, done(Step::Restore)).await.unwrap();
     world.apply(&lease, proved(Proof::CurrentLogsIn)).await.unwrap();
     assert_eq!(world.state("s").await, Rotation::Idle);
