@@ -141,7 +141,7 @@ fn keyring(settings: &Settings) -> Result<Keyring, BootError> {
         return Keyring::load(&path)
             .map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error));
     }
-    if settings.data.join("pawl.db").exists() {
+    if Store::exists(&Location::Sqlite(settings.data.clone())) {
         return Err(BootError(format!(
             "the store in {} is there but its keyring {} is not; put the keyring back (no second one is made: it could open nothing)",
             settings.data.display(),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use engine::driver::{Ports, Report, drive};
 use engine::id::VersionId;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
@@ -17,6 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 
+/// How long a rotation that starts late, or at the end of its window, may be retried.
+const LATE_RUN: TimeDelta = TimeDelta::hours(1);
 /// How often a secret whose deletion window ended is looked for.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -111,10 +114,12 @@ impl Scheduler {
     async fn drive(&self, claim: Claim, _permit: OwnedSemaphorePermit) {
         let Claim { lease, name, rotation, rotator, window } = claim;
         let mut rng: rand::rngs::StdRng = rand::make_rng();
+        let soon = self.clock.now() + LATE_RUN;
         let start = (rotation == Rotation::Idle).then(|| Event::Requested {
             token: VersionId::random(&mut rng),
             by: "schedule".to_owned(),
-            window_ends: window.map_or_else(|| self.clock.now(), |window| window.closes),
+            // A late run has its window behind it; it gets an hour all the same.
+            window_ends: window.map_or(soon, |window| window.closes.max(soon)),
         });
         let observer = |report: Report<'_>| self.observe(&name, report);
         let pick = |material: &Material| self.rotator(rotator.as_deref(), material);
@@ -129,7 +134,7 @@ impl Scheduler {
     /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.
     fn rotator(&self, name: Option<&str>, material: &Material) -> Option<&dyn Rotator> {
         match name {
-            Some(name) => self.registry.get(name.rsplit(':').next().unwrap_or(name)),
+            Some(name) => self.registry.get(api::rotator_name(name)?),
             None => {
                 let value = material.wanted.as_ref().or(material.current.as_ref())?;
                 self.registry.get(rotators::engine_of(value)?)

@@ -18,4 +18,5 @@ mod state;
 mod wire;
 
 pub use http::router;
+pub use rotator::rotator_name;
 pub use state::{ApiState, Observer};

@@ -37,6 +37,12 @@ pub(crate) async fn is_builtin(cx: &Cx<'_>, secret_id: &str, given: Option<&str>
     Ok(connection.is_some_and(|connection| builtin(&connection.engine)))
 }
 
+/// The rotator's name in a RotationLambdaARN that was accepted; None where it names none.
+#[must_use]
+pub fn rotator_name(given: &str) -> Option<&str> {
+    name_of(given).ok()
+}
+
 /// The rotator's name in a RotationLambdaARN: the text itself, or the function name of an ARN.
 fn name_of(given: &str) -> Result<&str, ApiError> {
     if !given.starts_with("arn:") {

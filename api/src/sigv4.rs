@@ -108,7 +108,16 @@ impl Verifier {
         let uri = &request.uri;
         let mut canonical = Canonical::begin(request.method.as_str(), uri.path(), uri.query().unwrap_or(""));
         for name in signed_headers.split(';') {
-            canonical.header(name, request.headers.get_all(name).into_iter().map(axum::http::HeaderValue::as_bytes));
+            match uri.authority() {
+                // HTTP/2 carries the host in the request's target.
+                Some(authority) if name == "host" && !request.headers.contains_key(name) => {
+                    canonical.header(name, std::iter::once(authority.as_str().as_bytes()));
+                }
+                _ => {
+                    let values = request.headers.get_all(name).into_iter();
+                    canonical.header(name, values.map(axum::http::HeaderValue::as_bytes));
+                }
+            }
         }
         let canonical = canonical.finish(signed_headers, &hash);
 

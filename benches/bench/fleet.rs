@@ -76,6 +76,7 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
             immediately: false,
             by: "bench".to_owned(),
             builtin: true,
+            while_open: false,
         };
         store.rotate(&name, rotate, now).await.expect("scheduled");
     }

@@ -76,6 +76,7 @@ async fn rotate(store: &Store, registry: &Registry, rng: &mut rand::rngs::StdRng
         immediately: true,
         by: "bench".to_owned(),
         builtin: true,
+        while_open: false,
     };
     store.rotate("bench", rotate, SystemClock.now()).await.expect("asked for");
     let claims = store.claim("bench", 1, SystemClock.now()).await.expect("claimed");

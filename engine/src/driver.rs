@@ -13,6 +13,7 @@ use rand::{Rng, RngExt};
 use crate::outcome::{Done, StepError, Verdict};
 use crate::password::PasswordRules;
 use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
+use crate::retry;
 use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Step};
 
 /// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
@@ -134,6 +135,9 @@ async fn perform(
     let Some(rotator) = (ports.rotator)(&material) else {
         return Ok(Outcome::Failed(no_rotator()));
     };
+    if material.admin_rotates && step != Step::Create {
+        return Ok(Outcome::Failed(admin_rotates()));
+    }
     let deadline = deadline(ports.store, lease).await?;
     let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {
@@ -142,6 +146,7 @@ async fn perform(
         material: &material,
         // The Set that is beginning is counted already.
         attempted: run.sets > 1 || step == Step::Restore,
+        login_budget: retry::login_budget(run.lock_limit).saturating_sub(run.failed_logins),
         deadline,
         guard: &guard,
     };
@@ -188,6 +193,15 @@ async fn create(rotator: &dyn Rotator, cx: &StepContext<'_>, rng: &mut (impl Rng
 fn no_rotator() -> StepError {
     StepError::new(Verdict::NeedsPerson, "no-rotator", "the secret names no rotator that this server has")
         .remedy("put \"engine\": \"postgres\", \"mysql\" or \"mariadb\" into the secret, or name a rotator with `pawl rotation enable`, then `pawl rotation resume`")
+}
+
+/// Its old password may be dead and its new one not known yet; an admin's refused login would park this rotation.
+fn admin_rotates() -> StepError {
+    StepError::new(
+        Verdict::Retry,
+        "admin-rotates",
+        "the admin secret is being rotated itself; this waits until that is done",
+    )
 }
 
 /// Only a step that changes the target leaves doubt behind when it is cut short.

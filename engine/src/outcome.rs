@@ -85,8 +85,10 @@ pub enum Proof {
 }
 
 /// What a step that succeeded reports beside success.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
     /// Refused logins this step has cost the account.
     pub failed_logins: u32,
+    /// A sentence for the history, without secrets; empty where there is nothing to say.
+    pub note: String,
 }

@@ -58,6 +58,8 @@ pub struct Material {
     pub admin: Option<SecretBytes>,
     /// Why an admin secret that is named could not be read.
     pub admin_missing: Option<String>,
+    /// The admin secret is being rotated itself: its AWSCURRENT may not log in just now.
+    pub admin_rotates: bool,
     /// Settings of this secret that rotators look at.
     pub options: Options,
 }
@@ -147,6 +149,8 @@ pub struct StepContext<'a> {
     pub material: &'a Material,
     /// An earlier Set of this candidate may have reached the target: log in with it first.
     pub attempted: bool,
+    /// How many more refused logins this step may cost the account.
+    pub login_budget: u32,
     /// How long this step may take, all told; shorter than the lease.
     pub deadline: Duration,
     /// To be asked immediately before the changing statement.

@@ -74,7 +74,8 @@ pub struct Run {
     pub started_by: String,
     /// The latest candidate sealed for this token; 0 before the first.
     pub candidate: u32,
-    /// How often a Set of that candidate has begun: above 0, the target may hold it.
+    /// How many Sets of that candidate have begun and are not known to have changed nothing: above 0, the target may
+    /// hold it.
     pub sets: u32,
     /// How often AWSCURRENT has been put back since the rotation was given up.
     #[serde(default)]
@@ -336,7 +337,8 @@ pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refu
             let run = Run { attempt: 0, restores: 0, failed_logins: 0, window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "resumed by a person")]))
         }
-        (Rotation::Waiting { run, step, .. }, Event::Resumed { .. }) => {
+        (Rotation::Waiting { run, step, .. }, Event::Resumed { window_ends }) => {
+            let run = Run { window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "the wait was cut short by a person")]))
         }
         (Rotation::Acting { .. }, Event::Resumed { .. }) => Err(Refusal::NotParked),
@@ -455,6 +457,7 @@ fn succeeded(run: Run, step: Step) -> Decision {
 
 fn failed(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
     let run = spend(run, error.failed_logins, error.lock_limit);
+    let run = if step == Step::Set && changed_nothing(error.verdict) { unset(run) } else { run };
     match (error.verdict, step) {
         (Verdict::Retry | Verdict::Unknown, _) => again_later(run, step, error, at),
         (Verdict::Rejected, Step::Set) if run.candidate < MAX_CANDIDATES => {
@@ -468,19 +471,23 @@ fn failed(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
     }
 }
 
-/// Waits and tries again; past the window or the login budget, the next window; without one, a person.
-/// Giving up is bounded by the budget only: AWSCURRENT is at stake, not a schedule.
+/// Waits and tries again; past the window or the login budget, the next window; without one, a person. From the
+/// first Set on it is bounded by the budget only: AWSCURRENT is at stake, not a schedule.
 fn again_later(run: Run, step: Step, error: &StepError, at: Moment) -> Decision {
     let attempt = run.attempt + 1;
     let wait_for = retry::delay(attempt, at.jitter);
     let not_before = after(at, wait_for);
     let in_budget = run.failed_logins == 0 || run.failed_logins < retry::login_budget(run.lock_limit);
-    let in_window = step.gives_up() || not_before <= run.window_ends;
+    // Once a value may be on the target, AWSCURRENT may be refused until this ends: that waits for no window.
+    let in_window = step.gives_up() || run.sets > 0 || not_before <= run.window_ends;
     let again = note("retry", format!("{step}: {}", error.message));
     if in_budget && in_window {
         return wait(Run { attempt, ..run }, step, not_before, vec![again]);
     }
-    match at.next_window {
+    // A budget that is spent is given anew by the next window. Where AWSCURRENT may be refused meanwhile, a person
+    // is asked at once.
+    let next_window = at.next_window.filter(|_| run.sets == 0 && !step.gives_up());
+    match next_window {
         Some(window) => {
             let run = Run { attempt: 0, failed_logins: 0, window_ends: window.closes, ..run };
             wait(run, step, window.opens, vec![again, note("postponed", "retries go on in the next window")])
@@ -497,6 +504,15 @@ fn park(run: Run, step: Step, error: &StepError) -> Decision {
     let reason = Reason { code: error.code.clone(), message: error.message.clone(), remedy: error.remedy.clone() };
     let writes = vec![note("parked", format!("{step}: {}", error.message))];
     Decision { next: Rotation::Parked { run, step, reason }, writes, act: None }
+}
+
+/// The target said so, or was never asked.
+fn changed_nothing(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Retry | Verdict::Rejected)
+}
+
+fn unset(run: Run) -> Run {
+    Run { sets: run.sets.saturating_sub(1), ..run }
 }
 
 fn spend(run: Run, failed_logins: u32, lock_limit: Option<u32>) -> Run {

@@ -2,6 +2,7 @@
 //! Never here: SQL, drivers, secrets.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -24,14 +25,27 @@ pub(crate) const REPLY: Duration = Duration::from_secs(4);
 const MARGIN: Duration = Duration::from_millis(250);
 
 /// The account of one step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Effort {
+    login_budget: u32,
     refused: AtomicU32,
     lock_limit: AtomicU32,
     sent: AtomicBool,
+    note: OnceLock<String>,
 }
 
 impl Effort {
+    /// A step that may cost the account `login_budget` refused logins.
+    pub(crate) fn new(login_budget: u32) -> Self {
+        Self {
+            login_budget,
+            refused: AtomicU32::new(0),
+            lock_limit: AtomicU32::new(0),
+            sent: AtomicBool::new(false),
+            note: OnceLock::new(),
+        }
+    }
+
     /// Runs a whole step inside its deadline and writes what it cost on its error.
     pub(crate) async fn within<T>(
         &self,
@@ -63,7 +77,31 @@ impl Effort {
 
     /// Success, with what it cost.
     pub(crate) fn done(&self) -> Done {
-        Done { failed_logins: self.refused.load(Ordering::SeqCst) }
+        Done { failed_logins: self.refused.load(Ordering::SeqCst), note: self.note.get().cloned().unwrap_or_default() }
+    }
+
+    /// A sentence for the history, should the step succeed. The first one stays.
+    pub(crate) fn note(&self, note: String) {
+        self.note.get_or_init(|| note);
+    }
+
+    /// To be asked before each login as the account: may one more be refused?
+    ///
+    /// # Errors
+    /// Retry where the budget is spent. Logins come before the change, so nothing was changed.
+    pub(crate) fn may_log_in(&self, account: &str) -> Result<(), StepError> {
+        let refused = self.refused.load(Ordering::SeqCst);
+        if refused < self.login_budget {
+            return Ok(());
+        }
+        Err(StepError::new(
+            Verdict::Retry,
+            "login-budget",
+            format!(
+                "{refused} logins of {account} were refused in this step; it stops there, so that the account does \
+                 not get locked. Nothing was changed."
+            ),
+        ))
     }
 
     /// One more refused login.
@@ -107,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_that_runs_out_before_the_change_is_retry_and_after_it_unknown() {
-        let effort = Effort::default();
+        let effort = Effort::new(10);
         effort.login_refused();
         effort.locks_after(3);
         let before = effort.within(Duration::from_secs(1), "db:1", never()).await;
@@ -121,5 +159,16 @@ mod tests {
         effort.answered();
         let answered = effort.within(Duration::from_secs(1), "db:1", never()).await;
         assert_eq!(answered.expect_err("time ran out").verdict, Verdict::Retry);
+    }
+
+    #[test]
+    fn a_login_may_be_tried_until_the_budget_of_refused_ones_is_spent() {
+        let effort = Effort::new(2);
+        effort.login_refused();
+        effort.may_log_in("app").expect("one is left");
+        effort.login_refused();
+        let error = effort.may_log_in("app").expect_err("none is left");
+        assert_eq!((error.verdict, error.code.as_str()), (Verdict::Retry, "login-budget"));
+        assert_eq!(Effort::new(0).may_log_in("app").expect_err("none at all").code, "login-budget");
     }
 }

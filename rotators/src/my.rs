@@ -78,7 +78,7 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         let parties = Parties::read(self.flavor.kind(), cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
         Ok(effort.done())
@@ -86,7 +86,7 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
 
     async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         let parties = Parties::read(self.flavor.kind(), cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
         Ok(effort.done())
@@ -94,7 +94,7 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
 
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
         let parties = Parties::read(self.flavor.kind(), cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
     }

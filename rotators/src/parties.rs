@@ -30,6 +30,9 @@ pub(crate) struct Parties {
     pub no_admin: Option<StepError>,
     /// What is being put back is AWSCURRENT itself.
     pub restoring: bool,
+    /// The wanted password may log in: it was sent before, or is AWSCURRENT's. To try any other is a guess that costs
+    /// the account a refused login.
+    try_wanted: bool,
     /// Values left out because they are for another account, for messages.
     pub skipped: Vec<String>,
 }
@@ -63,6 +66,7 @@ impl Parties {
         };
         let mut parties = Self {
             restoring: current_value.is_some_and(|current| current.expose() == value.expose()),
+            try_wanted: cx.attempted || wanted.same_password(&current),
             wanted,
             known: vec![],
             admin,
@@ -78,7 +82,9 @@ impl Parties {
 
     fn add(&mut self, role: &str, login: Result<Login, StepError>, current: &Login) {
         match login {
-            Ok(login) if login.same_account(current) => {
+            Ok(mut login) if login.same_account(current) => {
+                // PostgreSQL's locks belong to a database: whoever changes or proves must be in the same one.
+                login.database.clone_from(&current.database);
                 let repeated = login.same_password(&self.wanted)
                     || self.known.iter().any(|known| known.login.same_password(&login));
                 if !repeated {
@@ -90,20 +96,13 @@ impl Parties {
         }
     }
 
-    /// The account's own logins in the order in which a step tries them. After an attempted Set the wanted value
-    /// comes first; else AWSCURRENT does, and wanted is second.
-    ///
-    /// After an attempted Set, wanted comes last once more: its statement may land between the first refusal and that
-    /// of AWSCURRENT, and then both were refused rightly.
-    pub(crate) fn own_logins(&self, attempted: bool) -> Vec<Named> {
-        let wanted = Named { role: "the value to be set".to_owned(), login: self.wanted.clone(), expected: true };
-        let mut order = self.known.clone();
-        let place = if attempted { 0 } else { order.len().min(1) };
-        if attempted {
-            order.push(wanted.clone());
-        }
-        order.insert(place, wanted);
-        order
+    /// The account's own logins in the order in which Set tries them. The wanted value comes first where it may log in
+    /// at all, and last once more: its statement may land between the first refusal and that of AWSCURRENT, and then
+    /// both were refused rightly.
+    pub(crate) fn own_logins(&self) -> Vec<&Login> {
+        let wanted = self.try_wanted.then_some(&self.wanted);
+        let again = wanted.filter(|_| !self.known.is_empty());
+        wanted.into_iter().chain(self.known.iter().map(|named| &named.login)).chain(again).collect()
     }
 
     /// The admin, or why a rotation that names one cannot go on.
@@ -122,7 +121,9 @@ impl Parties {
 
     /// None of the values we know logs in.
     pub(crate) fn nothing_logs_in(&self, code: &str, because: &str, statement: &str) -> StepError {
-        let tried: Vec<String> = self.own_logins(false).into_iter().map(|named| named.role).collect();
+        let wanted = if self.restoring { "AWSCURRENT" } else { "the value to be set" };
+        let wanted = self.try_wanted.then_some(wanted);
+        let tried: Vec<&str> = wanted.into_iter().chain(self.known.iter().map(|named| named.role.as_str())).collect();
         let left_out = match self.skipped.is_empty() {
             true => String::new(),
             false => format!(" Not tried, because they are for another account: {}.", self.skipped.join(", ")),
@@ -151,7 +152,9 @@ fn admin(kind: &Kind, cx: &StepContext<'_>, current: &Login) -> Result<Option<Lo
     let Some(value) = &cx.material.admin else {
         return Ok(None);
     };
-    let admin = parse(kind, "the admin secret", value)?;
+    let mut admin = parse(kind, "the admin secret", value)?;
+    // The lock of the admin's change must be the one that the account's proof takes.
+    admin.database.clone_from(&current.database);
     if !admin.same_server(current) {
         return Err(StepError::new(
             Verdict::NeedsPerson,

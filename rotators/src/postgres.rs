@@ -57,7 +57,7 @@ impl Rotator for Postgres {
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         let parties = Parties::read(&KIND, cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
         Ok(effort.done())
@@ -65,7 +65,7 @@ impl Rotator for Postgres {
 
     async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         let parties = Parties::read(&KIND, cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
         Ok(effort.done())
@@ -73,11 +73,14 @@ impl Rotator for Postgres {
 
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
         let parties = Parties::read(&KIND, cx)?;
-        let effort = Effort::default();
+        let effort = Effort::new(cx.login_budget);
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
     }
 }
+
+/// How to log in where nothing is changed by it: an md5 account that Set refuses must still be able to give up.
+const LOOKING: Manner = Manner { md5: true };
 
 /// One step under way.
 struct Steps<'a> {
@@ -105,7 +108,7 @@ impl Steps<'_> {
             return Ok(());
         }
         let wanted = &self.parties.wanted;
-        lock(&mut session, self.cx.arn, by_admin).await?;
+        lock(&mut session, wanted, by_admin).await?;
         fail::fail_point!("set::locked");
         let role = read_role(&mut session, wanted).await?;
         role.check(wanted)?;
@@ -128,10 +131,11 @@ impl Steps<'_> {
     /// The session that makes the change: the admin's where one is named, else the first of the account's own
     /// values that logs in. After an attempted Set the wanted value is tried before anything else.
     async fn way_in(&self) -> Result<WayIn, StepError> {
+        let manner = Manner { md5: self.cx.material.options.allow_md5_upgrade };
         let admin = self.parties.admin_or_error()?;
         if let Some(admin) = admin {
             if self.cx.attempted
-                && let Some(session) = self.enter(&self.parties.wanted).await?
+                && let Some(session) = self.enter(&self.parties.wanted, manner).await?
             {
                 return Ok(WayIn { session, by_admin: false, already: true });
             }
@@ -142,9 +146,9 @@ impl Steps<'_> {
                 Entry::Refused(error) => return Err(admin_refused(admin, &error)),
             }
         }
-        for named in self.parties.own_logins(self.cx.attempted) {
-            if let Some(session) = self.enter(&named.login).await? {
-                let already = named.login.same_password(&self.parties.wanted);
+        for login in self.parties.own_logins() {
+            if let Some(session) = self.enter(login, manner).await? {
+                let already = login.same_password(&self.parties.wanted);
                 return Ok(WayIn { session, by_admin: false, already });
             }
         }
@@ -152,8 +156,8 @@ impl Steps<'_> {
     }
 
     /// Logs in as the account. None: the password was refused.
-    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
-        let manner = Manner { md5: self.cx.material.options.allow_md5_upgrade };
+    async fn enter(&self, login: &Login, manner: Manner) -> Result<Option<Box<Session>>, StepError> {
+        self.effort.may_log_in(&self.parties.account())?;
         match Session::open(login, self.trust, manner).await {
             Entry::In(session) if session.asked == Asked::Nothing => Err(no_password_asked(login)),
             Entry::In(session) => Ok(Some(session)),
@@ -180,7 +184,7 @@ impl Steps<'_> {
     async fn test(&self) -> Result<(), StepError> {
         fail::fail_point!("test::before_login");
         let wanted = &self.parties.wanted;
-        let Some(mut session) = self.enter(wanted).await? else {
+        let Some(mut session) = self.enter(wanted, LOOKING).await? else {
             return Err(self.why_refused().await);
         };
         session.row("SELECT pg_catalog.now()::pg_catalog.text", &[]).await?;
@@ -221,42 +225,44 @@ impl Steps<'_> {
         if self.current_logs_in().await? {
             return Ok(Proof::CurrentLogsIn);
         }
+        let admin_fails = match &self.parties.admin {
+            None => self.parties.no_admin.clone(),
+            // Asked first: it costs the account no refused login.
+            Some(admin) => match Session::open(admin, self.trust, LOOKING).await {
+                Entry::In(mut session) => {
+                    // What a new password would not cure must not be tried for ever.
+                    let role = read_role(&mut session, wanted).await?;
+                    session.close().await;
+                    return role.check(wanted).map(|()| Proof::CanRestore);
+                }
+                Entry::Failed(error) => Some(error),
+                Entry::Refused(error) => Some(admin_refused(admin, &error)),
+            },
+        };
         for named in &self.parties.known {
-            if let Some(session) = self.enter(&named.login).await? {
+            if let Some(session) = self.enter(&named.login, LOOKING).await? {
                 session.close().await;
                 return Ok(Proof::CanRestore);
             }
         }
-        let Some(admin) = &self.parties.admin else {
-            // A late statement that restores AWSCURRENT may have landed between the refusals.
-            if !self.parties.known.is_empty() && self.current_logs_in().await? {
-                return Ok(Proof::CurrentLogsIn);
-            }
-            return Err(self.parties.no_admin.clone().unwrap_or_else(|| self.nothing_logs_in()));
-        };
-        match Session::open(admin, self.trust, Manner { md5: true }).await {
-            Entry::In(mut session) => {
-                // What a new password would not cure must not be tried for ever.
-                let role = read_role(&mut session, wanted).await?;
-                session.close().await;
-                role.check(wanted).map(|()| Proof::CanRestore)
-            }
-            Entry::Failed(error) => Err(error),
-            Entry::Refused(error) => Err(admin_refused(admin, &error)),
+        // A late statement that restores AWSCURRENT may have landed between the refusals.
+        if !self.parties.known.is_empty() && self.current_logs_in().await? {
+            return Ok(Proof::CurrentLogsIn);
         }
+        Err(admin_fails.unwrap_or_else(|| self.nothing_logs_in()))
     }
 
     /// Under the lock no statement of an earlier session can still land; so it is the second login that counts.
     async fn current_logs_in(&self) -> Result<bool, StepError> {
         let wanted = &self.parties.wanted;
-        let Some(mut session) = self.enter(wanted).await? else {
+        let Some(mut session) = self.enter(wanted, LOOKING).await? else {
             return Ok(false);
         };
-        catalogue::lock_for_proof(&mut session, self.cx.arn).await?;
+        catalogue::lock_for_proof(&mut session, wanted).await?;
         // A standby may lag behind the change that is to be disproved.
         read_role(&mut session, wanted).await?.check(wanted)?;
         fail::fail_point!("prove::locked");
-        let again = self.enter(wanted).await?;
+        let again = self.enter(wanted, LOOKING).await?;
         fail::fail_point!("prove::after_login");
         // Fails where the lock's session was ended meanwhile: then nothing was proven.
         session.batch("COMMIT", Moment::Before).await?;

@@ -9,6 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
+use super::key::offline;
 use super::shown::{date, stages, text};
 use super::{CliError, Connection, output};
 
@@ -78,6 +79,17 @@ pub(crate) enum SecretVerb {
         now: bool,
         #[command(flatten)]
         connection: Connection,
+    },
+    /// Print every value the target of a secret may hold, also of a deleted one (offline: stop the server first)
+    Recover {
+        /// The secret's name
+        name: String,
+        /// The server's data folder
+        #[arg(long, value_name = "DIR", env = "PAWL_DATA")]
+        data: PathBuf,
+        /// The keyring, if it is not in the data folder
+        #[arg(long, value_name = "FILE", env = "PAWL_KEYRING")]
+        keyring: Option<PathBuf>,
     },
     /// Take back a deletion that is not done yet
     Restore {
@@ -154,6 +166,7 @@ pub(crate) async fn run(verb: SecretVerb) -> Result<(), CliError> {
             };
             confirm(&connection, &answer, &line);
         }
+        SecretVerb::Recover { name, data, keyring } => recover(&name, data, keyring).await?,
         SecretVerb::Restore { secret, connection } => {
             let answer = Client::new(&connection)?.aws("RestoreSecret", json!({"SecretId": secret})).await?;
             confirm(&connection, &answer, "restored");
@@ -301,6 +314,21 @@ async fn list(connection: &Connection, deleted: bool) -> Result<(), CliError> {
         header.push("deleted at");
     }
     output::table(&header, secrets.iter().map(row).collect());
+    Ok(())
+}
+
+async fn recover(name: &str, data: PathBuf, keyring: Option<PathBuf>) -> Result<(), CliError> {
+    let (_, store) = offline(data, keyring).await?;
+    let found = store.recover(name).await?;
+    if found.is_empty() {
+        return Err(CliError::refused(format!("no value of {name} is known that a target may hold")));
+    }
+    for one in found {
+        let gone = if one.gone { ", deleted" } else { "" };
+        output::progress(format!("{}{gone}: version {}, candidate {}", one.arn, one.version_id, one.candidate));
+        output::raw(one.value.bytes.expose())?;
+        output::say("");
+    }
     Ok(())
 }
 

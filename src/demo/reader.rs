@@ -91,6 +91,7 @@ pub(super) async fn logs_in(answer: &Value) -> Result<(), StepError> {
         token: &token,
         material: &material,
         attempted: false,
+        login_budget: 1,
         deadline: Duration::from_secs(5),
         guard: &NothingChanges,
     };

@@ -31,7 +31,10 @@ impl Store {
         if is_open_token || subject.version(&mut w, &rotate.token).await?.is_some() {
             return Ok(subject.written(Some(&rotate.token)));
         }
-        refuse_while_pending(&subject)?;
+        // Settings of an open rotation may be what it waits for; only a new rotation would forget its candidate.
+        if rotate.immediately || !rotate.while_open {
+            refuse_while_pending(&subject)?;
+        }
         let Rotate { token, by, immediately, .. } = rotate.clone();
         self.configure(&mut subject, rotate, now)?;
         if subject.labels.holder(label::CURRENT).is_none() {

@@ -14,7 +14,7 @@ use crate::instant::{instant, instant_opt, ms};
 use crate::lease::millis;
 use crate::model::{Claim, RotationCounts};
 use crate::open::Inner;
-use crate::tx::{Conn, Writing, snapshot};
+use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, history, rotation, secret};
 
 /// A missed rotation is put off by at most this, so that a backlog does not fire at once.
@@ -27,7 +27,8 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn claim(&self, owner: &str, limit: u32, now: Time) -> Result<Vec<Claim>, StoreError> {
-        let mut w = Writing::begin(&self.0).await?;
+        // A claim that a power failure takes back was the claim of a process that is gone.
+        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let boot = Boot::of(&self.0);
         let expired = sqlx::query_scalar(EXPIRED).bind(ms(now)).bind(i64::from(limit));
         let expired = expired.bind(&boot.id).bind(boot.since).bind(boot.lease).bind(boot.others_expire);
@@ -182,10 +183,10 @@ const DUE: &str = "-- due::claim
 SELECT secret_id FROM rotation
 WHERE due_ms IS NOT NULL AND due_ms <= $1 AND lease_owner IS NULL ORDER BY due_ms LIMIT $2";
 
-// The plus sign keeps the planner on the few that are leased, away from all that is due.
+// A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
 const EXPIRED: &str = "-- due::claim (expired)
 SELECT secret_id FROM rotation
-WHERE lease_owner IS NOT NULL AND +due_ms <= $1
+WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
   AND CASE WHEN lease_boot = $3 AND lease_until_ms <= $4 + $5 THEN lease_until_ms ELSE $6 END <= $4
 ORDER BY lease_until_ms LIMIT $2";
 

@@ -84,7 +84,8 @@ fn ending(event: &Event) -> Option<(rotation::Step, &'static str, String)> {
     };
     let (verdict, message) = match outcome {
         Outcome::Failed(error) => (verdict_name(error.verdict), error.message.clone()),
-        Outcome::Created(_) | Outcome::Done(_) => ("done", String::new()),
+        Outcome::Created(_) => ("done", String::new()),
+        Outcome::Done(done) => ("done", done.note.clone()),
         Outcome::Proved(engine::outcome::Proof::CurrentLogsIn) => ("done", "AWSCURRENT logs in".to_owned()),
         Outcome::Proved(engine::outcome::Proof::CanRestore) => {
             ("done", "AWSCURRENT does not log in and can be put back".to_owned())

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::port::{Lease, Material, PortError, RotationStore};
-use engine::rotation::{Decision, Event, Refusal, Rotation};
+use engine::rotation::{Decision, Event, Refusal, Rotation, Step};
 use engine::secret::ValueKind;
 
 use crate::event::{self, Occasion};
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Writing, snapshot};
+use crate::tx::{Durability, Writing, snapshot};
 use crate::{Store, StoreError, material, rotation};
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl RotationStore for Store {
     }
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
-        let mut w = Writing::begin(&self.0).await?;
+        let mut w = Writing::begin_as(&self.0, durability(&event)).await?;
         let subject = Subject::by_id(&mut w, lease.secret).await?;
         let mut subject = subject.ok_or(PortError::Fenced)?;
         let now = self.0.clock.now();
@@ -67,7 +67,7 @@ impl RotationStore for Store {
         // Taken before the write: a slow commit shortens what is left and never lengthens it.
         let since_boot = self.0.clock.since_boot();
         let until = since_boot + self.0.options.lease;
-        let mut w = Writing::begin(&self.0).await?;
+        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
         let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until));
         let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
@@ -86,9 +86,18 @@ impl RotationStore for Store {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {
-        let mut w = Writing::begin(&self.0).await?;
+        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         self.0.give_back(&mut w, lease).await?;
         Ok(w.commit().await?)
+    }
+}
+
+/// Synced is what makes a value known or ends a rotation. What is lost with one of the others is a step that is
+/// repeated: every step may run twice.
+fn durability(event: &Event) -> Durability {
+    match event {
+        Event::Leased | Event::Ended { step: Step::Set | Step::Test | Step::Restore, .. } => Durability::Ordered,
+        _ => Durability::Synced,
     }
 }
 

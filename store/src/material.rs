@@ -11,7 +11,7 @@ use engine::secret::SecretBytes;
 
 use crate::open::Inner;
 use crate::tx::Conn;
-use crate::{StoreError, candidate, label, resolve, sealed, secret, version};
+use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
 
 /// Gathers the values for the step `rotation` stands at.
 pub(crate) async fn gather(
@@ -46,11 +46,12 @@ pub(crate) async fn gather(
         }
         Step::Prove | Step::Restore => unresolved.into_iter().chain(labelled(labels::PREVIOUS, &previous)).collect(),
     };
-    let (admin, admin_missing) = match &current {
-        Some(current) => admin(vault.conn, inner, current).await?,
-        None => (None, None),
+    let Admin { value: admin, missing: admin_missing, rotates: admin_rotates } = match &current {
+        Some(current) => admin(vault.conn, inner, id, current).await?,
+        None => Admin::default(),
     };
-    Ok(Material { known: distinct(wanted.as_ref(), known), wanted, current, admin, admin_missing, options })
+    let known = distinct(wanted.as_ref(), known);
+    Ok(Material { known, wanted, current, admin, admin_missing, admin_rotates, options })
 }
 
 /// One secret, opened.
@@ -116,18 +117,26 @@ struct NamesAdmin<'a> {
     masterarn: Option<std::borrow::Cow<'a, str>>,
 }
 
+/// What there is of the secret that `masterarn` names.
+#[derive(Default)]
+struct Admin {
+    value: Option<SecretBytes>,
+    missing: Option<String>,
+    /// A rotation of it may have changed its password already.
+    rotates: bool,
+}
+
 /// AWSCURRENT of the secret that `masterarn` names, or why there is none.
-async fn admin(
-    conn: &mut Conn,
-    inner: &Inner,
-    current: &SecretBytes,
-) -> Result<(Option<SecretBytes>, Option<String>), StoreError> {
+async fn admin(conn: &mut Conn, inner: &Inner, own: SecretId, current: &SecretBytes) -> Result<Admin, StoreError> {
     // A value that is not JSON of this form names no admin; whether it is usable is the rotator's to say.
     let named = serde_json::from_slice::<NamesAdmin<'_>>(current.expose()).ok().and_then(|json| json.masterarn);
     let Some(named) = named else {
-        return Ok((None, None));
+        return Ok(Admin::default());
     };
-    let missing = |why: &str| Ok((None, Some(format!("the admin secret {named} {why}"))));
+    // Anybody's text, on its way into messages and logs.
+    let shown: String = named.escape_debug().take(100).collect();
+    let missing =
+        |why: &str| Ok(Admin { missing: Some(format!("the admin secret {shown} {why}")), ..Admin::default() });
     let row = match resolve::find(conn, &named).await {
         Ok(row) => row,
         Err(StoreError::SecretNotFound) => return missing("does not exist"),
@@ -136,6 +145,10 @@ async fn admin(
     if row.deleted.is_some() {
         return missing("is marked for deletion");
     }
+    if row.id == own {
+        return missing("is this secret itself");
+    }
+    let rotates = rotation::load(&mut *conn, row.id).await?.state.run().is_some_and(|run| run.sets > 0);
     let key = match row.key(&inner.keyring) {
         Ok(key) => key,
         Err(StoreError::Sealed(_)) => return missing("does not open"),
@@ -144,7 +157,7 @@ async fn admin(
     let labels = label::load(conn, row.id).await?;
     let mut vault = Vault { conn, row, key, labels };
     match vault.labelled(labels::CURRENT).await {
-        Ok(Some(value)) => Ok((Some(value), None)),
+        Ok(Some(value)) => Ok(Admin { value: Some(value), missing: None, rotates }),
         Ok(None) => missing("has no AWSCURRENT value"),
         Err(StoreError::Sealed(_)) => missing("does not open"),
         Err(error) => Err(error),

@@ -216,6 +216,8 @@ pub struct Rotate {
     pub by: String,
     /// The caller saw that a built-in rotator serves this secret.
     pub builtin: bool,
+    /// Settings may change while a rotation is open (RotateSecret refuses that, Pawl's own operation does not).
+    pub while_open: bool,
 }
 
 /// By what a list is ordered.

@@ -22,9 +22,34 @@ pub(crate) struct Writing<'a> {
     wakes: bool,
 }
 
+/// What a power failure may take back. Neither loses a commit when only the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Nothing: on disk when the commit returns.
+    Synced,
+    /// This commit, unless a synced one has followed; never one before it without it (the log is written in order).
+    /// For what a driver does again when it is missing: leases, and steps of which only the repetition is lost.
+    Ordered,
+}
+
+impl Durability {
+    /// The setting belongs to the connection, so every transaction says its own.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Synced => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+            Self::Ordered => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        }
+    }
+}
+
 impl<'a> Writing<'a> {
+    /// A transaction that is durable when its commit returns.
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, StoreError> {
-        let tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Self::begin_as(inner, Durability::Synced).await
+    }
+
+    pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
+        let tx = inner.writer.begin_with(durability.begin()).await?;
         let turn = inner.cache.turn();
         Ok(Self { inner, tx, turn, touched: Vec::new(), wakes: false })
     }
@@ -45,7 +70,7 @@ impl<'a> Writing<'a> {
         self.wakes = true;
     }
 
-    /// Durable when this returns. From before the commit until it is known to have ended, nobody reads what it
+    /// As durable as it was begun when this returns. From before the commit until it is known to have ended, nobody reads what it
     /// touches from the cache. If the caller goes away in between, the next commit settles that too: writers take
     /// turns, so what was committing before it has ended.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {

@@ -209,6 +209,76 @@ fn disabling_in_the_middle_leaves_awspending_as_aws_does_and_abandon_takes_it_aw
 }
 
 #[test]
+fn an_admin_secret_that_is_being_rotated_makes_its_accounts_wait_and_parks_none() {
+    let Some(server) = servers::own(Engine::Postgres, &[]) else { return };
+    let server: &'static Server = Box::leak(Box::new(server));
+    let home = Home::new();
+    // The admin's own rotation dies after its password was changed.
+    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "set::after_commit")]);
+    let admin = unique("admin-of-");
+    pawl.create(&admin, &admin_secret(server, &nothing()));
+    let account = Account::create(server);
+    let name = pawl.create_for(&account, &json!({ "masterarn": admin }));
+    pawl.json(&["rotation", "now", &admin]);
+    pawl.ended(Duration::from_secs(30));
+    let pawl = home.serve();
+    let output = pawl.run(&["rotation", "now", &name, "--wait"]);
+    let steps = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{steps}");
+    assert!(steps.contains("the admin secret is being rotated itself"), "{steps}");
+    assert!(account.logs_in(&pawl.current_password(&name)));
+    assert_eq!(pawl.settled(&admin)["State"], "idle");
+}
+
+#[test]
+fn settings_can_be_changed_while_a_rotation_is_open_and_a_new_one_cannot_be_started() {
+    let Some(server) = servers::mysql() else { return };
+    let home = Home::new();
+    let pawl = home.serve();
+    let account = Account::create(server);
+    execute(server, &format!("CREATE USER '{}'@'10.0.0.1' IDENTIFIED BY 'another'", account.user));
+    let admin = unique("admin-of-");
+    pawl.create(&admin, &admin_secret(server, &nothing()));
+    let name = pawl.create_for(&account, &json!({ "masterarn": admin }));
+    pawl.json(&["rotation", "now", &name]);
+    let view = pawl.settled(&name);
+    assert_eq!(view["State"], "parked", "rows that differ are refused unless told: {view}");
+    assert!(view["Open"]["Reason"]["Remedy"].as_str().is_some_and(|remedy| remedy.contains("allow")), "{view}");
+    assert_eq!(pawl.run(&["rotation", "enable", &name, "--days", "30", "--now"]).status.code(), Some(1));
+    pawl.json(&["rotation", "enable", &name, "--days", "30", "--allow-differing-hosts"]);
+    pawl.json(&["rotation", "resume", &name]);
+    assert_eq!(pawl.settled(&name)["State"], "idle", "{}", home.log());
+    assert!(account.logs_in(&pawl.current_password(&name)));
+}
+
+#[test]
+fn a_secret_deleted_for_good_in_the_middle_is_recovered_offline() {
+    let Some(server) = servers::postgres() else { return };
+    let home = Home::new();
+    let account = Account::create(server);
+    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "set::after_commit")]);
+    let name = pawl.create_for(&account, &nothing());
+    pawl.json(&["rotation", "now", &name]);
+    pawl.ended(Duration::from_secs(30));
+    let pawl = home.serve();
+    pawl.json(&["secret", "delete", &name, "--now"]);
+    assert_eq!(pawl.run(&["secret", "get", &name]).status.code(), Some(1));
+    drop(pawl);
+    let output = crate::harness::pawl::pawl()
+        .args(["secret", "recover", &name, "--data"])
+        .arg(home.data())
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let works = |line: &str| {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        account.logs_in(value["password"].as_str().expect("a password"))
+    };
+    assert!(printed.lines().any(works), "one of the recovered values logs in");
+}
+
+#[test]
 fn a_second_request_while_one_is_open_is_refused_in_awss_words() {
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();

@@ -215,6 +215,23 @@ fn all_rows_of_an_account_change_and_rows_that_differ_are_refused() {
 }
 
 #[test]
+fn a_step_stops_at_its_login_budget() {
+    let Some(server) = servers::own(Engine::Mariadb, &["--max-password-errors=3"]) else { return };
+    support::a_step_stops_at_its_login_budget(Case::new(Box::leak(Box::new(server))));
+}
+
+#[test]
+fn an_account_that_sees_its_own_row_only_says_so() {
+    both(support::a_change_of_the_own_row_alone_is_noted);
+}
+
+#[test]
+fn nothing_is_proven_without_the_admin_who_is_named() {
+    let Some(server) = servers::mariadb() else { return };
+    support::nothing_is_proven_without_the_admin(server);
+}
+
+#[test]
 fn a_locked_and_a_blocked_account_are_two_answers() {
     let Some(server) = servers::own(Engine::Mariadb, &["--max-password-errors=3"]) else { return };
     let server: &'static Server = Box::leak(Box::new(server));

@@ -174,6 +174,26 @@ fn all_rows_of_an_account_change_together_and_rows_that_differ_are_refused() {
 }
 
 #[test]
+fn a_step_stops_at_its_login_budget() {
+    let Some(server) = servers::mysql() else { return };
+    let case = Case::new(server);
+    let lock = "FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME UNBOUNDED";
+    execute(server, &format!("ALTER USER '{}'@'%' {lock}", case.user));
+    support::a_step_stops_at_its_login_budget(case);
+}
+
+#[test]
+fn an_account_that_sees_its_own_row_only_says_so() {
+    both(support::a_change_of_the_own_row_alone_is_noted);
+}
+
+#[test]
+fn nothing_is_proven_without_the_admin_who_is_named() {
+    let Some(server) = servers::mysql() else { return };
+    support::nothing_is_proven_without_the_admin(server);
+}
+
+#[test]
 fn an_account_that_locks_itself_tells_its_limit_and_a_locked_one_needs_a_person() {
     let Some(server) = servers::mysql() else { return };
     let case = Case::new(server);

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use engine::outcome::Verdict;
+use engine::outcome::{Proof, Verdict};
 use pawl::servers::{Engine, Server};
 use serde_json::json;
 
@@ -124,6 +124,9 @@ fn an_md5_account_stays_md5_unless_scram_is_allowed() {
             let wanted = case.create();
             fails(case.set(&wanted), Verdict::NeedsPerson, "md5");
             assert!(case.logs_in(&case.password()), "nothing was changed");
+            case.known = vec![("AWSPENDING".to_owned(), wanted.clone())];
+            assert_eq!(case.prove().expect("giving up is possible"), Proof::CurrentLogsIn);
+            fails(case.test(&wanted), Verdict::Rejected, "28P01");
             case.options.allow_md5_upgrade = true;
             case.set(&wanted).expect("allowed");
             case.options.allow_md5_upgrade = false;
@@ -236,4 +239,30 @@ fn a_lost_reply_is_unknown_and_the_next_set_finds_out() {
 fn a_lock_that_another_session_holds_is_waited_for_and_then_left() {
     let Some(server) = servers::postgres() else { return };
     support::a_lock_is_waited_for_and_then_left(&Case::new(server), "55P03");
+    // A lock of PostgreSQL belongs to one database: it is the account's, whatever the admin's secret says.
+    let mut case = Case::new(server).by_admin();
+    case.admin.as_mut().expect("by admin")["dbname"] = json!("postgres");
+    support::a_lock_is_waited_for_and_then_left(&case, "55P03");
+}
+
+#[test]
+fn an_admin_who_may_not_enter_the_accounts_database_is_told_what_to_grant() {
+    let Some(server) = servers::own(Engine::Postgres, &[]) else { return };
+    let server: &'static Server = Box::leak(Box::new(server));
+    let limited = unique("limited");
+    execute(server, &format!("CREATE ROLE {limited} LOGIN CREATEROLE PASSWORD 'Canary-limited'"));
+    execute(server, "REVOKE CONNECT ON DATABASE app FROM PUBLIC");
+    let mut case = Case::new(server).by_admin();
+    let admin = case.admin.as_mut().expect("by admin");
+    admin["username"] = json!(limited);
+    admin["password"] = json!("Canary-limited");
+    let error = case.set(&case.create()).expect_err("the admin stays outside");
+    assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "42501"));
+    assert!(error.remedy.contains("GRANT CONNECT ON DATABASE"), "{}", error.remedy);
+}
+
+#[test]
+fn a_step_stops_at_its_login_budget() {
+    let Some(server) = servers::postgres() else { return };
+    support::a_step_stops_at_its_login_budget(Case::new(server));
 }

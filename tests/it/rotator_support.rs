@@ -66,6 +66,7 @@ impl Guard for Tells {
 }
 
 /// One account under rotation, as the engine would hold it.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) server: &'static Server,
     pub(crate) user: String,
@@ -78,6 +79,7 @@ pub(crate) struct Case {
     pub(crate) admin_missing: Option<String>,
     pub(crate) options: Options,
     pub(crate) attempted: bool,
+    pub(crate) login_budget: u32,
     pub(crate) target_ca: Option<Vec<u8>>,
     pub(crate) deadline: Duration,
 }
@@ -105,6 +107,7 @@ impl Case {
             admin_missing: None,
             options: Options::default(),
             attempted: false,
+            login_budget: 10,
             target_ca: None,
             deadline: Duration::from_secs(12),
         }
@@ -172,6 +175,7 @@ impl Case {
         let mut known = vec![Known { role: "AWSCURRENT".to_owned(), value: secret(&self.current) }];
         known.extend(self.known.iter().map(|(role, value)| Known { role: role.clone(), value: secret(value) }));
         let material = Material {
+            admin_rotates: false,
             wanted: wanted.map(secret),
             current: Some(secret(&self.current)),
             known,
@@ -185,6 +189,7 @@ impl Case {
             token: &token,
             material: &material,
             attempted: self.attempted,
+            login_budget: self.login_budget,
             deadline: self.deadline,
             guard,
         };
@@ -273,8 +278,12 @@ pub(crate) fn an_unknown_password_needs_the_admin(case: Case, code: &str) {
     let wanted = case.create();
     fails(case.set(&wanted), Verdict::NeedsPerson, code);
     let error = case.set(&wanted).expect_err("still refused");
-    assert!(error.failed_logins >= 2, "each refused login is counted: {error:?}");
+    assert_eq!(error.failed_logins, 1, "AWSCURRENT; what was never sent is not tried: {error:?}");
+    case.attempted = true;
+    let error = case.set(&wanted).expect_err("refused again");
+    assert_eq!(error.failed_logins, 3, "what may have been sent is tried, before and after: {error:?}");
     fails(case.prove(), Verdict::NeedsPerson, code);
+    assert_eq!(case.prove().expect_err("refused").failed_logins, 1, "AWSCURRENT, once");
     assert!(case.logs_in(right["password"].as_str().expect("a password")), "nothing was changed");
     let case = case.by_admin();
     assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
@@ -293,6 +302,40 @@ pub(crate) fn a_late_statement_does_not_land(case: &Case) {
     assert!(case.logs_in(&case.password()), "a lost lease changes nothing");
     case.set(&wanted).expect("the next one finds the way free");
     assert_eq!(case.test(&wanted).expect("tested"), Done::default());
+}
+
+/// MySQL and MariaDB: rows that the account cannot see stay as they are, and the history says that it does not know.
+pub(crate) fn a_change_of_the_own_row_alone_is_noted(case: Case) {
+    execute(case.server, &format!("CREATE USER '{}'@'192.0.2.7' IDENTIFIED BY '{}'", case.user, case.password()));
+    let done = case.set(&case.create()).expect("set");
+    if case.admin.is_some() {
+        assert_eq!(done.note, "", "the admin sees them all");
+    } else {
+        assert!(done.note.contains("Only the row") && done.note.contains(&case.user), "{}", done.note);
+        assert!(!done.note.contains("Canary"), "{}", done.note);
+    }
+}
+
+/// MySQL and MariaDB: a candidate may live on in a row that only the admin sees.
+pub(crate) fn nothing_is_proven_without_the_admin(server: &'static Server) {
+    let mut case = Case::new(server);
+    let candidate = case.create();
+    let other = candidate["password"].as_str().expect("a password");
+    execute(server, &format!("CREATE USER '{}'@'10.%' IDENTIFIED BY '{other}'", case.user));
+    case.known = vec![("AWSPENDING".to_owned(), candidate.clone())];
+    let mut case = case.by_admin();
+    let right = case.admin.clone();
+    case.admin.as_mut().expect("by admin")["password"] = json!("Canary-not-it");
+    fails(case.prove(), Verdict::NeedsPerson, "admin-refused");
+    case.admin = None;
+    case.admin_missing = Some("the secret admin has no AWSCURRENT".to_owned());
+    fails(case.prove(), Verdict::NeedsPerson, "admin-secret");
+    case.admin_missing = None;
+    case.admin = right;
+    assert_eq!(case.prove().expect("the admin sees both rows"), Proof::CanRestore);
+    case.attempted = true;
+    case.set(&case.current).expect("put back");
+    assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
 }
 
 /// TLS is verified, from whichever place the root comes, and never given up silently.
@@ -405,17 +448,68 @@ pub(crate) fn many_accounts_rotate_at_once(server: &'static Server, by_admin: bo
     });
 }
 
-/// While one process changes an account, another one waits for its lock and then gives way.
+/// No step tries more wrong passwords than it may: the account is not locked by looking for the right one.
+pub(crate) fn a_step_stops_at_its_login_budget(case: Case) {
+    let mut case = case;
+    let right = case.password();
+    let wrong = |case: &Case| {
+        let mut value = case.current.clone();
+        value["password"] = json!(unique("Canary-wrong-"));
+        value
+    };
+    case.current = wrong(&case);
+    case.known = vec![("candidate 1".to_owned(), wrong(&case)), ("AWSPREVIOUS".to_owned(), wrong(&case))];
+    case.login_budget = 2;
+    let wanted = case.create();
+    let error = case.set(&wanted).expect_err("all are wrong");
+    let found = (error.verdict, error.code.as_str(), error.failed_logins);
+    assert_eq!(found, (Verdict::Retry, "login-budget", 2), "{error:?}");
+    assert!(case.logs_in(&right), "not locked, and nothing was changed");
+    // A login that is let in sets the server's count back.
+    let error = case.prove().expect_err("all are wrong");
+    assert_eq!((error.code.as_str(), error.failed_logins), ("login-budget", 2), "{error:?}");
+    assert!(case.logs_in(&right), "not locked");
+    case.attempted = true;
+    let error = case.set(&wanted).expect_err("all are wrong");
+    assert_eq!((error.code.as_str(), error.failed_logins), ("login-budget", 2), "{error:?}");
+    assert!(case.logs_in(&right), "not locked");
+    case.login_budget = 0;
+    fails(case.test(&wanted), Verdict::Retry, "login-budget");
+    // The catalogue answers without a guess.
+    let mut case = case.by_admin();
+    if case.server.engine != "postgres" {
+        assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+        case.set(&wanted).expect("the admin needs no login of the account");
+        return;
+    }
+    case.login_budget = 1;
+    assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+}
+
+/// While one process changes an account, another one waits for its lock and then gives way, though it be for another
+/// secret of the account; and nothing is proven meanwhile.
 pub(crate) fn a_lock_is_waited_for_and_then_left(case: &Case, code: &str) {
     let wanted = case.create();
+    let other = Case::with(case.server, &case.user, &case.current);
+    assert_ne!(other.arn, case.arn);
     let (tell, told) = channel();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| case.set_under(&wanted, &Tells(tell, Duration::from_millis(2600))));
         told.recv_timeout(Duration::from_secs(10)).expect("the lock is taken");
-        fails(case.set(&wanted), Verdict::Retry, code);
+        fails(other.set(&wanted), Verdict::Retry, code);
         slow.join().expect("no panic").expect("it was inside its limits");
     });
     case.test(&wanted).expect("tested");
+    let mut case = case.clone();
+    case.current = wanted;
+    let next = case.create();
+    std::thread::scope(|scope| {
+        let (tell, told) = channel();
+        let slow = scope.spawn(|| case.set_under(&next, &Tells(tell, Duration::from_millis(2600))));
+        told.recv_timeout(Duration::from_secs(10)).expect("the lock is taken");
+        fails(case.prove(), Verdict::Retry, code);
+        slow.join().expect("no panic").expect("it was inside its limits");
+    });
 }
 
 /// A lost reply is neither success nor failure; the next Set looks at the world.

@@ -80,6 +80,7 @@ impl Operation for Request {
             immediately: self.rotate_immediately == Some(true),
             by: cx.principal().to_owned(),
             builtin,
+            while_open: true,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
         Ok(cx.state.store.rotation(id).await?.into())

@@ -58,6 +58,7 @@ impl Operation for Request {
             immediately: self.rotate_immediately.unwrap_or(true),
             by: cx.principal().to_owned(),
             builtin,
+            while_open: false,
         };
         Ok(cx.state.store.rotate(&id, rotate, cx.now).await?.into())
     }

@@ -137,3 +137,10 @@ async fn the_observer_hears_of_every_call_once() {
     let expected = [("CreateSecret", 200), ("GetSecretValue", 400), ("unknown", 400)];
     assert_eq!(observed, expected.map(|(op, status)| (op.to_owned(), status)));
 }
+
+#[tokio::test]
+async fn a_signature_counts_over_http2_too() {
+    let server = Server::start().await;
+    let answer = server.signed_over_http2("secretsmanager.ListSecrets", b"{}").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}

@@ -141,6 +141,22 @@ impl Server {
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
     }
 
+    /// Signs and sends as HTTP/2 does: the host is in the request's target, and there is no header of that name.
+    pub(crate) async fn signed_over_http2(&self, target: &str, body: &[u8]) -> Answer {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let signed = [("host", "127.0.0.1:7171"), headers[0], headers[1]];
+        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &signed, body };
+        let signer = Signer { access_key_id: &self.key.0, secret: &self.key.1, region: REGION };
+        let mut request = Request::post("https://127.0.0.1:7171/").version(axum::http::Version::HTTP_2);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+            request = request.header(name, value);
+        }
+        self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+    }
+
     /// Calls an operation as the administrator. `pawl.X` is ours, any other name is AWS's.
     pub(crate) async fn call(&self, op: &str, body: Value) -> Answer {
         let target = if op.contains('.') { op.to_owned() } else { format!("secretsmanager.{op}") };

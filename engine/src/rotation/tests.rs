@@ -140,7 +140,8 @@ fn a_wait_is_not_cut_short_by_a_driver() {
 }
 
 #[test]
-fn past_its_window_a_transient_cause_waits_for_the_next_window_or_for_a_person() {
+fn past_its_window_a_rotation_that_has_sent_nothing_waits_for_the_next_window_or_for_a_person() {
+    // A Set that changed nothing has sent nothing.
     let acting = run(to_set()).next;
     let late = at(1000);
     let parked = step(&acting, fails(Step::Set, Verdict::Retry), late).expect("taken");
@@ -149,16 +150,35 @@ fn past_its_window_a_transient_cause_waits_for_the_next_window_or_for_a_person()
     let late = Moment { next_window: Some(window), ..late };
     let next = step(&acting, fails(Step::Set, Verdict::Retry), late).expect("taken").next;
     let Rotation::Waiting { run, not_before, .. } = next else { panic!("{next:?}") };
-    assert_eq!((not_before, run.window_ends, run.candidate), (time(5000), time(6000), 1));
+    assert_eq!((not_before, run.window_ends), (time(5000), time(6000)));
+}
+
+#[test]
+fn once_a_value_may_be_on_the_target_no_window_is_waited_for() {
+    let window = Window { opens: time(5_000_000), closes: time(6_000_000) };
+    let late = Moment { next_window: Some(window), ..at(1000) };
+    let mut to_test = to_set();
+    to_test.push(ok(Step::Set));
+    let lost_reply = (to_set(), fails(Step::Set, Verdict::Unknown));
+    for (events, failure) in [lost_reply, (to_test, fails(Step::Test, Verdict::Retry))] {
+        let next = step(&run(events).next, failure, late).expect("taken").next;
+        let Rotation::Waiting { not_before, .. } = next else { panic!("{next:?}") };
+        assert!(not_before < time(1010), "tried again within seconds, not in the next window");
+    }
 }
 
 #[test]
 fn refused_logins_are_budgeted_below_the_servers_lock_limit() {
-    let acting = run(to_set()).next;
-    let error =
-        StepError { failed_logins: 2, lock_limit: Some(3), ..StepError::new(Verdict::Retry, "1045", "refused") };
-    let decision = step(&acting, ended(Step::Set, Outcome::Failed(error)), at(1)).expect("taken");
-    assert!(matches!(decision.next, Rotation::Parked { .. }), "{:?}", decision.next);
+    let spent = |verdict| {
+        let error = StepError { failed_logins: 2, lock_limit: Some(3), ..StepError::new(verdict, "1045", "refused") };
+        let window = Window { opens: time(5_000_000), closes: time(6_000_000) };
+        let at = Moment { next_window: Some(window), ..at(1) };
+        let next = step(&run(to_set()).next, ended(Step::Set, Outcome::Failed(error)), at).expect("taken").next;
+        (next.state_name(), next.run().map(|run| run.window_ends))
+    };
+    let next_window = Some(time(6_000_000));
+    assert_eq!(spent(Verdict::Retry), ("waiting", next_window), "nothing was sent: the next window has a new budget");
+    assert_eq!(spent(Verdict::Unknown).0, "parked", "AWSCURRENT may be refused until then: a person is asked");
 }
 
 #[test]

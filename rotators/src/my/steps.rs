@@ -79,8 +79,8 @@ impl Steps<'_> {
                 Entry::Refused(error) => return Err(admin_refused(admin, &error)),
             }
         }
-        for named in self.parties.own_logins(self.cx.attempted) {
-            if let Some(session) = self.enter(&named.login).await? {
+        for login in self.parties.own_logins() {
+            if let Some(session) = self.enter(login).await? {
                 return Ok(WayIn { session, by_admin: false });
             }
         }
@@ -89,6 +89,7 @@ impl Steps<'_> {
 
     /// Logs in as the account. None: the password was refused.
     async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+        self.effort.may_log_in(&self.parties.account())?;
         match Session::open(login, self.trust).await {
             Entry::In(session) => Ok(Some(session)),
             Entry::Refused(_) => {
@@ -105,7 +106,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Bounds the session on the server's side, takes the lock of this secret and looks at the server. Returns the
+    /// Bounds the session on the server's side, takes the lock of this account and looks at the server. Returns the
     /// host part of the row we are logged in by.
     async fn lock(&self, session: &mut Session, by_admin: bool, idle: Duration) -> Result<String, StepError> {
         let set = format!(
@@ -117,7 +118,7 @@ impl Steps<'_> {
         session.run(&set, Moment::Before).await?;
         let sql = format!(
             "SELECT GET_LOCK({}, {}), CURRENT_USER(), {}",
-            *my_text(&lock_name(self.cx.arn)),
+            *my_text(&lock_name(&self.parties.wanted.user)),
             STATEMENT.as_secs() - 1,
             self.flavor.server_state()
         );
@@ -159,7 +160,11 @@ impl Steps<'_> {
                 return Err(told(line(1142), 1142, Verdict::NeedsPerson, &self.parties.wanted, &session.by));
             }
             None => {
-                tracing::debug!(user, "only the account's own row can be seen: other rows of it stay as they are");
+                self.effort.note(format!(
+                    "Only the row {} was seen and changed: the account may not read the server's catalogue of \
+                     accounts, so rows of other hosts, if there are any, stay as they are.",
+                    shown(&session.by)
+                ));
                 Rows { list: vec![self.flavor.own_row(session, host).await?] }
             }
         };
@@ -224,7 +229,13 @@ impl Steps<'_> {
 
     pub(super) async fn prove(&self) -> Result<Proof, StepError> {
         fail::fail_point!("prove::before_login");
-        let wanted = &self.parties.wanted;
+        // Only the admin sees the rows that our address cannot log in by: without it nothing can be proven of those.
+        if let Some(error) = &self.parties.no_admin {
+            return Err(error.clone());
+        }
+        if let Some(admin) = &self.parties.admin {
+            return self.prove_by_admin(admin).await;
+        }
         if let Some(proof) = self.current_logs_in().await? {
             return Ok(proof);
         }
@@ -234,26 +245,33 @@ impl Steps<'_> {
                 return Ok(Proof::CanRestore);
             }
         }
-        let Some(admin) = &self.parties.admin else {
-            // A late statement that restores AWSCURRENT may have landed between the refusals.
-            if !self.parties.known.is_empty()
-                && let Some(proof) = self.current_logs_in().await?
-            {
-                return Ok(proof);
-            }
-            return Err(self.parties.no_admin.clone().unwrap_or_else(|| self.nothing_logs_in()));
-        };
-        let mut session = self.open_admin(admin).await?;
-        let rows = self.rows(&mut session, true, "%").await?;
-        session.close().await;
-        // What a new password would not cure must not be tried for ever.
-        if !rows.list.is_empty() && rows.lacking(wanted, admin).is_empty() {
-            return Err(right_but_refused(wanted));
+        // A late statement that restores AWSCURRENT may have landed between the refusals.
+        if !self.parties.known.is_empty()
+            && let Some(proof) = self.current_logs_in().await?
+        {
+            return Ok(proof);
         }
-        let lacking = rows.to_change(self.parties, admin, true)?;
-        match lacking.is_empty() {
-            true => Err(right_but_refused(wanted)),
-            false => Ok(Proof::CanRestore),
+        Err(self.nothing_logs_in())
+    }
+
+    /// The catalogue says what each row holds, so that AWSCURRENT is tried once, and only where some row has it.
+    async fn prove_by_admin(&self, admin: &Login) -> Result<Proof, StepError> {
+        let wanted = &self.parties.wanted;
+        let mut keeper = self.open_admin(admin).await?;
+        self.lock(&mut keeper, true, LOGIN + IDLE).await?;
+        fail::fail_point!("prove::locked");
+        let rows = self.rows(&mut keeper, true, "%").await?;
+        // What a new password would not cure must not be tried for ever.
+        rows.to_change(self.parties, admin, true)?;
+        let lacking = rows.lacking(wanted, admin).len();
+        let logged_in = lacking < rows.list.len() && self.logs_in(wanted).await?;
+        fail::fail_point!("prove::after_login");
+        self.unlock(keeper).await?;
+        match (logged_in, lacking) {
+            (true, _) if rows.left_behind(self.parties, admin) => Ok(Proof::CanRestore),
+            (true, _) => Ok(Proof::CurrentLogsIn),
+            (false, 0) => Err(right_but_refused(wanted)),
+            (false, _) => Ok(Proof::CanRestore),
         }
     }
 
@@ -261,45 +279,44 @@ impl Steps<'_> {
     /// AWSCURRENT was refused.
     async fn current_logs_in(&self) -> Result<Option<Proof>, StepError> {
         let wanted = &self.parties.wanted;
-        let Some(session) = self.enter(wanted).await? else {
+        let Some(mut keeper) = self.enter(wanted).await? else {
             return Ok(None);
         };
-        // The admin sees the rows that our address cannot log in by.
-        let admin = match &self.parties.admin {
-            Some(admin) => self.open_admin(admin).await.ok(),
-            None => None,
-        };
-        let (mut keeper, by_admin) = match admin {
-            Some(admin) => {
-                session.close().await;
-                (admin, true)
-            }
-            None => (session, false),
-        };
-        let host = self.lock(&mut keeper, by_admin, LOGIN + IDLE).await?;
+        let host = self.lock(&mut keeper, false, LOGIN + IDLE).await?;
         fail::fail_point!("prove::locked");
-        let again = self.enter(wanted).await?;
+        let again = self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
-        let entered = keeper.login.clone();
         let left_behind = match self.flavor.all_rows(&mut keeper, &wanted.user).await? {
-            Some(list) => Rows { list }.left_behind(self.parties, &entered),
+            Some(list) => Rows { list }.left_behind(self.parties, wanted),
             None => {
                 tracing::debug!(host, "only the account's own row can be seen: others were never changed");
                 false
             }
         };
-        // Fails where the lock's session was ended meanwhile: then nothing was proven.
-        let held = format!("SELECT IS_USED_LOCK({}) = CONNECTION_ID()", *my_text(&lock_name(self.cx.arn)));
+        self.unlock(keeper).await?;
+        Ok(again.then_some(if left_behind { Proof::CanRestore } else { Proof::CurrentLogsIn }))
+    }
+
+    async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
+        match self.enter(login).await? {
+            Some(session) => {
+                session.close().await;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Gives the lock back. Fails where its session was ended meanwhile: then nothing was proven.
+    async fn unlock(&self, mut keeper: Box<Session>) -> Result<(), StepError> {
+        let name = lock_name(&self.parties.wanted.user);
+        let held = format!("SELECT IS_USED_LOCK({}) = CONNECTION_ID()", *my_text(&name));
         let held: Vec<Option<i64>> = keeper.rows(&held).await?;
         keeper.close().await;
-        if held.first() != Some(&Some(1)) {
-            return Err(self.lock_taken());
+        match held.first() {
+            Some(Some(1)) => Ok(()),
+            _ => Err(self.lock_taken()),
         }
-        let Some(again) = again else {
-            return Ok(None);
-        };
-        again.close().await;
-        Ok(Some(if left_behind { Proof::CanRestore } else { Proof::CurrentLogsIn }))
     }
 
     fn nothing_logs_in(&self) -> StepError {
@@ -310,9 +327,10 @@ impl Steps<'_> {
     }
 }
 
-/// Lock names have at most 64 characters; an ARN may have more.
-fn lock_name(arn: &str) -> String {
-    let digest = hex::encode(Sha256::digest(arn.as_bytes()));
+/// The key is the account, not the secret, so that two secrets of one account exclude each other too. Lock names have
+/// at most 64 characters, and do not tell letters' cases apart; names of accounts may be longer, and do.
+fn lock_name(user: &str) -> String {
+    let digest = hex::encode(Sha256::digest(format!("pawl/account/{user}")));
     format!("pawl.{}", &digest[..40])
 }
 
@@ -358,8 +376,7 @@ mod tests {
 
     #[test]
     fn lock_names_fit_and_differ() {
-        let one = lock_name(&"arn:aws:secretsmanager:".repeat(20));
-        assert!(one.len() <= 64);
-        assert_ne!(one, lock_name("arn:aws:secretsmanager:x"));
+        assert!(lock_name(&"user".repeat(40)).len() <= 64);
+        assert_ne!(lock_name("user"), lock_name("User"));
     }
 }

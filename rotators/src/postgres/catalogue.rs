@@ -10,7 +10,9 @@ use crate::connection::Login;
 use crate::effort::{IDLE, LOGIN, STATEMENT};
 use crate::quote::{pg_name, pg_text, shown};
 
-/// Seeds the hash of the secret's ARN, so that our advisory locks meet nobody else's.
+/// Stands before the account's name in what is hashed to the lock's key.
+const PREFIX: &str = "pawl/account/";
+/// Seeds that hash, so that our advisory locks meet nobody else's.
 const SEED: i64 = 0x7061_776c_0001;
 /// The lock under which roles of one database server are changed, one at a time. Advisory locks belong to a database:
 /// across databases PostgreSQL's own "tuple concurrently updated" is the answer, and it means Retry.
@@ -26,26 +28,24 @@ pub(crate) struct Role {
     pub hash_readable: bool,
 }
 
-/// Begins the transaction of a change: the server's limits first, then the lock of this secret.
-pub(crate) async fn lock(session: &mut Session, arn: &str, by_admin: bool) -> Result<(), StepError> {
+/// Begins the transaction of a change: the server's limits first, then the lock of this account. Its key is the
+/// account, not the secret, so that two secrets of one account exclude each other too.
+pub(crate) async fn lock(session: &mut Session, account: &Login, by_admin: bool) -> Result<(), StepError> {
     // A role may have another role set at login; its own password it changes as itself.
     let role = if by_admin { "" } else { "SET LOCAL ROLE NONE; " };
-    let sql = format!(
-        "BEGIN READ WRITE; {}{role}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED}))",
-        limits(IDLE.as_millis()),
-        pg_text(arn),
-    );
+    let sql = format!("BEGIN READ WRITE; {}{role}{}", limits(IDLE.as_millis()), take_lock(account),);
     session.batch(&sql, Moment::Before).await.map_err(standby)
 }
 
 /// The same lock while a proof is made: nothing is changed, so the session may be idle during a login.
-pub(crate) async fn lock_for_proof(session: &mut Session, arn: &str) -> Result<(), StepError> {
-    let sql = format!(
-        "BEGIN; {}SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({}, {SEED}))",
-        limits((LOGIN + IDLE).as_millis()),
-        pg_text(arn),
-    );
+pub(crate) async fn lock_for_proof(session: &mut Session, account: &Login) -> Result<(), StepError> {
+    let sql = format!("BEGIN; {}{}", limits((LOGIN + IDLE).as_millis()), take_lock(account));
     session.batch(&sql, Moment::Before).await
+}
+
+fn take_lock(account: &Login) -> String {
+    let key = pg_text(&format!("{PREFIX}{}", account.user));
+    format!("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, {SEED}))")
 }
 
 fn limits(idle_ms: u128) -> String {

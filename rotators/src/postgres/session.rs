@@ -171,6 +171,7 @@ fn refusal(error: &Error, login: &Login, asked: Asked) -> Entry {
     let told = step_error(error, login, Moment::Before);
     match (code.as_deref(), asked) {
         (Some("28P01"), _) => Entry::Refused(told),
+        (Some("42501"), _) => Entry::Failed(may_not_connect(login)),
         // Without a server's error it was the driver that stopped, and what the server asked for says why.
         (None, Asked::Nothing) => Entry::Failed(no_password_asked(login)),
         (None, Asked::Md5) => Entry::Failed(md5_hash(login)),
@@ -178,6 +179,17 @@ fn refusal(error: &Error, login: &Login, asked: Asked) -> Entry {
         (None, Asked::Scram) if told.code == "connection-lost" => Entry::Failed(no_mutual_proof(login)),
         (Some(_), _) | (None, Asked::Scram | Asked::Unknown) => Entry::Failed(told),
     }
+}
+
+/// The admin works in the account's database, where it may have no business otherwise.
+fn may_not_connect(login: &Login) -> StepError {
+    let (user, database) = (shown(&login.user), shown(login.database.as_deref().unwrap_or("postgres")));
+    StepError::new(
+        Verdict::NeedsPerson,
+        "42501",
+        format!("{} does not let {user} into the database {database} (SQLSTATE 42501).", login.server()),
+    )
+    .remedy(format!("GRANT CONNECT ON DATABASE {database} TO {user} (Pawl's lock needs the account's own database)."))
 }
 
 /// A login that any password would pass.

@@ -288,6 +288,7 @@ pub(crate) fn rotate(of: &str) -> Rotate {
         immediately: true,
         by: "tester".to_owned(),
         builtin: true,
+        while_open: false,
     }
 }
 
