@@ -5,6 +5,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one crate that clippy.toml's walls protect the others from")]
 
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("fail points are for tests: build a release without the feature `failpoints`");
+
 pub mod boot;
 pub mod cli;
 pub mod clock;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use engine::Time;
 use engine::driver::{Ports, Report, drive};
 use engine::id::VersionId;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
 use engine::rotation::{Event, Rotation};
 use rotators::Registry;
-use store::{Claim, Store};
+use store::{Claim, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -20,6 +21,10 @@ use crate::metrics::Metrics;
 
 /// How long a rotation that starts late, or at the end of its window, may be retried.
 const LATE_RUN: TimeDelta = TimeDelta::hours(1);
+/// Between two looks at what is due, however much is.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// Before a store that failed is asked again.
+const STORE_AWAY: Duration = Duration::from_secs(1);
 /// How often a secret whose deletion window ended is looked for.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 
@@ -60,8 +65,15 @@ impl Scheduler {
                 this.purge().await;
                 purge_at = this.clock.since_boot() + PURGE_EVERY;
             }
-            this.start_what_is_due(&permits, &mut under_way).await;
-            let pause = this.pause(permits.available_permits()).await;
+            let asked = this.start_what_is_due(&permits, &mut under_way).await;
+            let pause = match asked {
+                Ok(()) => this.pause(permits.available_permits()).await,
+                Err(error) => Err(error),
+            };
+            let pause = pause.unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot read what is due; trying again");
+                STORE_AWAY
+            });
             tokio::select! {
                 () = wake => {}
                 () = tokio::time::sleep(pause) => {}
@@ -76,39 +88,34 @@ impl Scheduler {
         }
     }
 
-    async fn start_what_is_due(self: &Arc<Self>, permits: &Arc<Semaphore>, under_way: &mut JoinSet<()>) {
+    async fn start_what_is_due(
+        self: &Arc<Self>,
+        permits: &Arc<Semaphore>,
+        under_way: &mut JoinSet<()>,
+    ) -> Result<(), StoreError> {
         let free = permits.available_permits();
         if free == 0 {
-            return;
+            return Ok(());
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        let claims = match self.store.claim(&self.owner, limit, self.clock.now()).await {
-            Ok(claims) => claims,
-            Err(error) => return tracing::error!(%error, "cannot look for due rotations; trying again"),
-        };
-        for claim in claims {
+        for claim in self.store.claim(&self.owner, limit, self.clock.now()).await? {
             let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-                return; // Its lease runs out and it is claimed again.
+                break; // Its lease runs out and it is claimed again.
             };
             let this = Arc::clone(self);
             under_way.spawn(async move { this.drive(claim, permit).await });
         }
+        Ok(())
     }
 
     /// Until the next thing is due; never long, since clocks jump and leases of the dead run out.
-    async fn pause(&self, free: usize) -> Duration {
+    async fn pause(&self, free: usize) -> Result<Duration, StoreError> {
         let longest = self.lease / 3;
         if free == 0 {
-            return longest;
+            return Ok(longest);
         }
-        match self.store.next_due().await {
-            Ok(Some(due)) => (due - self.clock.now()).to_std().unwrap_or(Duration::from_millis(50)).min(longest),
-            Ok(None) => longest,
-            Err(error) => {
-                tracing::error!(%error, "cannot read what is due next; trying again");
-                Duration::from_secs(1)
-            }
-        }
+        let until_due = |due: Time| (due - self.clock.now()).to_std().unwrap_or(SHORTEST_PAUSE);
+        Ok(self.store.next_due().await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
     }
 
     async fn drive(&self, claim: Claim, _permit: OwnedSemaphorePermit) {
