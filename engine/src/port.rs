@@ -15,7 +15,7 @@ use crate::secret::SecretBytes;
 pub struct Lease {
     /// The secret.
     pub secret: SecretId,
-    /// Its ARN; also the key of the lock taken on the target.
+    /// Its ARN.
     pub arn: String,
     /// Grows with every claim of this secret; a write with an older one affects nothing.
     pub fence: i64,
@@ -141,7 +141,7 @@ pub trait Guard: Send + Sync {
 
 /// What a rotator is given for one step: values only.
 pub struct StepContext<'a> {
-    /// The secret's ARN: the key of the lock on the target, and a name for messages.
+    /// The secret's ARN: a name for messages.
     pub arn: &'a str,
     /// The version this step is about.
     pub token: &'a VersionId,

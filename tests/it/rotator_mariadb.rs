@@ -222,13 +222,13 @@ fn a_step_stops_at_its_login_budget() {
 
 #[test]
 fn an_account_that_sees_its_own_row_only_says_so() {
-    both(support::a_change_of_the_own_row_alone_is_noted);
+    both(|case| support::hosts::a_change_of_the_own_row_alone_is_noted(&case));
 }
 
 #[test]
 fn nothing_is_proven_without_the_admin_who_is_named() {
     let Some(server) = servers::mariadb() else { return };
-    support::nothing_is_proven_without_the_admin(server);
+    support::hosts::nothing_is_proven_without_the_admin(server);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Runs single steps of a built-in rotator against a real server, and the checks that hold for every kind of
 //! database. Every error that any test provokes is searched for secrets on its way back.
 
+pub(crate) mod hosts;
 mod lossy;
 
 use std::net::TcpListener;
@@ -302,40 +303,6 @@ pub(crate) fn a_late_statement_does_not_land(case: &Case) {
     assert!(case.logs_in(&case.password()), "a lost lease changes nothing");
     case.set(&wanted).expect("the next one finds the way free");
     assert_eq!(case.test(&wanted).expect("tested"), Done::default());
-}
-
-/// MySQL and MariaDB: rows that the account cannot see stay as they are, and the history says that it does not know.
-pub(crate) fn a_change_of_the_own_row_alone_is_noted(case: Case) {
-    execute(case.server, &format!("CREATE USER '{}'@'192.0.2.7' IDENTIFIED BY '{}'", case.user, case.password()));
-    let done = case.set(&case.create()).expect("set");
-    if case.admin.is_some() {
-        assert_eq!(done.note, "", "the admin sees them all");
-    } else {
-        assert!(done.note.contains("Only the row") && done.note.contains(&case.user), "{}", done.note);
-        assert!(!done.note.contains("Canary"), "{}", done.note);
-    }
-}
-
-/// MySQL and MariaDB: a candidate may live on in a row that only the admin sees.
-pub(crate) fn nothing_is_proven_without_the_admin(server: &'static Server) {
-    let mut case = Case::new(server);
-    let candidate = case.create();
-    let other = candidate["password"].as_str().expect("a password");
-    execute(server, &format!("CREATE USER '{}'@'10.%' IDENTIFIED BY '{other}'", case.user));
-    case.known = vec![("AWSPENDING".to_owned(), candidate.clone())];
-    let mut case = case.by_admin();
-    let right = case.admin.clone();
-    case.admin.as_mut().expect("by admin")["password"] = json!("Canary-not-it");
-    fails(case.prove(), Verdict::NeedsPerson, "admin-refused");
-    case.admin = None;
-    case.admin_missing = Some("the secret admin has no AWSCURRENT".to_owned());
-    fails(case.prove(), Verdict::NeedsPerson, "admin-secret");
-    case.admin_missing = None;
-    case.admin = right;
-    assert_eq!(case.prove().expect("the admin sees both rows"), Proof::CanRestore);
-    case.attempted = true;
-    case.set(&case.current).expect("put back");
-    assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
 }
 
 /// TLS is verified, from whichever place the root comes, and never given up silently.
