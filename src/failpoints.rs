@@ -49,8 +49,8 @@ fn point(side: &str, event: &Event) {
 
 #[async_trait]
 impl RotationStore for Breakable {
-    async fn state(&self, lease: &Lease) -> Result<Rotation, PortError> {
-        self.0.state(lease).await
+    async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError> {
+        self.0.look(lease).await
     }
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
@@ -66,10 +66,6 @@ impl RotationStore for Breakable {
 
     async fn renew(&self, lease: &Lease) -> Result<Duration, PortError> {
         self.0.renew(lease).await
-    }
-
-    async fn remaining(&self, lease: &Lease) -> Result<Duration, PortError> {
-        self.0.remaining(lease).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

@@ -164,7 +164,7 @@ async fn perform(
 /// An act ends inside the lease, so that nothing of it can land when another driver has taken over.
 async fn deadline(store: &dyn RotationStore, lease: &Lease) -> Result<Duration, PortError> {
     // A renewal is a durable write; a lease that is nearly whole does without.
-    let left = match store.remaining(lease).await? {
+    let left = match store.look(lease).await?.1 {
         left if left >= LONG_ENOUGH => left,
         _ => store.renew(lease).await?,
     };
@@ -224,12 +224,11 @@ struct LeaseGuard<'a> {
 impl Guard for LeaseGuard<'_> {
     async fn still_ours(&self, needed: Duration) -> Result<(), StepError> {
         let lost = |why: String| StepError::new(Verdict::Retry, "lease", why);
-        let state = self.store.state(self.lease).await.map_err(|error| lost(error.to_string()))?;
+        let (state, left) = self.store.look(self.lease).await.map_err(|error| lost(error.to_string()))?;
         // A user's change in the middle makes this statement pointless: Prove comes next.
         if !matches!(state, Rotation::Acting { step, .. } if step == self.step) {
             return Err(lost("the rotation has moved on".to_owned()));
         }
-        let left = self.store.remaining(self.lease).await.map_err(|error| lost(error.to_string()))?;
         if left < needed {
             return Err(lost("too little is left of the lease to change the target safely".to_owned()));
         }

@@ -77,11 +77,11 @@ pub struct Options {
 /// The remembered side of rotations. One transaction a call; secrets leave it only as [`Material`].
 #[async_trait]
 pub trait RotationStore: Send + Sync {
-    /// The state as committed, if the lease still holds.
+    /// The state as committed and what is left of the lease, if it still holds. Extends nothing.
     ///
     /// # Errors
     /// [`PortError::Fenced`] or [`PortError::Store`].
-    async fn state(&self, lease: &Lease) -> Result<Rotation, PortError>;
+    async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError>;
 
     /// Loads the state, runs [`crate::rotation::step`] on it with `event` and commits the writes together with
     /// the next state, all in one transaction that also checks the lease's fence.
@@ -94,20 +94,14 @@ pub trait RotationStore: Send + Sync {
     /// The values for the step of an `Acting` state.
     ///
     /// # Errors
-    /// As [`RotationStore::state`].
+    /// As [`RotationStore::look`].
     async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError>;
 
     /// Checks that the lease holds and extends it to its full length again; returns what is left.
     ///
     /// # Errors
-    /// As [`RotationStore::state`].
+    /// As [`RotationStore::look`].
     async fn renew(&self, lease: &Lease) -> Result<Duration, PortError>;
-
-    /// Checks, without extending, that the lease holds; returns what is left of it.
-    ///
-    /// # Errors
-    /// As [`RotationStore::state`].
-    async fn remaining(&self, lease: &Lease) -> Result<Duration, PortError>;
 
     /// Gives the lease back. A lease that is gone already is no error.
     ///

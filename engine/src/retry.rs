@@ -19,10 +19,11 @@ pub fn delay(attempt: u32, jitter: f64) -> Duration {
 }
 
 /// How many refused logins may be spent on an account whose server locks it after `lock_limit`: one below that
-/// limit is kept for the account's own users.
+/// limit is kept for the account's own users. At least one login is tried: an account that one refusal locks could not
+/// be rotated otherwise, and AWSCURRENT comes first.
 #[must_use]
 pub fn login_budget(lock_limit: Option<u32>) -> u32 {
-    lock_limit.map_or(LOGIN_BUDGET, |limit| LOGIN_BUDGET.min(limit.saturating_sub(1)))
+    lock_limit.map_or(LOGIN_BUDGET, |limit| LOGIN_BUDGET.min(limit.saturating_sub(1)).max(1))
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ mod tests {
     fn the_budget_stays_below_the_servers_lock_limit() {
         assert_eq!(login_budget(None), LOGIN_BUDGET);
         assert_eq!(login_budget(Some(3)), 2);
-        assert_eq!(login_budget(Some(0)), 0);
+        assert_eq!(login_budget(Some(1)), 1);
         assert_eq!(login_budget(Some(1000)), LOGIN_BUDGET);
     }
 }

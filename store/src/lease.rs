@@ -18,11 +18,12 @@ use crate::{Store, StoreError, material, rotation};
 
 #[async_trait]
 impl RotationStore for Store {
-    async fn state(&self, lease: &Lease) -> Result<Rotation, PortError> {
-        let mut tx = snapshot(&self.0).await?;
-        let row = rotation::load(&mut tx, lease.secret).await.map_err(gone_is_fenced)?;
-        self.0.check(&row, lease)?;
-        Ok(row.state)
+    async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError> {
+        // One row, one statement: no transaction around it.
+        let mut conn = self.0.readers.acquire().await.map_err(StoreError::from)?;
+        let row = rotation::load(&mut conn, lease.secret).await.map_err(gone_is_fenced)?;
+        let left = self.0.check(&row, lease)?;
+        Ok((row.state, left))
     }
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
@@ -77,12 +78,6 @@ impl RotationStore for Store {
         w.commit().await?;
         let left = until.saturating_sub(self.0.clock.since_boot());
         if left.is_zero() { Err(PortError::Fenced) } else { Ok(left) }
-    }
-
-    async fn remaining(&self, lease: &Lease) -> Result<Duration, PortError> {
-        let mut tx = snapshot(&self.0).await?;
-        let row = rotation::load(&mut tx, lease.secret).await.map_err(gone_is_fenced)?;
-        self.0.check(&row, lease)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

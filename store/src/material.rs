@@ -27,8 +27,11 @@ pub(crate) async fn gather(
     let row = secret::by_id(conn, id).await?.ok_or(StoreError::SecretNotFound)?;
     let mut vault = Vault { key: row.key(&inner.keyring)?, labels: label::load(conn, id).await?, row, conn };
     let current = vault.labelled(labels::CURRENT).await?;
-    let previous = vault.labelled(labels::PREVIOUS).await?;
-    let unresolved = vault.unresolved(run).await?;
+    // Create derives from AWSCURRENT and logs in nowhere.
+    let (previous, unresolved) = match step {
+        Step::Create => (None, vec![]),
+        _ => (vault.labelled(labels::PREVIOUS).await?, vault.unresolved(run).await?),
+    };
     let wanted = match step {
         Step::Create => None,
         Step::Set | Step::Test | Step::Finish => Some(vault.candidate(run).await?),
@@ -39,7 +42,7 @@ pub(crate) async fn gather(
         value.clone().map(known)
     };
     let known: Vec<Known> = match step {
-        Step::Create => Vec::new(),
+        Step::Create => vec![],
         Step::Set | Step::Test | Step::Finish => {
             let first = labelled(labels::CURRENT, &current).into_iter().chain(labelled(labels::PREVIOUS, &previous));
             first.chain(unresolved).collect()

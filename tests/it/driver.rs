@@ -57,8 +57,8 @@ impl Memory {
 
 #[async_trait]
 impl RotationStore for Memory {
-    async fn state(&self, _: &Lease) -> Result<Rotation, PortError> {
-        Ok(self.rotation())
+    async fn look(&self, _: &Lease) -> Result<(Rotation, Duration), PortError> {
+        Ok((self.rotation(), self.left))
     }
 
     async fn apply(&self, _: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
@@ -81,10 +81,6 @@ impl RotationStore for Memory {
     }
 
     async fn renew(&self, _: &Lease) -> Result<Duration, PortError> {
-        Ok(self.left)
-    }
-
-    async fn remaining(&self, _: &Lease) -> Result<Duration, PortError> {
         Ok(self.left)
     }
 

@@ -151,5 +151,5 @@ pub(crate) async fn an_open_rotation_goes_on_after_restore(world: World) {
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Set));
     world.finish(&lease).await;
     assert_eq!(world.read("s").await, "two");
-    assert!(world.store.remaining(&lease).await.is_err());
+    assert!(world.store.look(&lease).await.is_err());
 }

@@ -12,12 +12,12 @@ use crate::world::{LEASE, World, created, done, failed, on_schedule, rotate, tok
 
 async fn is_fenced(world: &World, lease: &Lease) {
     let state = world.state("s").await;
-    assert!(matches!(world.store.state(lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.look(lease).await, Err(PortError::Fenced)));
     assert!(matches!(world.apply(lease, Event::Leased).await, Err(PortError::Fenced)));
     assert!(matches!(world.apply(lease, created("late")).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.material(lease, &state).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.renew(lease).await, Err(PortError::Fenced)));
-    assert!(matches!(world.store.remaining(lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.look(lease).await, Err(PortError::Fenced)));
     assert_eq!(world.state("s").await, state);
     assert_eq!(world.unresolved("s").await, 0);
 }
@@ -32,7 +32,7 @@ pub(crate) async fn a_stale_fence_changes_nothing(world: World) {
     is_fenced(&world, &old).await;
     // Giving back what is not ours any more takes it from nobody.
     world.store.release(&old).await.unwrap();
-    assert!(world.store.remaining(&new).await.is_ok());
+    assert!(world.store.look(&new).await.is_ok());
     world.sealed(&new, "two").await;
     world.finish(&new).await;
     assert_eq!(world.read("s").await, "two");
@@ -43,7 +43,7 @@ pub(crate) async fn an_expired_lease_is_fenced_even_before_another_claims(world:
     let lease = world.rotating("s", "r").await;
     world.apply(&lease, Event::Leased).await.unwrap();
     world.clock.pass(TimeDelta::milliseconds(14_999));
-    assert_eq!(world.store.remaining(&lease).await.unwrap().as_millis(), 1);
+    assert_eq!(world.store.look(&lease).await.unwrap().1.as_millis(), 1);
     world.clock.pass(TimeDelta::milliseconds(1));
     is_fenced(&world, &lease).await;
 }
@@ -54,7 +54,7 @@ pub(crate) async fn a_renewed_lease_lasts_its_full_length_again(world: World) {
     world.clock.pass(TimeDelta::seconds(14));
     assert_eq!(world.store.renew(&lease).await.unwrap(), LEASE);
     world.clock.pass(TimeDelta::seconds(14));
-    assert_eq!(world.store.remaining(&lease).await.unwrap().as_secs(), 1);
+    assert_eq!(world.store.look(&lease).await.unwrap().1.as_secs(), 1);
     assert!(world.claims().await.is_empty());
 }
 
@@ -65,12 +65,12 @@ pub(crate) async fn a_paused_rotation_accepts_only_how_a_step_ended(world: World
     world.store.pause_rotation("s", "tester", world.now()).await.unwrap();
     assert!(matches!(world.apply(&lease, Event::Leased).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.renew(&lease).await, Err(PortError::Fenced)));
-    assert!(matches!(world.store.remaining(&lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)));
     let state = world.state("s").await;
     assert!(matches!(world.store.material(&lease, &state).await, Err(PortError::Fenced)));
     world.apply(&lease, done(Step::Set)).await.unwrap();
     assert_eq!(world.state("s").await.step(), Some(Step::Test), "the outcome is recorded");
-    assert!(matches!(world.store.state(&lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)));
     world.store.resume_rotation("s", "tester", world.now()).await.unwrap();
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Test));
 }
@@ -82,7 +82,7 @@ pub(crate) async fn a_deleted_secret_fences_its_driver(world: World) {
     world.store.delete_secret("s", 7, world.now()).await.unwrap();
     is_fenced(&world, &lease).await;
     world.store.delete_secret("s", 0, world.now()).await.unwrap();
-    assert!(matches!(world.store.state(&lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)));
     assert!(matches!(world.apply(&lease, created("late")).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.renew(&lease).await, Err(PortError::Fenced)));
     world.store.release(&lease).await.unwrap();
