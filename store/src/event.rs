@@ -64,7 +64,10 @@ pub(crate) async fn apply(
         history::begin(w.conn(), subject.secret.id, run, step, at.now).await?;
     }
     settle(subject, &before, at);
-    w.wake();
+    // Whoever is to act goes on by itself; only what waits concerns the scheduler.
+    if decision.act.is_none() {
+        w.wake();
+    }
     Ok(decision)
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Subject {
     pub(crate) labels: Labels,
     pub(crate) rotation: rotation::Row,
     saved_labels: Labels,
+    loaded_current: Option<VersionId>,
 }
 
 impl Subject {
@@ -48,7 +49,8 @@ impl Subject {
         w.touch(secret.id);
         let labels = label::load(w.conn(), secret.id).await?;
         let rotation = rotation::load(w.conn(), secret.id).await?;
-        Ok(Self { saved_labels: labels.clone(), secret, labels, rotation })
+        let loaded_current = labels.holder(labels::CURRENT).cloned();
+        Ok(Self { saved_labels: labels.clone(), loaded_current, secret, labels, rotation })
     }
 
     /// Its data key.
@@ -76,10 +78,14 @@ impl Subject {
     pub(crate) async fn save(&mut self, w: &mut Writing<'_>, now: Time) -> Result<(), StoreError> {
         self.save_labels(w).await?;
         self.secret.changed = whole_ms(now);
-        self.rotation.current = match self.labels.holder(labels::CURRENT).cloned() {
-            Some(current) => self.version(w, &current).await?.map(|version| version.created),
-            None => None,
-        };
+        let current = self.labels.holder(labels::CURRENT).cloned();
+        if current != self.loaded_current {
+            self.rotation.current = match &current {
+                Some(current) => self.version(w, current).await?.map(|version| version.created),
+                None => None,
+            };
+            self.loaded_current = current;
+        }
         secret::update(w.conn(), &self.secret).await?;
         rotation::save(w.conn(), &self.rotation).await
     }
