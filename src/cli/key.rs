@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use engine::port::Clock;
+use serde_json::json;
 use store::{Location, Store};
 
 use super::{CliError, output};
@@ -22,16 +23,23 @@ pub(crate) enum KeyVerb {
         /// The keyring, if it is not in the data folder
         #[arg(long, value_name = "FILE", env = "PAWL_KEYRING")]
         keyring: Option<PathBuf>,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(crate) async fn run(verb: KeyVerb) -> Result<(), CliError> {
-    let KeyVerb::Create { data, keyring } = verb;
+    let KeyVerb::Create { data, keyring, json } = verb;
     let (settings, store) = offline(data, keyring).await?;
     let key = store.create_access_key(ADMINISTRATOR, SystemClock.now()).await?;
     let path = credentials_path(&settings.data);
     write_credentials(&path, &key)?;
-    output::say(format!("access key {} of the administrator is in {}", key.access_key_id, path.display()));
+    if json {
+        output::json(&json!({ "AccessKeyId": key.access_key_id, "CredentialsFile": path }));
+    } else {
+        output::say(format!("access key {} of the administrator is in {}", key.access_key_id, path.display()));
+    }
     Ok(())
 }
 

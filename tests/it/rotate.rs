@@ -33,6 +33,15 @@ fn rotates(pawl: &Pawl, account: &Account, name: &str) {
     assert!(!account.logs_in(&account.password), "the old password of {name} does not");
 }
 
+/// A server is killed at this point of the account's rotation. Returns the secret's name.
+fn dies_at(point: &str, home: &Home, account: &Account) -> String {
+    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", point)]);
+    let name = pawl.create_for(account, &nothing());
+    pawl.json(&["rotation", "now", &name]);
+    pawl.ended(Duration::from_secs(30));
+    name
+}
+
 #[test]
 fn an_account_changes_its_own_password_on_every_database() {
     let home = Home::new();
@@ -153,10 +162,7 @@ fn a_plain_write_in_the_middle_gives_the_rotation_up_and_ends_with_a_password_th
         let home = Home::new();
         let account = Account::create(server);
         // Dies after the target was changed and before that is known.
-        let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "set::after_commit")]);
-        let name = pawl.create_for(&account, &nothing());
-        pawl.json(&["rotation", "now", &name]);
-        pawl.ended(Duration::from_secs(30));
+        let name = dies_at("set::after_commit", &home, &account);
         assert!(!account.logs_in(&account.password), "the candidate is on the target");
         let pawl = home.serve();
         // A careless tool writes the first value back (F129).
@@ -166,7 +172,6 @@ fn a_plain_write_in_the_middle_gives_the_rotation_up_and_ends_with_a_password_th
         let view = pawl.settled(&name);
         assert_eq!(view["State"], "idle", "{view}");
         assert!(account.logs_in(&pawl.current_password(&name)), "AWSCURRENT logs in once the rotation is given up");
-        let _ = pawl;
     });
 }
 
@@ -175,10 +180,7 @@ fn abandoning_puts_awscurrent_back() {
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();
     let account = Account::create(server);
-    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "set::after_commit")]);
-    let name = pawl.create_for(&account, &nothing());
-    pawl.json(&["rotation", "now", &name]);
-    pawl.ended(Duration::from_secs(30));
+    let name = dies_at("set::after_commit", &home, &account);
     let pawl = home.serve();
     pawl.json(&["rotation", "abandon", &name]);
     assert_eq!(pawl.settled(&name)["State"], "idle");
@@ -193,10 +195,7 @@ fn disabling_in_the_middle_leaves_awspending_as_aws_does_and_abandon_takes_it_aw
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();
     let account = Account::create(server);
-    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "commit::after::createSecret")]);
-    let name = pawl.create_for(&account, &nothing());
-    pawl.json(&["rotation", "now", &name]);
-    pawl.ended(Duration::from_secs(30));
+    let name = dies_at("commit::after::createSecret", &home, &account);
     let pawl = home.serve();
     pawl.json(&["rotation", "disable", &name]);
     assert_eq!(pawl.settled(&name)["State"], "idle");
@@ -256,10 +255,7 @@ fn a_secret_deleted_for_good_in_the_middle_is_recovered_offline() {
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();
     let account = Account::create(server);
-    let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", "set::after_commit")]);
-    let name = pawl.create_for(&account, &nothing());
-    pawl.json(&["rotation", "now", &name]);
-    pawl.ended(Duration::from_secs(30));
+    let name = dies_at("set::after_commit", &home, &account);
     let pawl = home.serve();
     pawl.json(&["secret", "delete", &name, "--now"]);
     assert_eq!(pawl.run(&["secret", "get", &name]).status.code(), Some(1));
