@@ -20,6 +20,9 @@ use crate::config::{ServeArgs, Settings};
 use crate::servers::{self, Engine};
 use reader::{Reader, Tally};
 
+/// A demo's folder for temporary files: this and its process's number.
+const FOLDER: &str = "pawl-demo-";
+
 /// What `pawl demo` takes.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
@@ -83,7 +86,8 @@ struct DemoFolder(std::path::PathBuf);
 impl DemoFolder {
     fn make() -> Result<Self, CliError> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("pawl-demo-{}", std::process::id()));
+        remove_what_killed_demos_left();
+        let path = std::env::temp_dir().join(format!("{FOLDER}{}", std::process::id()));
         // Servers that run as another user must be able to enter.
         std::fs::DirBuilder::new().mode(0o755).create(&path)?;
         Ok(Self(path))
@@ -91,6 +95,19 @@ impl DemoFolder {
 
     fn path(&self) -> &Path {
         &self.0
+    }
+}
+
+/// A demo that was killed ends its servers, but leaves its own store behind.
+fn remove_what_killed_demos_left() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(FOLDER)).and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            // Somebody else's, if it cannot be removed.
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

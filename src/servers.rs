@@ -97,11 +97,12 @@ impl Server {
     pub fn start(engine: Engine, base_dir: &Path, extra_args: &[&str]) -> io::Result<Self> {
         let binaries = find(engine).map_err(|missing| io::Error::new(io::ErrorKind::NotFound, missing))?;
         let extra_args: Vec<String> = extra_args.iter().map(|&argument| argument.to_owned()).collect();
-        // Between our look for a free port and the server's bind another program may take it.
+        // Another program may take the port between our look and the server's bind; and on a machine where many servers
+        // start at once MariaDB has failed to, once in a hundred times.
         for _ in 0..2 {
             match Self::try_start(&binaries, base_dir, &extra_args) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                started => return started,
+                Ok(server) => return Ok(server),
+                Err(error) => tracing::warn!(%error, "a private server did not start; trying again"),
             }
         }
         Self::try_start(&binaries, base_dir, &extra_args)
@@ -225,9 +226,7 @@ impl Server {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(25)..].join("\n");
-        let taken = ["Address already in use", "bind on TCP/IP port"].iter().any(|words| tail.contains(words));
-        let kind = if taken { io::ErrorKind::AddrInUse } else { io::ErrorKind::Other };
-        io::Error::new(kind, format!("the private {} server {what}; its log ends:\n{tail}", self.engine))
+        io::Error::other(format!("the private {} server {what}; its log ends:\n{tail}", self.engine))
     }
 }
 

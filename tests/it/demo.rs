@@ -12,6 +12,9 @@ fn demo_folders() -> BTreeSet<String> {
 
 #[test]
 fn the_demo_rotates_both_databases_ends_by_itself_and_leaves_nothing() {
+    // What a killed demo leaves; no process has this number.
+    let leftover = std::env::temp_dir().join("pawl-demo-4294967295");
+    std::fs::create_dir_all(leftover.join("data")).expect("a folder");
     let before = demo_folders();
     let output = pawl().args(["demo", "--rotations", "3", "--every", "2"]).output().expect("pawl runs");
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -26,4 +29,5 @@ fn the_demo_rotates_both_databases_ends_by_itself_and_leaves_nothing() {
     }
     let left: Vec<_> = demo_folders().difference(&before).cloned().collect();
     assert!(left.is_empty(), "{left:?}");
+    assert!(!leftover.exists(), "what a killed demo left is removed by the next");
 }
