@@ -97,8 +97,8 @@ impl Server {
     pub fn start(engine: Engine, base_dir: &Path, extra_args: &[&str]) -> io::Result<Self> {
         let binaries = find(engine).map_err(|missing| io::Error::new(io::ErrorKind::NotFound, missing))?;
         let extra_args: Vec<String> = extra_args.iter().map(|&argument| argument.to_owned()).collect();
-        // Another program may take the port between our look and the server's bind; and on a machine where many servers
-        // start at once MariaDB has failed to, once in a hundred times.
+        // Another program may take the port between our look and the server's bind. MariaDB was also seen to fail twice
+        // while many servers started at once; why is not known.
         for _ in 0..2 {
             match Self::try_start(&binaries, base_dir, &extra_args) {
                 Ok(server) => return Ok(server),
