@@ -102,7 +102,7 @@ impl Server {
         let now = self.state.clock.now();
         let verified = match call.op {
             None => Err(ApiError::unknown_operation()),
-            Some(op) => self.verified(&parts, &body, now).await.map(|caller| (op, caller)),
+            Some(op) => self.verified(op, &parts, &body, now).await.map(|caller| (op, caller)),
         };
         match verified {
             Ok((op, caller)) => {
@@ -117,11 +117,12 @@ impl Server {
 
     async fn verified(
         &self,
+        op: Op,
         parts: &axum::http::request::Parts,
         body: &Bytes,
         now: engine::Time,
     ) -> Result<crate::sigv4::Verified, ApiError> {
-        let claim = self.verifier.claim(parts, now)?;
+        let claim = self.verifier.claim(parts, op.service(), now)?;
         let key = self.state.store.access_key(claim.access_key_id()).await?;
         let key = key.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
         Ok(self.verifier.prove(&claim, parts, body, &key.secret, key.principal)?)

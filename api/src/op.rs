@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 use crate::authorize::authorize;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::sigv4::Verified;
+use crate::sigv4::{self, Verified};
 use crate::state::ApiState;
 use crate::wire;
 
@@ -140,6 +140,11 @@ impl Op {
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
         self.target().replacen('.', ":", 1)
+    }
+
+    /// The signing name its requests are signed for: Parameter Store's operations are another service's.
+    pub(crate) fn service(self) -> &'static str {
+        if self.target().starts_with("AmazonSSM.") { "ssm" } else { sigv4::SECRETS_MANAGER }
     }
 
     /// Whether it only reads.

@@ -29,6 +29,8 @@ pub use sign::{Signer, Unsigned, sign};
 const MUST_BE_SIGNED: [&str; 3] = ["host", "x-amz-date", "x-amz-target"];
 /// Signing keys remembered; past that, all are forgotten and derived anew.
 const REMEMBERED: usize = 1024;
+/// The signing name of Secrets Manager, and of Pawl's own operations.
+pub(crate) const SECRETS_MANAGER: &str = "secretsmanager";
 
 /// Proof that a request was signed by an enabled access key of this principal.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub(crate) struct Claim<'r> {
     authorization: Authorization<'r>,
     amz_date: &'r str,
     day: &'r str,
+    service: &'static str,
 }
 
 impl<'r> Claim<'r> {
@@ -61,8 +64,8 @@ impl<'r> Claim<'r> {
 /// Verifies the requests to one region.
 pub(crate) struct Verifier {
     region: String,
-    /// The latest signing key of each access key. Filled only by right signatures, so strangers cannot grow it.
-    keys: RwLock<HashMap<String, (String, SigningKey)>>,
+    /// The latest signing key of each access key, with its day and service. Filled only by right signatures, so strangers cannot grow it.
+    keys: RwLock<HashMap<String, (String, &'static str, SigningKey)>>,
 }
 
 impl Verifier {
@@ -70,8 +73,8 @@ impl Verifier {
         Self { region, keys: RwLock::new(HashMap::new()) }
     }
 
-    /// Everything that can be said without the key.
-    pub(crate) fn claim<'r>(&self, request: &'r Parts, now: Time) -> Result<Claim<'r>, Refusal> {
+    /// Everything that can be said without the key. `service` is the signing name of the service that is called.
+    pub(crate) fn claim<'r>(&self, request: &'r Parts, service: &'static str, now: Time) -> Result<Claim<'r>, Refusal> {
         let headers = &request.headers;
         let header = text_of(headers, AUTHORIZATION.as_str());
         if header.is_some() && request.uri.query().is_some_and(|query| query.contains("X-Amz-Algorithm=")) {
@@ -79,7 +82,7 @@ impl Verifier {
         }
         let header = header.ok_or(Refusal::Missing)?;
         let (authorization, amz_date) = Authorization::parse(header, text_of(headers, "x-amz-date"))?;
-        let day = authorization.check_scope(&self.region, amz_date)?;
+        let day = authorization.check_scope(&self.region, service, amz_date)?;
         if headers.contains_key("x-amz-security-token") {
             return Err(Refusal::SessionToken);
         }
@@ -87,7 +90,7 @@ impl Verifier {
             return Err(Refusal::Unsigned(name));
         }
         scope::check_skew(amz_date, now)?;
-        Ok(Claim { authorization, amz_date, day })
+        Ok(Claim { authorization, amz_date, day, service })
     }
 
     /// Checks the signature with the key the claim names.
@@ -124,7 +127,7 @@ impl Verifier {
         let given = claim.authorization.signature_bytes().ok_or(Refusal::Signature)?;
         let (key, remembered) = match self.remembered(claim) {
             Some(key) => (key, true),
-            None => (SigningKey::derive(secret, claim.day, &self.region), false),
+            None => (SigningKey::derive(secret, claim.day, &self.region, claim.service), false),
         };
         let right = key.signature(claim.amz_date, claim.authorization.scope, &canonical);
         if !bool::from(right.ct_eq(&given)) {
@@ -138,8 +141,8 @@ impl Verifier {
 
     fn remembered(&self, claim: &Claim<'_>) -> Option<SigningKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let (day, key) = keys.get(claim.access_key_id())?;
-        (day == claim.day).then(|| key.clone())
+        let (day, service, key) = keys.get(claim.access_key_id())?;
+        (day == claim.day && *service == claim.service).then(|| key.clone())
     }
 
     fn remember(&self, claim: &Claim<'_>, key: SigningKey) {
@@ -147,7 +150,7 @@ impl Verifier {
         if keys.len() >= REMEMBERED {
             keys.clear();
         }
-        keys.insert(claim.access_key_id().to_owned(), (claim.day.to_owned(), key));
+        keys.insert(claim.access_key_id().to_owned(), (claim.day.to_owned(), claim.service, key));
     }
 }
 
@@ -168,8 +171,8 @@ pub(crate) enum Refusal {
     ScopeForm,
     #[error("Credential should be scoped to a valid region.")]
     Region,
-    #[error("Credential should be scoped to correct service: 'secretsmanager'.")]
-    Service,
+    #[error("Credential should be scoped to correct service: '{0}'.")]
+    Service(&'static str),
     #[error(
         "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{scope}' != '{day}', from '{header}'."
     )]
@@ -221,7 +224,7 @@ impl Refusal {
             Self::UnknownKey | Self::SessionToken => "UnrecognizedClientException",
             Self::Both
             | Self::Region
-            | Self::Service
+            | Self::Service(_)
             | Self::Day { .. }
             | Self::Expired { .. }
             | Self::NotYetCurrent { .. }

@@ -9,8 +9,6 @@ use super::Refusal;
 
 /// The only algorithm there is.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The signing name of the service.
-pub(super) const SERVICE: &str = "secretsmanager";
 /// What every scope ends in.
 pub(super) const TERMINATOR: &str = "aws4_request";
 /// How far a request's clock may be from ours, either way.
@@ -53,18 +51,19 @@ impl<'h> Authorization<'h> {
         Ok((authorization, date))
     }
 
-    /// Checks the scope against this server's region and the request's date; returns the day, `YYYYMMDD`.
-    pub(super) fn check_scope(&self, region: &str, amz_date: &str) -> Result<&'h str, Refusal> {
+    /// Checks the scope against this server's region, the operation's service and the request's date; returns the day,
+    /// `YYYYMMDD`.
+    pub(super) fn check_scope(&self, region: &str, service: &'static str, amz_date: &str) -> Result<&'h str, Refusal> {
         let mut parts = self.scope.split('/');
         let parts = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
-        let (Some(day), Some(its_region), Some(service), Some(TERMINATOR), None) = parts else {
+        let (Some(day), Some(its_region), Some(its_service), Some(TERMINATOR), None) = parts else {
             return Err(Refusal::ScopeForm);
         };
         if its_region != region {
             return Err(Refusal::Region);
         }
-        if service != SERVICE {
-            return Err(Refusal::Service);
+        if its_service != service {
+            return Err(Refusal::Service(service));
         }
         let its_day = amz_date.get(..8).unwrap_or(amz_date);
         if its_day != day {

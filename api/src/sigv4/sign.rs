@@ -7,8 +7,9 @@ use engine::secret::SecretBytes;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::SECRETS_MANAGER;
 use super::canonical::{Canonical, HexHash, hash_of};
-use super::scope::{ALGORITHM, DATE_FORMAT, SERVICE, TERMINATOR};
+use super::scope::{ALGORITHM, DATE_FORMAT, TERMINATOR};
 
 /// An HMAC with a signing key of one access key, day and region already in it.
 #[derive(Clone)]
@@ -16,13 +17,13 @@ pub(super) struct SigningKey(Hmac<Sha256>);
 
 impl SigningKey {
     /// AWS's chain: secret, day, region, service.
-    pub(super) fn derive(secret: &SecretBytes, day: &str, region: &str) -> Self {
+    pub(super) fn derive(secret: &SecretBytes, day: &str, region: &str, service: &str) -> Self {
         let mut seed = Vec::with_capacity(4 + secret.expose().len());
         seed.extend_from_slice(b"AWS4");
         seed.extend_from_slice(secret.expose());
         let seed = SecretBytes::new(seed);
         let mut key = keyed(seed.expose());
-        for part in [day, region, SERVICE, TERMINATOR] {
+        for part in [day, region, service, TERMINATOR] {
             key.update(part.as_bytes());
             key = keyed(&key.finalize().into_bytes());
         }
@@ -75,7 +76,7 @@ pub struct Signer<'a> {
 pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static str, String); 2] {
     let amz_date = at.format(DATE_FORMAT).to_string();
     let day = &amz_date[..8];
-    let scope = format!("{day}/{}/{SERVICE}/{TERMINATOR}", signer.region);
+    let scope = format!("{day}/{}/{SECRETS_MANAGER}/{TERMINATOR}", signer.region);
 
     let mut headers: Vec<(String, &str)> =
         request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value)).collect();
@@ -94,7 +95,7 @@ pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static
         signed_headers.push_str(name);
     }
     let canonical = canonical.finish(&signed_headers, &hash_of(request.body));
-    let key = SigningKey::derive(signer.secret, day, signer.region);
+    let key = SigningKey::derive(signer.secret, day, signer.region, SECRETS_MANAGER);
     let signature = hex::encode(key.signature(&amz_date, &scope, &canonical));
     let authorization = format!(
         "{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed_headers}, Signature={signature}",

@@ -98,7 +98,7 @@ impl Sent {
             request = request.header(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        let claim = verifier.claim(&parts, at)?;
+        let claim = verifier.claim(&parts, SECRETS_MANAGER, at)?;
         assert_eq!(claim.access_key_id(), KEY_ID);
         verifier.prove(&claim, &parts, &self.body, &SecretBytes::from(SECRET), "admin".to_owned())
     }
@@ -315,6 +315,6 @@ proptest! {
             request = request.header(name, value);
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        prop_assert!(verifier.claim(&parts, now()).is_err());
+        prop_assert!(verifier.claim(&parts, SECRETS_MANAGER, now()).is_err());
     }
 }
