@@ -25,6 +25,12 @@ impl Store {
     }
 }
 
+/// How the latest trial ended, among the newest lines: a secret's history is long.
+pub(crate) async fn last_test(conn: &mut Conn, secret: SecretId) -> Result<Option<HistoryEntry>, StoreError> {
+    let raw: Option<Raw> = sqlx::query_as(LAST_TEST).bind(secret.0).fetch_optional(conn).await?;
+    raw.map(HistoryEntry::try_from).transpose()
+}
+
 /// Notes something.
 pub(crate) async fn note(
     conn: &mut Conn,
@@ -106,6 +112,11 @@ impl TryFrom<Raw> for HistoryEntry {
 const LATEST: &str = "-- history::latest
 SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
 FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT $2";
+
+const LAST_TEST: &str = "-- history::last_test
+SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
+FROM (SELECT * FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT 100) AS newest
+WHERE kind IN ('test-succeeded', 'test-failed') ORDER BY id DESC LIMIT 1";
 
 const NOTE: &str = "-- history::note
 INSERT INTO history (secret_id, token, kind, attempt, actor, started_ms, ended_ms, message)

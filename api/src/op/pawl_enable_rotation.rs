@@ -2,7 +2,7 @@
 
 use engine::id::VersionId;
 use serde::Deserialize;
-use store::Rotate;
+use store::{Rotate, Start};
 
 use super::{Cx, Operation};
 use crate::constraint::Constraints;
@@ -77,10 +77,9 @@ impl Operation for Request {
             rotator: self.rotator.clone(),
             rules,
             time_zone: self.time_zone.clone(),
-            immediately: self.rotate_immediately == Some(true),
+            start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
             by: cx.principal().to_owned(),
             builtin,
-            while_open: true,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
         Ok(cx.state.store.rotation(id).await?.into())
