@@ -33,7 +33,7 @@ impl Rule<String> for WindowLength {
             let digits = text.trim_end_matches(['h', 'm', 's']);
             digits.len() + 1 == text.len() && digits.bytes().all(|byte| byte.is_ascii_digit())
         };
-        Matching("[0-9h]+", is_one).check(place, value, must);
+        Matching("[0-9]+h", is_one).check(place, value, must);
     }
 }
 
