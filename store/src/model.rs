@@ -329,7 +329,7 @@ pub struct RotationView {
     pub base: Option<Time>,
     /// Values the target may hold beside AWSCURRENT.
     pub candidates_unresolved: u32,
-    /// How the latest test of the configuration went, if that was not long ago.
+    /// How the latest test of the configuration went, if the history still has it.
     pub last_test: Option<HistoryEntry>,
 }
 
