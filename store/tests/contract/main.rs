@@ -46,6 +46,7 @@ contract! { over_sqlite:
         values_are_read_by_version_by_label_and_by_both,
         reading_moves_the_day_of_access_and_nothing_else,
         tags_keep_their_order_and_an_emptied_list_stays_visible,
+        a_secret_has_fifty_tags_at_most_whoever_comes_at_once,
         updating_nothing_changes_nothing,
     },
     tokens::{
