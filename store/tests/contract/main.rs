@@ -138,6 +138,7 @@ contract! { over_sqlite:
         pages_cover_everything_once_in_every_order,
         filters_and_deletion_narrow_the_list,
         a_cursor_serves_only_its_own_query,
+        a_cursor_survives_a_restart,
         versions_are_paged_newest_first_without_the_placeholder,
     },
     pruning::{
