@@ -46,11 +46,12 @@ async fn entries_name_the_map_of_versions_their_own_way() {
 }
 
 #[tokio::test]
-async fn order_is_newest_first_unless_a_key_or_a_direction_is_given() {
+async fn order_is_that_of_creation_unless_another_is_asked_for() {
     let server = three().await;
     for (query, expected) in [
-        (json!({}), ["web", "app/a", "app/b"]),
+        (json!({}), ["app/b", "app/a", "web"]),
         (json!({"SortOrder": "asc"}), ["app/b", "app/a", "web"]),
+        (json!({"SortOrder": "desc"}), ["web", "app/a", "app/b"]),
         (json!({"SortBy": "name"}), ["app/a", "app/b", "web"]),
         (json!({"SortBy": "name", "SortOrder": "desc"}), ["web", "app/b", "app/a"]),
         (json!({"SortBy": "created-date"}), ["app/b", "app/a", "web"]),
