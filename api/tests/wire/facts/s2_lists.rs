@@ -169,6 +169,14 @@ async fn s2_8_all_splits_at_one_special_character_and_at_changes_of_case() {
 }
 
 #[tokio::test]
+async fn s2_8_no_secret_here_has_an_owning_service_or_a_primary_region() {
+    let server = four().await;
+    for key in ["owning-service", "primary-region"] {
+        assert!(found(&server, key, &["rds", "us-east-1"]).await.is_empty(), "{key}");
+    }
+}
+
+#[tokio::test]
 async fn s2_8_what_is_no_filter_is_refused() {
     let server = Server::start().await;
     let query = |filter: Value| json!({"Filters": [filter]});

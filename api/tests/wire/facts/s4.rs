@@ -121,6 +121,10 @@ async fn s4_5_a_secret_has_twenty_labels_at_most_over_all_its_versions() {
     assert_eq!(code(&server, "UpdateSecretVersionStage", one_more.clone()).await, "LimitExceededException");
     let put = json!({"SecretId": "a", "ClientRequestToken": v(3), "SecretString": "x", "VersionStages": ["one-more"]});
     assert_eq!(code(&server, "PutSecretValue", put).await, "LimitExceededException");
+    // One request names twenty at most, whatever the secret has.
+    let many: Vec<String> = (0..21).map(|n| format!("label-{n}")).collect();
+    let put = json!({"SecretId": "a", "ClientRequestToken": v(3), "SecretString": "x", "VersionStages": many});
+    assert_eq!(code(&server, "PutSecretValue", put).await, "ValidationException");
     // A refused write leaves no version behind, and what moves is not more.
     let gone = json!({"SecretId": "a", "VersionId": v(3)});
     assert_eq!(code(&server, "GetSecretValue", gone).await, "ResourceNotFoundException");
