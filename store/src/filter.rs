@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_matches_as_recorded() {
+    fn s2_8_each_key_matches_as_recorded() {
         let orders = secret("prod/Orders-db", Some("Main orders database"), &[("team", "Blue")]);
         let bare = secret("bare", None, &[]);
         let cases = [

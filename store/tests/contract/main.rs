@@ -64,7 +64,7 @@ contract! { over_sqlite:
         more_than_twenty_labels_are_refused,
     },
     life::{
-        a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
+        s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
         the_placeholder_is_seen_by_describe_and_by_nothing_else,
         a_rejected_candidate_is_followed_by_another_and_kept,
         a_crash_in_any_step_is_resumed_by_the_next_lease,

@@ -120,6 +120,13 @@ async fn s1_5_the_recorded_bad_names_are_a_validation_error_wherever_one_is_give
             ("DeleteSecret", json!({"SecretId": name, "ForceDeleteWithoutRecovery": true})),
             ("ListSecretVersionIds", json!({"SecretId": name, "IncludeDeprecated": true})),
             ("UpdateSecret", json!({"SecretId": name, "ClientRequestToken": v(1), "Description": "d"})),
+            ("pawl.EnableRotation", json!({"SecretId": name, "AutomaticallyAfterDays": 1})),
+            ("pawl.DescribeRotation", json!({"SecretId": name})),
+            ("pawl.PauseRotation", json!({"SecretId": name})),
+            ("pawl.ResumeRotation", json!({"SecretId": name})),
+            ("pawl.AbandonRotation", json!({"SecretId": name})),
+            ("pawl.ListRotationHistory", json!({"SecretId": name})),
+            ("pawl.PreviewRotation", json!({"SecretId": name})),
         ] {
             server.refused(op, body, "ValidationException", BAD_NAME).await;
         }

@@ -242,6 +242,31 @@ async fn s2_7_a_page_has_a_hundred_secrets_where_nobody_says_how_many() {
     }
 }
 
+#[tokio::test]
+async fn s2_10_a_page_token_of_versions_belongs_to_its_secret_and_query() {
+    let server = Server::start().await;
+    for name in ["a", "b"] {
+        server.create(name).await;
+        put(&server, name, 2, "x", None).await;
+    }
+    let query = json!({"SecretId": "a", "MaxResults": 1});
+    let first = server.ok("ListSecretVersionIds", query).await;
+    assert_eq!(members(&first), ["ARN", "Name", "NextToken", "Versions"]);
+    let token = first["NextToken"].as_str().expect("a token");
+    let rest = server.ok("ListSecretVersionIds", json!({"SecretId": "a", "NextToken": token})).await;
+    assert_eq!((members(&rest), rest["Versions"].as_array().map(Vec::len)), (vec!["ARN", "Name", "Versions"], Some(1)));
+    assert_ne!(rest["Versions"][0]["VersionId"], first["Versions"][0]["VersionId"]);
+    for other in [
+        json!({"SecretId": "b", "NextToken": token}),
+        json!({"SecretId": "a", "NextToken": token, "IncludeDeprecated": true}),
+        json!({"SecretId": "a", "NextToken": token.replace('0', "1")}),
+    ] {
+        let code = super::code(&server, "ListSecretVersionIds", other.clone()).await;
+        assert_eq!(code, "InvalidNextTokenException", "{other}");
+    }
+    assert_eq!(super::code(&server, "ListSecrets", json!({"NextToken": token})).await, "InvalidNextTokenException");
+}
+
 /// Versions by id: the labels, or None where the member is absent.
 async fn versions(server: &Server, deprecated: bool) -> Value {
     let mut body = json!({"SecretId": "a"});

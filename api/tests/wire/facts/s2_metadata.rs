@@ -146,6 +146,9 @@ async fn s2_12_tags_of_a_creation_are_shown_as_given() {
     let body = json!({"Name": "a", "ClientRequestToken": v(1), "Tags": tags});
     server.ok("CreateSecret", body).await;
     assert_eq!(describe(&server, "a").await["Tags"], tags);
+    // An empty list is a list.
+    server.ok("CreateSecret", json!({"Name": "b", "ClientRequestToken": v(1), "Tags": []})).await;
+    assert_eq!(describe(&server, "b").await["Tags"], json!([]));
 }
 
 #[tokio::test]
