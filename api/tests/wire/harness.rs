@@ -129,6 +129,11 @@ impl Server {
 
     /// Signs and sends.
     pub(crate) async fn signed(&self, target: &str, body: &[u8], key: &Key) -> Answer {
+        self.signed_at(target, body, key, self.clock.now()).await
+    }
+
+    /// Signs with the date `at` and sends.
+    pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
@@ -137,7 +142,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+        for (name, value) in sign(&unsigned, &signer, at) {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
