@@ -8,3 +8,4 @@ mod labels;
 mod lists;
 mod presence;
 mod rotation;
+mod trial;

@@ -3,7 +3,7 @@
 //! Surprises of 16.1 and where they are shown: 1 `s1_3_…`; 2 `s2_1_a_missing_token…`; 3 `s1_5_…`; 4, 5 `s2_4_…`; 6, 7
 //! `s4_2_…`, `s4_3_…`; 8 `s5_4_…`; 9 `s5_2_…`; 10 below; 12, 14, 15 `s6_…` of the engine; 13, 16 `s5_8_…`, `s2_3_…`;
 //! 17 `s3_…`; 18, 19 `s8_…`; 20 `s2_8_…`; 22 `s2_12_…`; 24 `s2_2_…`; 25 `s2_3_…`. Numbers 21, 23, 26 and 27 are about
-//! lag, policies, other accounts and replicas, which this server has not or other files show; 11 is RotateImmediately.
+//! lag, policies, other accounts and replicas, which this server has not or other files show; 11 is `s5_6_…`.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
