@@ -160,6 +160,10 @@ impl From<StoreError> for ApiError {
             E::MarkedForDeletion => Self::invalid_request(
                 "You can't perform this operation on the secret because it was marked for deletion.",
             ),
+            E::HasReplicas { id, regions } => Self::invalid_parameter(format!(
+                "You can't delete secret {id} that still has replica regions [{}]",
+                regions.join(", ")
+            )),
             E::NameTaken(name) => {
                 Self::exists(format!("The operation failed because the secret {name} already exists."))
             }

@@ -8,8 +8,11 @@
 mod authorize;
 mod constraint;
 mod error;
+mod external;
 mod http;
+mod kms;
 mod op;
+mod replication;
 mod rotation;
 mod rotator;
 mod rules;

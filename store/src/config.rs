@@ -15,7 +15,7 @@ use crate::model::{Rotate, RotationView, Written};
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, candidate, history, resolve, rotation, secret};
+use crate::{Store, StoreError, candidate, external, history, resolve, rotation, secret};
 
 impl Store {
     /// RotateSecret: stores the configuration and, where it is to be immediate, opens a rotation under the token. The
@@ -36,6 +36,7 @@ impl Store {
             refuse_while_pending(&subject)?;
         }
         let Rotate { token, by, immediately, .. } = rotate.clone();
+        external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         self.configure(&mut subject, rotate, now)?;
         if subject.labels.holder(label::CURRENT).is_none() {
             return Err(StoreError::NoValue);

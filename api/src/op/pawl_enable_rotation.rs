@@ -78,6 +78,7 @@ impl Operation for Request {
             rules,
             time_zone: self.time_zone.clone(),
             immediately: self.rotate_immediately == Some(true),
+            external: store::External::default(),
             by: cx.principal().to_owned(),
             builtin,
             while_open: true,

@@ -25,6 +25,9 @@ fn on_a_secret(id: &str) -> Vec<(&'static str, Value)> {
         ("ListSecretVersionIds", json!({ "SecretId": id })),
         ("DeleteSecret", json!({ "SecretId": id })),
         ("RestoreSecret", json!({ "SecretId": id })),
+        ("ReplicateSecretToRegions", json!({ "SecretId": id, "AddReplicaRegions": [{"Region": "eu-west-1"}] })),
+        ("RemoveRegionsFromReplication", json!({ "SecretId": id, "RemoveReplicaRegions": ["eu-west-1"] })),
+        ("StopReplicationToReplica", json!({ "SecretId": id })),
     ]
 }
 

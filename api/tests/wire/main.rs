@@ -6,4 +6,5 @@ mod harness;
 mod labels;
 mod lists;
 mod presence;
+mod replication;
 mod rotation;

@@ -274,6 +274,8 @@ pub(crate) fn new_secret(name: &str, of: &str) -> NewSecret {
         description: None,
         kms_key_id: None,
         tags: None,
+        replicas: vec![],
+        kind: None,
         by: "tester".to_owned(),
     }
 }
@@ -286,6 +288,7 @@ pub(crate) fn rotate(of: &str) -> Rotate {
         time_zone: None,
         options: None,
         immediately: true,
+        external: store::External::default(),
         by: "tester".to_owned(),
         builtin: true,
         while_open: false,
