@@ -1,24 +1,16 @@
 //! ExternalSecretRotationMetadata on the wire. Kept and shown: nothing here rotates a partner's secrets.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Length, members};
 
-/// One entry of the list.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Metadata {
-    key: Option<String>,
-    value: Option<String>,
-}
-
-/// The model's constraints.
-pub(crate) fn check(must: &mut Constraints, list: Option<&[Metadata]>) {
-    for (i, entry) in list.unwrap_or_default().iter().enumerate() {
-        let member = |name: &str| format!("externalSecretRotationMetadata.{}.member.{name}", i + 1);
-        must.length(&member("key"), entry.key.as_deref(), 1..=256);
-        must.length(&member("value"), entry.value.as_deref(), 1..=2048);
+members! {
+    /// One entry of the list.
+    #[derive(Serialize)]
+    pub(crate) struct Metadata {
+        key "Key": String [Length(1..=256)],
+        value "Value": String [Length(1..=2048)],
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod external;
 mod http;
 mod kms;
+mod members;
 mod op;
 mod replication;
 mod rotation;

@@ -3,22 +3,25 @@
 //! This server has no peer to replicate to. So a call answers as AWS's does, that replication is in progress, and what is
 //! kept is that it failed, and why. Never here: replication itself.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{Replica, ReplicaStatus};
 
-use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::kms;
+use crate::members::{Length, Matching, members};
 
 const NO_PEER: &str = "Replication failed: no peer region is configured on this server.";
 
-/// One entry of AddReplicaRegions.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ReplicaRegion {
-    region: Option<String>,
-    kms_key_id: Option<String>,
+members! {
+    /// One entry of AddReplicaRegions.
+    pub(crate) struct ReplicaRegion {
+        region "Region": String [Length(1..=128), REGION],
+        kms_key_id "KmsKeyId": String [Length(0..=2048)],
+    }
 }
+
+/// The model's pattern of a region.
+pub(crate) const REGION: Matching = Matching(r"^([a-z]+-)+\d+$", is_region);
 
 /// One entry of ReplicationStatus.
 #[derive(Debug, Serialize)]
@@ -50,22 +53,6 @@ impl Status {
     pub(crate) fn begun(self) -> Self {
         Self { status: "InProgress", status_message: String::new(), ..self }
     }
-}
-
-/// The model's constraints on AddReplicaRegions.
-pub(crate) fn check(must: &mut Constraints, regions: Option<&[ReplicaRegion]>) {
-    must.count("addReplicaRegions", regions.map(<[_]>::len), 1..=usize::MAX);
-    for (i, replica) in regions.unwrap_or_default().iter().enumerate() {
-        let member = |name: &str| format!("addReplicaRegions.{}.member.{name}", i + 1);
-        check_region(must, &member("region"), replica.region.as_deref());
-        must.length(&member("kmsKeyId"), replica.kms_key_id.as_deref(), 0..=2048);
-    }
-}
-
-/// The model's constraints on a region.
-pub(crate) fn check_region(must: &mut Constraints, member: &str, region: Option<&str>) {
-    must.length(member, region, 1..=128);
-    must.pattern(member, region, r"^([a-z]+-)+\d+$", is_region);
 }
 
 fn is_region(text: &str) -> bool {

@@ -1,21 +1,19 @@
 //! ReplicateSecretToRegions: notes the regions. Nothing here copies a secret; see [`crate::replication`].
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::Replicas;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Each, Required, SecretId, request};
 use crate::replication::{self, ReplicaRegion, Status};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    add_replica_regions: Option<Vec<ReplicaRegion>>,
-    /// There is never anything to overwrite.
-    #[serde(rename = "ForceOverwriteReplicaSecret")]
-    _force_overwrite: Option<bool>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    add_replica_regions "AddReplicaRegions": Vec<ReplicaRegion> [Required, Each(1..=usize::MAX)],
+    // There is never anything to overwrite.
+    _force_overwrite "ForceOverwriteReplicaSecret": bool [],
 }
 
 /// What is known of a secret's replicas; the list is there even when it is empty.
@@ -41,16 +39,6 @@ impl Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.required("addReplicaRegions", self.add_replica_regions.is_some());
-        replication::check(must, self.add_replica_regions.as_deref());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let replicas = replication::asked_for(self.add_replica_regions.unwrap_or_default(), &cx.state.region)?;

@@ -1,15 +1,14 @@
 //! StopReplicationToReplica: makes a replica a secret of its own. This server holds primaries only, so it refuses.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Required, SecretId, request};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
 }
 
 /// Never answered: there is no replica here.
@@ -18,14 +17,6 @@ pub(crate) enum Reply {}
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         // Whether it is there, and not to be deleted, comes first.

@@ -106,7 +106,7 @@ async fn s9_2_regions_that_cannot_be_replicas_are_refused() {
         (
             "RemoveRegionsFromReplication",
             json!({"SecretId": "a", "RemoveReplicaRegions": ["x"]}),
-            "Value 'x' at 'removeReplicaRegions.1.member' failed to satisfy constraint: Member must satisfy regular \
+            "Value 'x' at 'removeReplicaRegions' failed to satisfy constraint: Member must satisfy regular \
              expression pattern: ^([a-z]+-)+\\d+$",
         ),
     ] {
