@@ -66,6 +66,16 @@ impl ApiError {
         Self::new("LimitExceededException", message)
     }
 
+    /// The document is no resource policy, or not one that can be attached.
+    pub(crate) fn malformed_policy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("MalformedPolicyDocumentException", message)
+    }
+
+    /// The policy lets everybody in, which the caller asked to be kept from.
+    pub(crate) fn public_policy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("PublicPolicyException", message)
+    }
+
     pub(crate) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("ValidationException", message)
     }

@@ -4,9 +4,11 @@
 
 mod cancel_rotate_secret;
 mod create_secret;
+mod delete_resource_policy;
 mod delete_secret;
 mod describe_secret;
 mod get_random_password;
+mod get_resource_policy;
 mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
@@ -17,6 +19,7 @@ mod pawl_list_rotation_history;
 mod pawl_pause_rotation;
 mod pawl_preview_rotation;
 mod pawl_resume_rotation;
+mod put_resource_policy;
 mod put_secret_value;
 mod remove_regions_from_replication;
 mod replicate_secret_to_regions;
@@ -27,6 +30,7 @@ mod tag_resource;
 mod untag_resource;
 mod update_secret;
 mod update_secret_version_stage;
+mod validate_resource_policy;
 
 use std::future::Future;
 
@@ -57,6 +61,12 @@ impl<'a> Cx<'a> {
     /// Who calls, as history shows it.
     pub(crate) fn principal(&self) -> &str {
         self.caller.principal()
+    }
+
+    /// Who calls, as policies name them.
+    pub(crate) fn caller_arn(&self) -> String {
+        let partition = &self.state.store.identity().partition;
+        format!("arn:{partition}:iam::{}:user/{}", self.state.account_id, self.principal())
     }
 }
 
@@ -112,12 +122,15 @@ macro_rules! operations {
 operations! {
     CancelRotateSecret = "secretsmanager.CancelRotateSecret" => cancel_rotate_secret::Request;
     CreateSecret = "secretsmanager.CreateSecret" => create_secret::Request;
+    DeleteResourcePolicy = "secretsmanager.DeleteResourcePolicy" => delete_resource_policy::Request;
     DeleteSecret = "secretsmanager.DeleteSecret" => delete_secret::Request;
     DescribeSecret = "secretsmanager.DescribeSecret" => describe_secret::Request;
     GetRandomPassword = "secretsmanager.GetRandomPassword" => get_random_password::Request;
+    GetResourcePolicy = "secretsmanager.GetResourcePolicy" => get_resource_policy::Request;
     GetSecretValue = "secretsmanager.GetSecretValue" => get_secret_value::Request;
     ListSecretVersionIds = "secretsmanager.ListSecretVersionIds" => list_secret_version_ids::Request;
     ListSecrets = "secretsmanager.ListSecrets" => list_secrets::Request;
+    PutResourcePolicy = "secretsmanager.PutResourcePolicy" => put_resource_policy::Request;
     PutSecretValue = "secretsmanager.PutSecretValue" => put_secret_value::Request;
     RemoveRegionsFromReplication = "secretsmanager.RemoveRegionsFromReplication" => remove_regions_from_replication::Request;
     ReplicateSecretToRegions = "secretsmanager.ReplicateSecretToRegions" => replicate_secret_to_regions::Request;
@@ -128,6 +141,7 @@ operations! {
     UntagResource = "secretsmanager.UntagResource" => untag_resource::Request;
     UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
     UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
+    ValidateResourcePolicy = "secretsmanager.ValidateResourcePolicy" => validate_resource_policy::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
@@ -160,9 +174,11 @@ impl Op {
             self,
             Self::DescribeSecret
                 | Self::GetRandomPassword
+                | Self::GetResourcePolicy
                 | Self::GetSecretValue
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
+                | Self::ValidateResourcePolicy
                 | Self::DescribeRotation
                 | Self::ListRotationHistory
                 | Self::PreviewRotation

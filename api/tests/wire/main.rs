@@ -5,6 +5,7 @@ mod front;
 mod harness;
 mod labels;
 mod lists;
+mod policy;
 mod presence;
 mod replication;
 mod rotation;
