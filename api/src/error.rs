@@ -76,6 +76,21 @@ impl ApiError {
         Self::new("PublicPolicyException", message)
     }
 
+    /// There is no such parameter in Parameter Store.
+    pub(crate) fn parameter_not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ParameterNotFound", message)
+    }
+
+    /// Our fault, under the name it has in Parameter Store.
+    pub(crate) fn of_parameters(self) -> Self {
+        Self { code: "InternalServerError", ..self }
+    }
+
+    /// What the caller is told.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     pub(crate) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("ValidationException", message)
     }

@@ -13,6 +13,7 @@ mod http;
 mod kms;
 mod members;
 mod op;
+mod parameter;
 mod policy;
 mod replication;
 mod rotation;

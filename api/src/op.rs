@@ -2,6 +2,7 @@
 //!
 //! One file an operation. A new operation is its file and one line of the table below.
 
+mod batch_get_secret_value;
 mod cancel_rotate_secret;
 mod create_secret;
 mod delete_resource_policy;
@@ -25,6 +26,8 @@ mod remove_regions_from_replication;
 mod replicate_secret_to_regions;
 mod restore_secret;
 mod rotate_secret;
+mod ssm_get_parameter;
+mod ssm_get_parameters;
 mod stop_replication_to_replica;
 mod tag_resource;
 mod untag_resource;
@@ -120,6 +123,7 @@ macro_rules! operations {
 }
 
 operations! {
+    BatchGetSecretValue = "secretsmanager.BatchGetSecretValue" => batch_get_secret_value::Request;
     CancelRotateSecret = "secretsmanager.CancelRotateSecret" => cancel_rotate_secret::Request;
     CreateSecret = "secretsmanager.CreateSecret" => create_secret::Request;
     DeleteResourcePolicy = "secretsmanager.DeleteResourcePolicy" => delete_resource_policy::Request;
@@ -142,6 +146,8 @@ operations! {
     UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
     UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
     ValidateResourcePolicy = "secretsmanager.ValidateResourcePolicy" => validate_resource_policy::Request;
+    GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
+    GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
@@ -152,15 +158,21 @@ operations! {
 }
 
 impl Op {
-    /// The name in logs and metrics: AWS's operations by their name, ours with their prefix.
+    /// The name in logs and metrics: Secrets Manager's operations by their name, others with their service.
     pub(crate) fn name(self) -> &'static str {
-        let target = self.target();
-        target.strip_prefix("secretsmanager.").unwrap_or(target)
+        match self {
+            Self::GetParameter => "ssm:GetParameter",
+            Self::GetParameters => "ssm:GetParameters",
+            _ => self.target().strip_prefix("secretsmanager.").unwrap_or(self.target()),
+        }
     }
 
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
-        self.target().replacen('.', ":", 1)
+        match self {
+            Self::GetParameter | Self::GetParameters => self.name().to_owned(),
+            _ => self.target().replacen('.', ":", 1),
+        }
     }
 
     /// The signing name its requests are signed for: Parameter Store's operations are another service's.
@@ -172,7 +184,10 @@ impl Op {
     pub(crate) fn reads(self) -> bool {
         matches!(
             self,
-            Self::DescribeSecret
+            Self::BatchGetSecretValue
+                | Self::DescribeSecret
+                | Self::GetParameter
+                | Self::GetParameters
                 | Self::GetRandomPassword
                 | Self::GetResourcePolicy
                 | Self::GetSecretValue

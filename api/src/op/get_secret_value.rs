@@ -17,8 +17,14 @@ request! {
     version_stage "VersionStage": String [Length(1..=256)],
 }
 
-/// The one reply, but for GetRandomPassword's, that carries a value; spelled here and nowhere else.
+/// A value with its version, as this operation and BatchGetSecretValue answer it.
 pub(crate) struct Reply(Value);
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self(value)
+    }
+}
 
 impl Serialize for Reply {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -35,7 +35,7 @@ async fn checks_come_in_the_order_body_operation_authentication_types_constraint
         (None, "{", r#"{"__type":"SerializationException"}"#),
         (None, "{}", r#"{"__type":"UnknownOperationException"}"#),
         (Some("secretsmanager.Nothing"), "{}", r#"{"__type":"UnknownOperationException"}"#),
-        (Some("secretsmanager.BatchGetSecretValue"), "{}", r#"{"__type":"UnknownOperationException"}"#),
+        (Some("secretsmanager.GetSecretValues"), "{}", r#"{"__type":"UnknownOperationException"}"#),
         (
             known,
             r#"{"SecretId":5}"#,

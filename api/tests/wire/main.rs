@@ -1,10 +1,12 @@
 //! The wire, from signed request to reply: the router over a real store, without a socket.
 
+mod batch;
 mod errors;
 mod front;
 mod harness;
 mod labels;
 mod lists;
+mod parameter_store;
 mod policy;
 mod presence;
 mod replication;
