@@ -6,6 +6,7 @@ mod front;
 mod harness;
 mod labels;
 mod lists;
+mod log;
 mod parameter_store;
 mod policy;
 mod presence;

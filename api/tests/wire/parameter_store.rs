@@ -4,6 +4,7 @@ use engine::port::Clock;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server, new_key, v};
+use crate::log::Log;
 
 const PATH: &str = "/aws/reference/secretsmanager/";
 
@@ -164,4 +165,24 @@ async fn s14_a_signature_for_the_other_service_is_refused() {
     let body = json!({"Name": format!("{PATH}a"), "WithDecryption": true}).to_string();
     let answer = server.signed("AmazonSSM.GetParameter", body.as_bytes(), &server.key).await;
     assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!("InvalidSignatureException")));
+}
+
+#[tokio::test]
+async fn s14_no_value_reaches_a_log_however_it_is_read() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let server = Server::start().await;
+    let create = json!({"Name": "a", "ClientRequestToken": v(1), "SecretString": "canary-91c4"});
+    server.ok("CreateSecret", create).await;
+    assert!(get(&server, "a").await.text().contains("canary-91c4"));
+    let names = json!({"Names": [format!("{PATH}a"), format!("{PATH}b")], "WithDecryption": true});
+    let several = server.call_ssm("GetParameters", &names, &server.key).await;
+    assert!(several.text().contains("canary-91c4"));
+    let batch = server.call("BatchGetSecretValue", json!({"SecretIdList": ["a", "b"]})).await;
+    assert!(batch.text().contains("canary-91c4"));
+    let log = log.text();
+    for op in ["ssm:GetParameter", "ssm:GetParameters", "BatchGetSecretValue"] {
+        assert!(log.contains(&format!("op=\"{op}\"")), "{op} is logged: {log}");
+    }
+    assert!(!log.contains("canary"), "{log}");
 }
