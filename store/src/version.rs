@@ -153,6 +153,12 @@ pub(crate) async fn relabel_key(conn: &mut Conn, secret: SecretId) -> Result<(),
     Ok(())
 }
 
+/// Removes the version, with its value. Its labels must be off, and no candidate may be its value.
+pub(crate) async fn remove(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<(), StoreError> {
+    sqlx::query(REMOVE).bind(secret.0).bind(version.as_str()).execute(conn).await?;
+    Ok(())
+}
+
 /// The version was read on the day beginning at `day_ms`.
 pub(crate) async fn accessed(
     conn: &mut Conn,
@@ -250,6 +256,9 @@ const RELABEL_KEY: &str = "-- version::relabel_key
 UPDATE version SET kms_key_id = (SELECT s.kms_key_id FROM secret s WHERE s.id = $1)
 WHERE secret_id = $1
   AND version_id IN (SELECT l.version_id FROM label l WHERE l.secret_id = $1 AND l.label IN ($2, $3, $4))";
+
+const REMOVE: &str = "-- version::remove
+DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND candidate IS NULL";
 
 const ACCESSED: &str = "-- version::accessed
 UPDATE version SET accessed_ms = $3

@@ -1,17 +1,30 @@
 //! What is logged, kept so that a test can look through it.
 
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Everything logged by the thread that has it as its subscriber, at any level.
+/// Everything this process logs from the first look on, at any level, whichever test it comes from.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<String>>);
 
 impl Log {
+    /// The one log there is. A subscriber of one thread would miss what another thread was first to log.
+    pub(crate) fn of_this_process() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let log = LOG.get_or_init(|| {
+            let log = Self::default();
+            tracing::subscriber::set_global_default(log.clone()).expect("nobody else set one");
+            log
+        });
+        // Whoever logged for the first time while it was being set has been told that nobody listens.
+        tracing::callsite::rebuild_interest_cache();
+        log.clone()
+    }
+
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod errors;
+mod facts;
 mod front;
 mod harness;
 mod labels;
@@ -12,3 +13,4 @@ mod policy;
 mod presence;
 mod replication;
 mod rotation;
+mod trial;

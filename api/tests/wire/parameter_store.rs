@@ -169,8 +169,7 @@ async fn s14_a_signature_for_the_other_service_is_refused() {
 
 #[tokio::test]
 async fn s14_no_value_reaches_a_log_however_it_is_read() {
-    let log = Log::default();
-    let _logging = tracing::subscriber::set_default(log.clone());
+    let log = Log::of_this_process();
     let server = Server::start().await;
     let create = json!({"Name": "a", "ClientRequestToken": v(1), "SecretString": "canary-91c4"});
     server.ok("CreateSecret", create).await;

@@ -146,9 +146,9 @@ pub(crate) async fn an_external_secret_keeps_what_is_not_named(world: World) {
     store.create_secret(new, now).await.unwrap();
     let metadata = vec![("daysToExpiry".to_owned(), "30".to_owned()), ("a".to_owned(), "b".to_owned())];
     let external = External { metadata: Some(metadata.clone()), ..External::default() };
-    store.rotate("s", store::Rotate { external, immediately: false, ..rotate("r1") }, now).await.unwrap();
+    store.rotate("s", store::Rotate { external, start: store::Start::Wait, ..rotate("r1") }, now).await.unwrap();
     let role = External { role_arn: Some("arn:aws:iam::000000000000:role/r".to_owned()), ..External::default() };
-    store.rotate("s", store::Rotate { external: role, immediately: false, ..rotate("r2") }, now).await.unwrap();
+    store.rotate("s", store::Rotate { external: role, start: store::Start::Wait, ..rotate("r2") }, now).await.unwrap();
     let all = External {
         kind: Some("GitLabAccessToken".to_owned()),
         metadata: Some(metadata),
