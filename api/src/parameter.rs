@@ -7,9 +7,8 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use store::{StoreError, Value};
 
-use crate::authorize::authorize;
 use crate::error::ApiError;
-use crate::op::{Cx, Op};
+use crate::op::{Cx, get_secret_value};
 use crate::wire::{Epoch, base64_of};
 
 const PATH: &str = "/aws/reference/secretsmanager/";
@@ -41,7 +40,8 @@ impl<'a> Reference<'a> {
 
     /// The parameter, for a caller who may read the secret.
     pub(crate) async fn fetch(self, cx: &Cx<'_>) -> Result<Parameter, ApiError> {
-        let found = self.read(cx).await.map_err(|error| self.refusal(error))?;
+        let found = get_secret_value::within(cx, self.id, self.read(cx)).await;
+        let found = found.map_err(|error| self.refusal(error))?;
         let source = serde_json::to_vec(&Source(&found))
             .map_err(|error| ApiError::internal(format!("the source of a parameter could not be spelled: {error}")))?;
         Ok(Parameter {
@@ -52,19 +52,18 @@ impl<'a> Reference<'a> {
         })
     }
 
-    async fn read(self, cx: &Cx<'_>) -> Result<Value, ApiError> {
-        authorize(cx, Op::GetSecretValue, Some(self.id)).await?;
+    async fn read(self, cx: &Cx<'_>) -> Result<Value, StoreError> {
         let store = &cx.state.store;
         let Some(selector) = self.selector else {
-            return Ok(store.get_value(self.id, None, None, cx.now).await?);
+            return store.get_value(self.id, None, None, cx.now).await;
         };
         if !selector.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
-            return Err(StoreError::StageNotFound(selector.to_owned()).into());
+            return Err(StoreError::StageNotFound(selector.to_owned()));
         }
         // The two are told apart by what there is: a label may be as long as a version's id.
         match store.get_value(self.id, Some(selector), None, cx.now).await {
-            Err(StoreError::VersionNotFound(_)) => Ok(store.get_value(self.id, None, Some(selector), cx.now).await?),
-            read => Ok(read?),
+            Err(StoreError::VersionNotFound(_)) => store.get_value(self.id, None, Some(selector), cx.now).await,
+            read => read,
         }
     }
 

@@ -97,6 +97,6 @@ fn only_with_filters(member: &str) -> ApiError {
 }
 
 async fn read(cx: &Cx<'_>, id: &str) -> Result<get_secret_value::Reply, ApiError> {
-    authorize(cx, Op::GetSecretValue, Some(id)).await?;
-    Ok(cx.state.store.get_value(id, None, None, cx.now).await?.into())
+    let reading = cx.state.store.get_value(id, None, None, cx.now);
+    Ok(get_secret_value::within(cx, id, reading).await?.into())
 }

@@ -1,9 +1,9 @@
 //! Section 16: what surprises people, and what clients count on, where no other test says it.
 //!
 //! Surprises of 16.1 and where they are shown: 1 `s1_3_…`; 2 `s2_1_a_missing_token…`; 3 `s1_5_…`; 4, 5 `s2_4_…`; 6, 7
-//! `s4_2_…`, `s4_3_…`; 8 `s5_4_…`; 9 `s5_2_…`; 10 below; 12, 14, 15 `s6_…` of the engine; 13, 16 `s5_8_…`, `s2_3_…`;
-//! 17 `s3_…`; 18, 19 `s8_…`; 20 `s2_8_…`; 22 `s2_12_…`; 24 `s2_2_…`; 25 `s2_3_…`. Numbers 21, 23, 26 and 27 are about
-//! lag, policies, other accounts and replicas, which this server has not or other files show; 11 is RotateImmediately.
+//! `s4_2_…`, `s4_3_…`; 8 `s5_4_…`; 9 `s5_2_…`; 10, 12, 15 and 21 below; 14 `s6_…` of the engine; 13, 16 `s5_8_…`, `s2_3_…`;
+//! 17 `s3_…`; 18, 19 `s8_…`; 20 `s2_8_…`; 22 `s2_12_…`; 24 `s2_2_…`; 25 `s2_3_…`. Numbers 23, 26 and 27 are about
+//! policies, other accounts and replicas, which this server has not or other files show; 11 is `s5_6_…`.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -31,6 +31,19 @@ async fn s16_1_10_a_stuck_awspending_blocks_new_rules_and_cancelling_does_not_fr
     server.ok("UpdateSecretVersionStage", current).await;
     assert_eq!(server.stages("a").await, json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT", "AWSPENDING"]}));
     server.ok("RotateSecret", rules).await;
+}
+
+#[tokio::test]
+async fn s16_1_12_the_next_date_stays_where_it_was_when_its_window_has_passed_unused() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let enable =
+        json!({"SecretId": "a", "Rotator": "postgres", "ScheduleExpression": "rate(10 days)", "Duration": "3h"});
+    server.ok("pawl.EnableRotation", enable).await;
+    let next = describe(&server, "a").await["NextRotationDate"].clone();
+    assert_eq!(next, json!("2026-03-20T02:59:59Z".parse::<engine::Time>().expect("an instant").timestamp()));
+    server.clock.advance(TimeDelta::days(40));
+    assert_eq!(describe(&server, "a").await["NextRotationDate"], next);
 }
 
 #[tokio::test]
