@@ -46,6 +46,8 @@ pub struct Report<'a> {
     pub token: &'a VersionId,
     /// Which step.
     pub step: Step,
+    /// It tested what is configured, and was part of no rotation.
+    pub trial: bool,
     /// How it ended; None for success.
     pub error: Option<&'a StepError>,
     /// How long it took.
@@ -96,7 +98,7 @@ async fn carry_out(
         };
         let took = ports.clock.since_boot().saturating_sub(began);
         if let Some(run) = decision.next.run() {
-            (ports.observer)(Report { lease, token: &run.token, step, error, took });
+            (ports.observer)(Report { lease, token: &run.token, step, trial: run.trial, error, took });
         }
         match report(ports, lease, Event::Ended { step, outcome }, rng).await {
             Ok(next) => decision = next,

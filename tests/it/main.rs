@@ -20,3 +20,4 @@ mod servers;
 mod stall;
 mod targets;
 mod tidy;
+mod trial;

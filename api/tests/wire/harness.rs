@@ -12,7 +12,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use engine::Time;
-use engine::port::Clock;
+use engine::outcome::{Done, StepError, Verdict};
+use engine::port::{Clock, RotationStore};
+use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
@@ -132,6 +134,11 @@ impl Server {
 
     /// Signs and sends.
     pub(crate) async fn signed(&self, target: &str, body: &[u8], key: &Key) -> Answer {
+        self.signed_at(target, body, key, self.clock.now()).await
+    }
+
+    /// Signs with the date `at` and sends.
+    pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
@@ -140,7 +147,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+        for (name, value) in sign(&unsigned, &signer, at) {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
@@ -188,6 +195,19 @@ impl Server {
         let reply =
             self.ok("CreateSecret", json!({"Name": name, "ClientRequestToken": v(1), "SecretString": "value-1"})).await;
         reply["ARN"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Does what a driver does with the one trial that is due: the target lets it in, or refuses it with these words.
+    pub(crate) async fn end_trial(&self, refusal: Option<&str>) {
+        let claim = self.store.claim("test", 1, self.clock.now()).await.expect("asked").remove(0);
+        self.store.apply(&claim.lease, Event::Leased, 0.0).await.expect("begun");
+        let outcome = match refusal {
+            None => Outcome::Done(Done::default()),
+            Some(message) => Outcome::Failed(StepError::new(Verdict::Rejected, "28P01", message)),
+        };
+        let ended = Event::Ended { step: Step::Test, outcome };
+        self.store.apply(&claim.lease, ended, 0.0).await.expect("reported");
+        self.store.release(&claim.lease).await.expect("given back");
     }
 
     /// VersionIdsToStages, or the empty object.

@@ -2,9 +2,11 @@
 
 mod audit;
 mod errors;
+mod facts;
 mod front;
 mod harness;
 mod labels;
 mod lists;
 mod presence;
 mod rotation;
+mod trial;
