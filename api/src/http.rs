@@ -125,7 +125,7 @@ impl Server {
         let claim = self.verifier.claim(parts, op.service(), now)?;
         let key = self.state.store.access_key(claim.access_key_id()).await?;
         let key = key.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
-        Ok(self.verifier.prove(&claim, parts, body, &key.secret, key.principal)?)
+        Ok(self.verifier.prove(&claim, parts, body, &key.secret, key.principal.name.clone())?)
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Kind {
     DataKey,
     /// The secret half of an access key.
     AccessKey,
+    /// The secret half of temporary credentials, as their token carries it.
+    Session,
     /// The row that shows whether a keyring belongs to a store.
     Check,
 }
@@ -27,6 +29,7 @@ impl Kind {
             Self::Binary => "binary",
             Self::DataKey => "data-key",
             Self::AccessKey => "access-key",
+            Self::Session => "session",
             Self::Check => "check",
         }
     }
@@ -37,9 +40,9 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, or the access key's id.
+    /// Whose it is: the secret's ARN, or the id of an access key or session.
     pub owner: &'a str,
-    /// Which one: the version's id, or the principal of an access key; empty for a data key.
+    /// Which one: the version's id, the principal of an access key, or the access key of a session; empty for a data key.
     pub version: &'a str,
     /// Which candidate of that version; 0 for a value that never was one.
     pub candidate: u32,
@@ -67,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 5] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Check];
+    const KINDS: [Kind; 6] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check];
 
     #[test]
     fn associated_data_has_the_recorded_form() {
@@ -87,8 +90,8 @@ mod tests {
     proptest! {
         #[test]
         fn different_places_never_share_associated_data(
-            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..5),
-            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..5),
+            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
+            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
         ) {
             let place = |p: &(String, String, u32, usize)| {
                 let binding = Binding { kind: KINDS[p.3], owner: &p.0, version: &p.1, candidate: p.2 };

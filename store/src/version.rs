@@ -80,6 +80,13 @@ pub(crate) struct Entry {
     pub(crate) accessed_ms: Option<i64>,
 }
 
+/// The admin secret that a version's value names; empty where it names none, or has no value.
+pub(crate) async fn masterarn(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<String, StoreError> {
+    let query = sqlx::query_scalar(MASTERARN).bind(secret.0).bind(version.as_str());
+    let named: Option<Option<String>> = query.fetch_optional(conn).await?;
+    Ok(named.flatten().unwrap_or_default())
+}
+
 /// Versions that have a value, newest first, after `(created_ms, version_id)`.
 pub(crate) async fn page(
     conn: &mut Conn,
@@ -104,16 +111,17 @@ pub(crate) async fn insert_placeholder(
     Ok(())
 }
 
-/// A version with a value of its own.
+/// A version with a value of its own; `masterarn` as [`crate::admin::mark_of`] reads it there.
 pub(crate) async fn insert(
     conn: &mut Conn,
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
+    masterarn: &str,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(INSERT).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
+    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now)).bind(masterarn);
     query.execute(conn).await?;
     Ok(())
 }
@@ -124,10 +132,11 @@ pub(crate) async fn show_candidate(
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
+    masterarn: &str,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(SHOW_CANDIDATE).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now));
+    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now)).bind(masterarn);
     query.execute(conn).await?;
     Ok(())
 }
@@ -218,16 +227,20 @@ WHERE v.secret_id = $1
 ORDER BY v.created_ms DESC, v.version_id ASC
 LIMIT $5";
 
+const MASTERARN: &str = "-- version::masterarn
+SELECT masterarn FROM version WHERE secret_id = $1 AND version_id = $2";
+
 const INSERT_PLACEHOLDER: &str = "-- version::insert_placeholder
 INSERT INTO version (secret_id, version_id, created_ms) VALUES ($1, $2, $3)";
 
 const INSERT: &str = "-- version::insert
-INSERT INTO version (secret_id, version_id, kind, sealed, created_ms) VALUES ($1, $2, $3, $4, $5)";
+INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, masterarn) VALUES ($1, $2, $3, $4, $5, $6)";
 
 const SHOW_CANDIDATE: &str = "-- version::show_candidate
-INSERT INTO version (secret_id, version_id, kind, candidate, created_ms) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, masterarn) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (secret_id, version_id) DO UPDATE
-SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate, created_ms = excluded.created_ms";
+SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate, created_ms = excluded.created_ms,
+    masterarn = excluded.masterarn";
 
 const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";

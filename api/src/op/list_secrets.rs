@@ -100,6 +100,7 @@ impl Operation for Request {
             sort,
             descending,
             filters: filters.collect::<Result<_, _>>()?,
+            visible: None,
         };
         let page = cx.state.store.list(query).await?;
         Ok(Reply { secret_list: page.items.into_iter().map(Entry::in_list).collect(), next_token: page.next })

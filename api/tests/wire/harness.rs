@@ -14,7 +14,7 @@ use engine::port::Clock;
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Store};
+use store::{Identity, Location, Options, Principal, Role, Scope, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -193,8 +193,16 @@ impl Server {
 }
 
 pub(crate) async fn new_key(store: &Store, principal: &str, now: Time) -> Key {
-    let key = store.create_access_key(principal, now).await.expect("an access key");
+    let key = match principal {
+        "admin" => store.create_access_key(principal, now).await,
+        _ => store.create_principal_key(reader_of_nothing(principal), now).await,
+    };
+    let key = key.expect("an access key");
     (key.access_key_id, key.secret)
+}
+
+fn reader_of_nothing(name: &str) -> Principal {
+    Principal { name: name.to_owned(), role: Role::Reader, scope: Scope::default() }
 }
 
 /// A token, and so a version id.
