@@ -6,7 +6,9 @@
 //! never asks the system's clock, and never lets a secret into an error or a log line.
 
 mod authorize;
+mod caller;
 mod constraint;
+mod credentials;
 mod error;
 mod http;
 mod op;

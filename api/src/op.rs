@@ -11,12 +11,17 @@ mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
+mod pawl_create_access_key;
+mod pawl_create_session;
+mod pawl_delete_access_key;
 mod pawl_describe_rotation;
 mod pawl_enable_rotation;
+mod pawl_list_access_keys;
 mod pawl_list_rotation_history;
 mod pawl_pause_rotation;
 mod pawl_preview_rotation;
 mod pawl_resume_rotation;
+mod pawl_update_access_key;
 mod put_secret_value;
 mod restore_secret;
 mod rotate_secret;
@@ -32,6 +37,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::authorize::authorize;
+use crate::caller::Caller;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::sigv4::{self, Verified};
@@ -53,6 +59,11 @@ impl<'a> Cx<'a> {
     /// Who calls, as history shows it.
     pub(crate) fn principal(&self) -> &str {
         self.caller.principal()
+    }
+
+    /// Who calls, with which key.
+    pub(crate) fn caller(&self) -> &Caller {
+        self.caller.caller()
     }
 }
 
@@ -122,12 +133,17 @@ operations! {
     UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
     UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
+    CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
+    CreateSession = "pawl.CreateSession" => pawl_create_session::Request;
+    DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
+    ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
     PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
     ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
+    UpdateAccessKey = "pawl.UpdateAccessKey" => pawl_update_access_key::Request;
 }
 
 impl Op {
@@ -139,7 +155,7 @@ impl Op {
 
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
-        self.target().replacen('.', ":", 1)
+        self.target().replacen("AmazonSSM.", "ssm.", 1).replacen('.', ":", 1)
     }
 
     /// The signing name its requests are signed for: Parameter Store's operations are another service's.
@@ -157,6 +173,7 @@ impl Op {
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
                 | Self::DescribeRotation
+                | Self::ListAccessKeys
                 | Self::ListRotationHistory
                 | Self::PreviewRotation
         )

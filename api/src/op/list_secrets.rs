@@ -5,6 +5,7 @@ use store::{ListQuery, SortBy};
 
 use super::describe_secret::Entry;
 use super::{Cx, Operation};
+use crate::authorize::visible;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 
@@ -100,7 +101,7 @@ impl Operation for Request {
             sort,
             descending,
             filters: filters.collect::<Result<_, _>>()?,
-            visible: None,
+            visible: visible(cx),
         };
         let page = cx.state.store.list(query).await?;
         Ok(Reply { secret_list: page.items.into_iter().map(Entry::in_list).collect(), next_token: page.next })

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use store::PutValue;
 
 use super::{Cx, Operation};
+use crate::authorize::keeps_admin;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::wire::{Blob, Made, Text, check_value, token_of, value_of};
@@ -46,8 +47,13 @@ impl Operation for Request {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;
         let value = value_of(self.secret_string, self.secret_binary)?
             .ok_or_else(|| ApiError::invalid_request("You must provide either SecretString or SecretBinary."))?;
-        let put =
-            PutValue { token, value, stages: self.version_stages, keeps_admin: false, by: cx.principal().to_owned() };
+        let put = PutValue {
+            token,
+            value,
+            stages: self.version_stages,
+            keeps_admin: keeps_admin(cx),
+            by: cx.principal().to_owned(),
+        };
         let id = self.secret_id.unwrap_or_default();
         let mut written = cx.state.store.put_value(&id, put, cx.now).await?;
         Ok(Reply { version_stages: std::mem::take(&mut written.stages), made: written.into() })
