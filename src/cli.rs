@@ -1,5 +1,5 @@
 //! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo` and
-//! `key create` is a client of the API of a running server.
+//! what works on the data folder of a stopped server is a client of the API.
 
 pub(crate) mod client;
 mod key;
@@ -44,7 +44,7 @@ enum Verb {
     /// Enable, start, watch and give up rotations
     #[command(subcommand)]
     Rotation(rotation::RotationVerb),
-    /// Access keys
+    /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
     /// Say whether the server is ready for work; needs no key (for health checks)

@@ -4,6 +4,7 @@ mod harness;
 
 mod canary;
 mod cli;
+mod cli_keys;
 mod crash;
 mod demo;
 mod deploy;
