@@ -127,8 +127,7 @@ async fn create_online(args: CreateArgs) -> Result<(), CliError> {
     let answer = Client::new(&args.connection)?.ours("CreateAccessKey", request).await?;
     let said = |name: &str| text(&answer[name]).unwrap_or_default();
     let whose = format!("access key {} of {} ({})", said("AccessKeyId"), said("Principal"), said("Role"));
-    hand_out(&args.connection, &answer, &format!("{whose}; its secret is shown this once"));
-    Ok(())
+    hand_out(&args.connection, &answer, &format!("{whose}; its secret is shown this once"))
 }
 
 async fn replace_lost(data: PathBuf, args: CreateArgs) -> Result<(), CliError> {
@@ -182,19 +181,19 @@ async fn enable(one: &One, enabled: bool) -> Result<(), CliError> {
     let request = json!({ "AccessKeyId": one.id, "Enabled": enabled });
     Client::new(&one.connection)?.ours("UpdateAccessKey", request).await?;
     let what = if enabled { "is enabled" } else { "is disabled: it is refused from the next request on" };
-    done(one, json!({ "AccessKeyId": one.id, "Enabled": enabled }), what);
+    done(one, &json!({ "AccessKeyId": one.id, "Enabled": enabled }), what);
     Ok(())
 }
 
 async fn delete(one: &One) -> Result<(), CliError> {
     Client::new(&one.connection)?.ours("DeleteAccessKey", json!({ "AccessKeyId": one.id })).await?;
-    done(one, json!({ "AccessKeyId": one.id, "Deleted": true }), "is deleted");
+    done(one, &json!({ "AccessKeyId": one.id, "Deleted": true }), "is deleted");
     Ok(())
 }
 
-fn done(one: &One, answer: Value, what: &str) {
+fn done(one: &One, answer: &Value, what: &str) {
     if one.connection.json {
-        output::json(&answer);
+        output::json(answer);
     } else {
         output::say(format!("access key {} {what}", one.id));
     }
@@ -203,27 +202,33 @@ fn done(one: &One, answer: Value, what: &str) {
 async fn session(connection: &Connection, ttl: u64) -> Result<(), CliError> {
     let answer = Client::new(connection)?.ours("CreateSession", json!({ "DurationSeconds": ttl })).await?;
     let until = date(&answer["Expiration"]).unwrap_or_default();
-    hand_out(connection, &answer, &format!("good until {until}, and while the key they come from is"));
-    Ok(())
+    hand_out(connection, &answer, &format!("good until {until}, and while the key they come from is"))
 }
 
 /// Credentials for a program, or as lines that a shell takes with `eval`. What is for people goes to standard error.
-fn hand_out(connection: &Connection, answer: &Value, about: &str) {
+fn hand_out(connection: &Connection, answer: &Value, about: &str) -> Result<(), CliError> {
     if connection.json {
         output::json(answer);
-        return;
+        return Ok(());
     }
-    output::progress(about);
+    let mut lines = Vec::new();
     for (member, variable) in [
         ("AccessKeyId", "AWS_ACCESS_KEY_ID"),
         ("SecretAccessKey", "AWS_SECRET_ACCESS_KEY"),
         ("SessionToken", "AWS_SESSION_TOKEN"),
     ] {
-        // Letters, digits, `+`, `/`, `-` and `_`: nothing a shell would look into.
-        if let Some(value) = answer[member].as_str() {
-            output::say(format!("export {variable}={value}"));
+        let Some(value) = answer[member].as_str() else { continue };
+        // A shell is going to read this, and it came over the network.
+        if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)) {
+            return Err(CliError::refused(format!(
+                "the server's {member} is not one: it would do something in a shell"
+            )));
         }
+        lines.push(format!("export {variable}={value}"));
     }
+    output::progress(about);
+    lines.iter().for_each(output::say);
+    Ok(())
 }
 
 /// `90s`, `15m`, `1h`, or a number of seconds.
