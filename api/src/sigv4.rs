@@ -6,6 +6,7 @@
 //! Never here: what a principal may do, or what an operation means.
 
 mod canonical;
+mod claimed;
 mod query;
 mod scope;
 mod sign;
@@ -23,6 +24,7 @@ use engine::secret::SecretBytes;
 use subtle::ConstantTimeEq;
 
 use canonical::{Canonical, hash_of};
+pub(crate) use claimed::claimed_key;
 use query::Presigned;
 use scope::Authorization;
 use sign::SigningKey;

@@ -19,6 +19,8 @@ pub enum Kind {
     Session,
     /// The row that shows whether a keyring belongs to a store.
     Check,
+    /// Where a page of a list ended.
+    Cursor,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::AccessKey => "access-key",
             Self::Session => "session",
             Self::Check => "check",
+            Self::Cursor => "cursor",
         }
     }
 }
@@ -40,7 +43,7 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, or the id of an access key or session.
+    /// Whose it is: the secret's ARN, the id of an access key or session, or the query of a cursor.
     pub owner: &'a str,
     /// Which one: the version's id, the principal of an access key, or the access key of a session; empty for a data key.
     pub version: &'a str,
@@ -70,7 +73,8 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 6] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check];
+    const KINDS: [Kind; 7] =
+        [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check, Kind::Cursor];
 
     #[test]
     fn associated_data_has_the_recorded_form() {

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod audit;
 mod canary;
 mod cli;
 mod cli_keys;
@@ -20,3 +21,4 @@ mod servers;
 mod stall;
 mod targets;
 mod tidy;
+mod trial;

@@ -1,20 +1,19 @@
 //! pawl.CreateAccessKey: a key for a principal, which is made where it is new. The one reply with the key's secret.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{ADMINISTRATOR, Principal, Role, Scope};
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
-use crate::credentials::{Shown, check_names, check_principal};
+use crate::credentials::{NAMES, PRINCIPAL, Shown};
 use crate::error::ApiError;
+use crate::members::{Items, Length, OneOf, request};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    principal: Option<String>,
-    role: Option<String>,
-    prefixes: Option<Vec<String>>,
-    secrets: Option<Vec<String>>,
+request! {
+    principal "Principal": String [Length(1..=64), PRINCIPAL],
+    role "Role": String [OneOf(&["administrator", "reader", "rotator"])],
+    // An empty beginning would be that of every secret: nobody means that by mistake.
+    prefixes "Prefixes": Vec<String> [Items(0..=100, 1..=512), NAMES],
+    secrets "Secrets": Vec<String> [Items(0..=100, 1..=512), NAMES],
 }
 
 #[derive(Serialize)]
@@ -28,17 +27,6 @@ pub(crate) struct Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        check_principal(must, self.principal.as_deref());
-        must.one_of("role", self.role.as_deref(), &[Role::Administrator, Role::Reader, Role::Rotator].map(Role::name));
-        check_names(must, "prefixes", self.prefixes.as_deref());
-        check_names(must, "secrets", self.secrets.as_deref());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let role = self.role.as_deref().and_then(Role::of_name).unwrap_or(Role::Administrator);

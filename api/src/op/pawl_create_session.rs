@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{LONGEST_SESSION, SHORTEST_SESSION};
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::credentials::Shown;
 use crate::error::ApiError;
+use crate::members::{Between, request};
 use crate::wire::Epoch;
 
 const DEFAULT: Duration = Duration::from_secs(3600);
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    duration_seconds: Option<i64>,
+request! {
+    duration_seconds "DurationSeconds": i64 [Between(seconds(SHORTEST_SESSION)..=seconds(LONGEST_SESSION))],
+}
+
+fn seconds(length: Duration) -> i64 {
+    i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[derive(Serialize)]
@@ -30,15 +32,6 @@ pub(crate) struct Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        let seconds = |length: Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-        must.number("durationSeconds", self.duration_seconds, seconds(SHORTEST_SESSION)..=seconds(LONGEST_SESSION));
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         // Or whoever got hold of one could stay for ever.

@@ -1,15 +1,14 @@
 //! pawl.ListAccessKeys: every key with its principal, never with its secret.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::AccessKeyEntry;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::request;
 use crate::wire::Epoch;
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Request {}
+request! {}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -47,12 +46,6 @@ impl From<AccessKeyEntry> for Entry {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn check(&self, _must: &mut Constraints) {}
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let keys = cx.state.store.list_access_keys().await?;

@@ -1,7 +1,9 @@
 //! The wire, from signed request to reply: the router over a real store, without a socket.
 
+mod audit;
 mod callers;
 mod errors;
+mod facts;
 mod front;
 mod harness;
 mod keys;
@@ -11,3 +13,4 @@ mod presence;
 mod roles;
 mod rotation;
 mod sessions;
+mod trial;

@@ -9,7 +9,7 @@ use store::StoreError;
 
 use crate::world::{World, created, done, failed, rotate, token};
 
-pub(crate) async fn a_whole_rotation_moves_the_labels_and_resolves_its_candidates(world: World) {
+pub(crate) async fn s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates(world: World) {
     world.create("s", "one").await;
     let written = world.store.rotate("s", rotate("r"), world.now()).await.unwrap();
     assert_eq!(written.version_id, Some(token("r")));
@@ -115,11 +115,11 @@ pub(crate) async fn a_rotation_that_is_given_up_restores_awscurrent_as_a_candida
     let decision = world.apply(&lease, Event::Leased).await.unwrap();
     assert_eq!(decision.act, Some(Step::Prove));
     let proved = |proof| Event::Ended { step: Step::Prove, outcome: Outcome::Proved(proof) };
-    let decision = world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    let decision = world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     assert_eq!(decision.act, Some(Step::Restore));
     assert_eq!(world.unresolved("s").await, 1);
     world.apply(&lease, done(Step::Restore)).await.unwrap();
-    world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     assert_eq!(world.unresolved("s").await, 1);
     // The second time it is put back after a wait.
     world.clock.pass(TimeDelta::seconds(5));
@@ -150,6 +150,21 @@ pub(crate) async fn what_the_target_holds_is_known_through_writes_and_pruning(wo
     assert_eq!(known, ["four", "three", "two"]);
     world.finish(&lease).await;
     assert_eq!(world.unresolved("s").await, 0);
+}
+
+pub(crate) async fn history_keeps_the_newest_thousand_lines_of_a_secret(world: World) {
+    world.create("s", "one").await;
+    world.create("other", "one").await;
+    world.store.cancel_rotation("other", "someone", world.now()).await.unwrap();
+    // Each leaves three lines.
+    for n in 0..340 {
+        world.store.rotate("s", rotate(&format!("r{n}")), world.now()).await.unwrap();
+        world.store.abandon_rotation("s", "someone", world.now()).await.unwrap();
+    }
+    let lines = world.store.history("s", 2000).await.unwrap();
+    assert_eq!(lines.len(), 1000);
+    assert_eq!(lines[0].kind, "abandoned");
+    assert_eq!(world.store.history("other", 10).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn history_tells_the_steps_and_how_they_ended(world: World) {

@@ -21,6 +21,7 @@ mod secrets;
 mod sessions;
 mod sqlite;
 mod tokens;
+mod trial;
 mod world;
 
 /// Runs every function of a list as a test of its own over a fresh world.
@@ -48,6 +49,7 @@ contract! { over_sqlite:
         values_are_read_by_version_by_label_and_by_both,
         reading_moves_the_day_of_access_and_nothing_else,
         tags_keep_their_order_and_an_emptied_list_stays_visible,
+        a_secret_has_fifty_tags_at_most_whoever_comes_at_once,
         updating_nothing_changes_nothing,
     },
     tokens::{
@@ -65,13 +67,14 @@ contract! { over_sqlite:
         more_than_twenty_labels_are_refused,
     },
     life::{
-        a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
+        s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
         the_placeholder_is_seen_by_describe_and_by_nothing_else,
         a_rejected_candidate_is_followed_by_another_and_kept,
         a_crash_in_any_step_is_resumed_by_the_next_lease,
         a_rotation_that_is_given_up_restores_awscurrent_as_a_candidate_first,
         what_the_target_holds_is_known_through_writes_and_pruning,
         history_tells_the_steps_and_how_they_ended,
+        history_keeps_the_newest_thousand_lines_of_a_secret,
         a_binary_value_written_by_a_callback_stays_binary,
         a_callback_may_move_awscurrent_itself_in_finish,
     },
@@ -120,6 +123,19 @@ contract! { over_sqlite:
         abandoning_needs_an_open_rotation,
         a_window_missed_in_a_pause_is_not_made_up_for,
     },
+    trial::{
+        a_trial_tests_a_copy_of_awscurrent_and_leaves_no_trace,
+        a_failed_trial_keeps_the_configuration_and_says_why,
+        a_trial_refuses_other_rotations_and_is_the_same_request_again,
+        whatever_a_user_does_in_a_trial_ends_it,
+        a_copy_that_somebody_labelled_is_theirs,
+        a_value_put_under_a_trials_token_must_be_its_own,
+        a_crash_in_a_trial_is_resumed_by_the_next_lease,
+        a_paused_trial_waits_and_a_window_missed_meanwhile_is_not_made_up_for,
+        a_trial_in_an_open_window_does_not_put_its_rotation_off,
+        what_is_changed_during_a_trial_is_planned_at_once,
+        a_trial_does_without_an_admin_that_is_being_rotated,
+    },
     material::{
         going_forward_the_candidate_is_wanted_and_awscurrent_comes_first,
         giving_up_awscurrent_is_wanted_and_candidates_come_first,
@@ -139,6 +155,7 @@ contract! { over_sqlite:
         pages_cover_everything_once_in_every_order,
         filters_and_deletion_narrow_the_list,
         a_cursor_serves_only_its_own_query,
+        a_cursor_survives_a_restart,
         versions_are_paged_newest_first_without_the_placeholder,
     },
     pruning::{

@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use api::sigv4::{Signer, Unsigned, sign};
+use engine::port::Clock;
+use engine::secret::SecretBytes;
+use pawl::clock::SystemClock;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 use super::account::Account;
 use super::wait_for;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_pawl");
 /// How long a server may take to be ready on a machine that does other things as well.
 const READY: Duration = Duration::from_secs(30);
 
@@ -44,9 +49,13 @@ impl Home {
 
     /// The same with more flags and variables.
     pub(crate) fn serve_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
+        self.serve_by(pawl(), flags, variables)
+    }
+
+    /// The same, with `command` for the binary under test.
+    pub(crate) fn serve_by(&self, mut command: Command, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
         let log = File::options().append(true).create(true).open(self.path().join("log")).expect("a log");
         let before = self.log().matches(" listens on ").count();
-        let mut command = pawl();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--lease", "12", "--schedule-limits", "none", "--data"])
             .arg(self.data())
@@ -77,7 +86,17 @@ pub(crate) struct Pawl {
 
 /// The binary under test, without whatever this shell has set for AWS.
 pub(crate) fn pawl() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pawl"));
+    without_aws(Command::new(BINARY))
+}
+
+/// The same; a file that grows past a limit is then an error to it, as a full disk is, and not its end.
+pub(crate) fn pawl_with_limits() -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
+    without_aws(shell)
+}
+
+fn without_aws(mut command: Command) -> Command {
     let ours = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "PAWL_DATA"];
     for name in ours.into_iter().chain(["AWS_REGION", "AWS_DEFAULT_REGION"]) {
         command.env_remove(name);
@@ -100,6 +119,36 @@ impl Pawl {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "pawl {arguments:?} said: {error}");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("pawl {arguments:?}: {error}"))
+    }
+
+    /// Calls one of AWS's operations as the administrator: what no verb of the command line does.
+    pub(crate) fn aws(&self, operation: &str, body: &Value) -> Value {
+        pawl::boot::install_tls_provider();
+        let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");
+        let setting = |name: &str| {
+            let lines = credentials.lines().filter_map(|line| line.split_once('='));
+            lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1
+        };
+        let secret = SecretBytes::from(setting("aws_secret_access_key"));
+        let signer = Signer { access_key_id: setting("aws_access_key_id"), secret: &secret, region: "us-east-1" };
+        let (host, target) = (self.url.trim_start_matches("http://"), format!("secretsmanager.{operation}"));
+        let body = body.to_string();
+        let headers = [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
+        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
+        let signed = sign(&unsigned, &signer, SystemClock.now());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut request = reqwest::Client::builder().no_proxy().build().expect("a client").post(&self.url);
+            for (name, value) in headers.into_iter().skip(1) {
+                request = request.header(name, value);
+            }
+            for (name, value) in signed {
+                request = request.header(name, value);
+            }
+            let answer = request.body(body).send().await.expect("an answer");
+            let text = answer.text().await.expect("a body");
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))
+        })
     }
 
     /// Creates a secret with this value.
@@ -141,8 +190,16 @@ impl Pawl {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, signal).expect("our own child");
+        kill_process(self.pid(), signal).expect("our own child");
+    }
+
+    /// No file of it may grow past this, until it is lifted with None.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("our own child");
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process")
     }
 
     /// Whether SIGSTOP has stopped it.
