@@ -2,16 +2,21 @@
 
 mod audit;
 mod batch;
+mod callers;
 mod errors;
 mod facts;
 mod front;
 mod harness;
+mod keys;
 mod labels;
 mod lists;
 mod log;
+mod model;
 mod parameter_store;
 mod policy;
 mod presence;
 mod replication;
+mod roles;
 mod rotation;
+mod sessions;
 mod trial;
