@@ -10,6 +10,7 @@ mod keys;
 mod labels;
 mod lists;
 mod presence;
+mod presigned;
 mod roles;
 mod rotation;
 mod sessions;
