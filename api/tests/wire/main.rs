@@ -15,6 +15,7 @@ mod model;
 mod parameter_store;
 mod policy;
 mod presence;
+mod presigned;
 mod replication;
 mod roles;
 mod rotation;
