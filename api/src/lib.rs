@@ -8,6 +8,8 @@
 mod authorize;
 mod constraint;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod members;
 mod op;

@@ -19,6 +19,8 @@ mod due;
 mod error;
 mod event;
 mod filter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod history;
 mod instant;
 mod key;
