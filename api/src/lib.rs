@@ -5,14 +5,21 @@
 //! one file each. What an operation does is a call of the store; this crate never reaches a target,
 //! never asks the system's clock, and never lets a secret into an error or a log line.
 
+pub mod audit;
 mod authorize;
+mod call;
 mod constraint;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod external;
 mod http;
+mod kms;
 mod members;
 mod op;
+mod parameter;
+mod policy;
+mod replication;
 mod rotation;
 mod rotator;
 mod rules;

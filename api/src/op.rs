@@ -2,12 +2,15 @@
 //!
 //! One file an operation. A new operation is its file and one line of the table below.
 
+mod batch_get_secret_value;
 mod cancel_rotate_secret;
 mod create_secret;
+mod delete_resource_policy;
 mod delete_secret;
 mod describe_secret;
 mod get_random_password;
-mod get_secret_value;
+mod get_resource_policy;
+pub(crate) mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
@@ -17,13 +20,20 @@ mod pawl_list_rotation_history;
 mod pawl_pause_rotation;
 mod pawl_preview_rotation;
 mod pawl_resume_rotation;
+mod put_resource_policy;
 mod put_secret_value;
+mod remove_regions_from_replication;
+mod replicate_secret_to_regions;
 mod restore_secret;
 mod rotate_secret;
+mod ssm_get_parameter;
+mod ssm_get_parameters;
+mod stop_replication_to_replica;
 mod tag_resource;
 mod untag_resource;
 mod update_secret;
 mod update_secret_version_stage;
+mod validate_resource_policy;
 
 use std::future::Future;
 
@@ -31,7 +41,9 @@ use engine::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::audit::NotKept;
 use crate::authorize::authorize;
+use crate::call::Notes;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::members::Asks;
@@ -43,17 +55,25 @@ use crate::wire;
 pub(crate) struct Cx<'a> {
     pub(crate) state: &'a ApiState,
     pub(crate) now: Time,
+    /// For the audit trail: an operation that is about several secrets adds a record for each.
+    pub(crate) notes: &'a Notes,
     caller: &'a Verified,
 }
 
 impl<'a> Cx<'a> {
-    pub(crate) fn new(state: &'a ApiState, now: Time, caller: &'a Verified) -> Self {
-        Self { state, now, caller }
+    pub(crate) fn new(state: &'a ApiState, now: Time, caller: &'a Verified, notes: &'a Notes) -> Self {
+        Self { state, now, notes, caller }
     }
 
     /// Who calls, as history shows it.
     pub(crate) fn principal(&self) -> &str {
         self.caller.principal()
+    }
+
+    /// Who calls, as policies name them.
+    pub(crate) fn caller_arn(&self) -> String {
+        let partition = &self.state.store.identity().partition;
+        format!("arn:{partition}:iam::{}:user/{}", self.state.account_id, self.principal())
     }
 }
 
@@ -107,21 +127,31 @@ macro_rules! operations {
 }
 
 operations! {
+    BatchGetSecretValue = "secretsmanager.BatchGetSecretValue" => batch_get_secret_value::Request;
     CancelRotateSecret = "secretsmanager.CancelRotateSecret" => cancel_rotate_secret::Request;
     CreateSecret = "secretsmanager.CreateSecret" => create_secret::Request;
+    DeleteResourcePolicy = "secretsmanager.DeleteResourcePolicy" => delete_resource_policy::Request;
     DeleteSecret = "secretsmanager.DeleteSecret" => delete_secret::Request;
     DescribeSecret = "secretsmanager.DescribeSecret" => describe_secret::Request;
     GetRandomPassword = "secretsmanager.GetRandomPassword" => get_random_password::Request;
+    GetResourcePolicy = "secretsmanager.GetResourcePolicy" => get_resource_policy::Request;
     GetSecretValue = "secretsmanager.GetSecretValue" => get_secret_value::Request;
     ListSecretVersionIds = "secretsmanager.ListSecretVersionIds" => list_secret_version_ids::Request;
     ListSecrets = "secretsmanager.ListSecrets" => list_secrets::Request;
+    PutResourcePolicy = "secretsmanager.PutResourcePolicy" => put_resource_policy::Request;
     PutSecretValue = "secretsmanager.PutSecretValue" => put_secret_value::Request;
+    RemoveRegionsFromReplication = "secretsmanager.RemoveRegionsFromReplication" => remove_regions_from_replication::Request;
+    ReplicateSecretToRegions = "secretsmanager.ReplicateSecretToRegions" => replicate_secret_to_regions::Request;
     RestoreSecret = "secretsmanager.RestoreSecret" => restore_secret::Request;
     RotateSecret = "secretsmanager.RotateSecret" => rotate_secret::Request;
+    StopReplicationToReplica = "secretsmanager.StopReplicationToReplica" => stop_replication_to_replica::Request;
     TagResource = "secretsmanager.TagResource" => tag_resource::Request;
     UntagResource = "secretsmanager.UntagResource" => untag_resource::Request;
     UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
     UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
+    ValidateResourcePolicy = "secretsmanager.ValidateResourcePolicy" => validate_resource_policy::Request;
+    GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
+    GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
@@ -132,15 +162,21 @@ operations! {
 }
 
 impl Op {
-    /// The name in logs and metrics: AWS's operations by their name, ours with their prefix.
+    /// The name in logs and metrics: Secrets Manager's operations by their name, others with their service.
     pub(crate) fn name(self) -> &'static str {
-        let target = self.target();
-        target.strip_prefix("secretsmanager.").unwrap_or(target)
+        match self {
+            Self::GetParameter => "ssm:GetParameter",
+            Self::GetParameters => "ssm:GetParameters",
+            _ => self.target().strip_prefix("secretsmanager.").unwrap_or(self.target()),
+        }
     }
 
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
-        self.target().replacen('.', ":", 1)
+        match self {
+            Self::GetParameter | Self::GetParameters => self.name().to_owned(),
+            _ => self.target().replacen('.', ":", 1),
+        }
     }
 
     /// The signing name its requests are signed for: Parameter Store's operations are another service's.
@@ -152,11 +188,16 @@ impl Op {
     pub(crate) fn reads(self) -> bool {
         matches!(
             self,
-            Self::DescribeSecret
+            Self::BatchGetSecretValue
+                | Self::DescribeSecret
+                | Self::GetParameter
+                | Self::GetParameters
                 | Self::GetRandomPassword
+                | Self::GetResourcePolicy
                 | Self::GetSecretValue
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
+                | Self::ValidateResourcePolicy
                 | Self::DescribeRotation
                 | Self::ListRotationHistory
                 | Self::PreviewRotation
@@ -171,11 +212,26 @@ async fn call<O: Operation>(op: Op, cx: &Cx<'_>, body: &[u8], about: &mut Option
     must.finish()?;
     *about = request.secret_id().map(ToOwned::to_owned);
     authorize(cx, op, request.secret_id()).await?;
+    if !op.reads() {
+        begin_change(cx)?;
+    }
     let reply = request.run(cx).await?;
     if O::EMPTY {
         return Ok(Vec::new());
     }
-    serde_json::to_vec(&reply).map_err(|error| ApiError::internal(format!("the reply could not be spelled: {error}")))
+    let reply = serde_json::to_vec(&reply)
+        .map_err(|error| ApiError::internal(format!("the reply could not be spelled: {error}")))?;
+    cx.notes.answered(&reply);
+    Ok(reply)
+}
+
+/// Nothing is changed that the audit trail could not tell.
+fn begin_change(cx: &Cx<'_>) -> Result<(), ApiError> {
+    if cx.state.trail.as_ref().is_some_and(|trail| !trail.is_up()) {
+        return Err(ApiError::internal(NotKept.to_string()));
+    }
+    cx.notes.may_change();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use engine::label::Labels;
 
 use crate::cursor::Cursor;
 use crate::instant::{instant, instant_opt};
-use crate::model::{Description, VersionEntry, Versions};
+use crate::model::{Description, Replica, VersionEntry, Versions};
 use crate::tx::{Conn, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, label, resolve, rotation, secret, tag, version};
+use crate::{Store, StoreError, external, label, replica, resolve, rotation, secret, tag, version};
 
 const MOST_A_PAGE: u32 = 100;
 
@@ -39,7 +39,7 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let row = resolve::find(&mut tx, id).await?;
         let query = format!("versions of {} {include_deprecated}", row.id.0);
-        let cursor = after.map(|text| Cursor::read(text, &query)).transpose()?;
+        let cursor = after.map(|text| self.0.cursors.read(text, &query)).transpose()?;
         let after = cursor.as_ref().map_or((i64::MAX, ""), |cursor| (cursor.number, cursor.text.as_str()));
         let limit = usize::try_from(limit.clamp(1, MOST_A_PAGE)).unwrap_or(1);
         let more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -47,7 +47,8 @@ impl Store {
         let is_last = entries.len() <= limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| !is_last);
-        let next = next.map(|last| Cursor::write(&query, last.created_ms, &last.version_id, 0));
+        let at = |last: &version::Entry| Cursor { number: last.created_ms, text: last.version_id.clone(), id: 0 };
+        let next = next.map(|last| self.0.cursors.write(&query, &at(last))).transpose()?;
         let labels = label::load(&mut tx, row.id).await?;
         let versions = entries.into_iter().map(|found| entry(found, &labels)).collect::<Result<_, _>>()?;
         Ok(Versions { arn: row.arn, name: row.name, versions, next })
@@ -61,6 +62,7 @@ fn entry(found: version::Entry, labels: &Labels) -> Result<VersionEntry, StoreEr
         version_id: version,
         created: instant(found.created_ms)?,
         accessed: instant_opt(found.accessed_ms)?,
+        kms_key_id: found.kms_key_id,
     })
 }
 
@@ -77,11 +79,16 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         Err(error) => return Err(error),
     };
     let tags = tag::all(conn, row.id).await?;
+    let replicas = replica::all(conn, row.id).await?;
+    let external = external::load(conn, row.id).await?;
     let mut stages: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (label, version) in labels.iter() {
         stages.entry(version.to_string()).or_default().push(label.to_owned());
     }
     Ok(Description {
+        primary_region: primary_region(&row.arn, &replicas),
+        replicas,
+        external,
         arn: row.arn,
         name: row.name,
         description: row.description,
@@ -96,4 +103,10 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         tags: row.tagged.then_some(tags),
         stages,
     })
+}
+
+/// Only a secret that is replicated has one: the region it was made in.
+fn primary_region(arn: &str, replicas: &[Replica]) -> Option<String> {
+    let region = arn.split(':').nth(3)?;
+    (!replicas.is_empty()).then(|| region.to_owned())
 }

@@ -18,6 +18,7 @@ mod describe;
 mod due;
 mod error;
 mod event;
+mod external;
 mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -30,8 +31,10 @@ mod list;
 mod material;
 mod model;
 mod open;
+mod policy;
 mod read;
 mod recover;
+mod replica;
 mod resolve;
 mod rotation;
 mod sealed;

@@ -23,7 +23,7 @@ request! {
 }
 
 members! {
-    struct Filter {
+    pub(crate) struct Filter {
         key "Key": String [OneOf(&FILTER_KEYS)],
         values "Values": Vec<String> [Items(0..=10, 0..=512), Matching(r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", is_filter_value)],
     }
@@ -42,7 +42,7 @@ pub(crate) struct Reply {
 }
 
 impl Filter {
-    fn parsed(self) -> Result<store::Filter, ApiError> {
+    pub(crate) fn parsed(self) -> Result<store::Filter, ApiError> {
         let Some(key) = self.key else {
             return Err(ApiError::invalid_parameter("Invalid filter key"));
         };
@@ -63,18 +63,14 @@ impl Operation for Request {
             Some("name") => SortBy::Name,
             _ => SortBy::CreatedDate,
         };
-        // Newest first where nothing is said about order; ascending where only the key is named.
-        let descending = match self.sort_order.as_deref() {
-            Some(order) => order == "desc",
-            None => self.sort_by.is_none(),
-        };
         let filters = self.filters.unwrap_or_default().into_iter().map(Filter::parsed);
         let query = ListQuery {
             include_deleted: self.include_planned_deletion == Some(true),
             limit: self.max_results.and_then(|max| u32::try_from(max).ok()).unwrap_or(DEFAULT_PAGE),
             after: self.next_token,
             sort,
-            descending,
+            // As AWS was seen to do: the order of creation, unless another one is asked for.
+            descending: self.sort_order.as_deref() == Some("desc"),
             filters: filters.collect::<Result<_, _>>()?,
         };
         let page = cx.state.store.list(query).await?;

@@ -1,11 +1,16 @@
 //! A server without a socket: the router over a real store in a temporary directory, with a clock that tests move.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api::audit::{NotKept, Record, Trail, Until, Wait};
 use api::sigv4::{Signer, Unsigned, sign};
 use api::{ApiState, router};
 use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_by_oracle};
+use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
@@ -60,6 +65,7 @@ pub(crate) struct Server {
     pub(crate) key: Key,
     /// What the observer was told: operation and status.
     pub(crate) observed: Arc<Mutex<Vec<(String, u16)>>>,
+    pub(crate) trail: Arc<Records>,
     router: Router,
     _data: TempDir,
 }
@@ -105,6 +111,7 @@ impl Server {
         let key = new_key(&store, "admin", clock.now()).await;
         let observed = Arc::new(Mutex::new(Vec::new()));
         let seen = observed.clone();
+        let trail = Arc::new(Records::default());
         let router = router(ApiState {
             store: store.clone(),
             clock: clock.clone(),
@@ -112,11 +119,12 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
             })),
         });
-        Self { clock, store, key, observed, router, _data: data }
+        Self { clock, store, key, observed, trail, router, _data: data }
     }
 
     /// Sends a request as it is.
@@ -129,6 +137,11 @@ impl Server {
 
     /// Signs and sends.
     pub(crate) async fn signed(&self, target: &str, body: &[u8], key: &Key) -> Answer {
+        self.signed_at(target, body, key, self.clock.now()).await
+    }
+
+    /// Signs with the date `at` and sends.
+    pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
@@ -137,10 +150,33 @@ impl Server {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+        for (name, value) in sign(&unsigned, &signer, at) {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+    }
+
+    /// Calls an operation of Parameter Store as this principal: signed for that service, by the official signer.
+    pub(crate) async fn call_ssm(&self, op: &str, body: &Value, key: &Key) -> Answer {
+        let (target, body) = (format!("AmazonSSM.{op}"), body.to_string());
+        let headers = [
+            ("host", "127.0.0.1:7171"),
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target.as_str()),
+        ];
+        let secret = key.1.expose_str().expect("text");
+        let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
+        let params = v4::SigningParams::builder().identity(&identity).region(REGION).name("ssm");
+        let params = params.time(self.clock.now().into()).settings(SigningSettings::default()).build();
+        let params = params.expect("complete parameters").into();
+        let uri = "http://127.0.0.1:7171/";
+        let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+        let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
+        let mut request = Request::post("/");
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            request = request.header(name, value);
+        }
+        self.send(request.body(Body::from(body)).expect("a request")).await
     }
 
     /// Signs and sends as HTTP/2 does: the host is in the request's target, and there is no header of that name.
@@ -204,6 +240,50 @@ impl Server {
     pub(crate) async fn stages(&self, name: &str) -> Value {
         let description = self.ok("DescribeSecret", json!({ "SecretId": name })).await;
         description.get("VersionIdsToStages").cloned().unwrap_or_else(|| json!({}))
+    }
+}
+
+/// An audit trail in memory.
+#[derive(Default)]
+pub(crate) struct Records {
+    taken: Mutex<Vec<(Value, Until)>>,
+    state: AtomicU8,
+}
+
+impl Records {
+    /// From now on nothing can be written, and everybody knows.
+    pub(crate) fn go_down(&self) {
+        self.state.store(1, Ordering::Relaxed);
+    }
+
+    /// From now on nothing can be written, and nobody has noticed.
+    pub(crate) fn fail_unnoticed(&self) {
+        self.state.store(2, Ordering::Relaxed);
+    }
+
+    /// What has been taken since the last time this was asked.
+    pub(crate) fn since(&self) -> Vec<(Value, Until)> {
+        std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The one record there is since.
+    pub(crate) fn one(&self) -> (Value, Until) {
+        let mut records = self.since();
+        assert_eq!(records.len(), 1, "{records:?}");
+        records.remove(0)
+    }
+}
+
+impl Trail for Records {
+    fn is_up(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != 1
+    }
+
+    fn take(&self, record: &Record<'_>, until: Until) -> Option<Wait> {
+        let record = serde_json::to_value(record).expect("JSON");
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push((record, until));
+        let outcome = if self.state.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err(NotKept) };
+        (until == Until::Synced).then(|| Box::pin(async move { outcome }) as Wait)
     }
 }
 

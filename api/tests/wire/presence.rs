@@ -9,7 +9,7 @@ fn members(reply: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_bare_secret_shows_four_members() {
+async fn s2_2_a_bare_secret_shows_four_members() {
     let server = Server::start().await;
     let created = server.ok("CreateSecret", json!({"Name": "a", "ClientRequestToken": v(1), "Description": ""})).await;
     assert_eq!(members(&created), ["ARN", "Name"]);
@@ -22,7 +22,7 @@ async fn a_bare_secret_shows_four_members() {
 }
 
 #[tokio::test]
-async fn a_value_brings_its_version_and_reading_it_the_day() {
+async fn s2_3_a_value_brings_its_version_and_reading_it_the_day() {
     let server = Server::start().await;
     let arn = server.create("a").await;
     server.clock.advance(chrono::TimeDelta::seconds(5));
@@ -50,7 +50,7 @@ async fn a_value_brings_its_version_and_reading_it_the_day() {
 }
 
 #[tokio::test]
-async fn binary_values_come_back_as_the_base64_they_were() {
+async fn s1_1_binary_values_come_back_as_the_base64_they_were() {
     let server = Server::start().await;
     server.ok("CreateSecret", json!({"Name": "b", "ClientRequestToken": v(1), "SecretBinary": "Zm9vdGVzdA=="})).await;
     let value = server.ok("GetSecretValue", json!({"SecretId": "b"})).await;
@@ -67,7 +67,7 @@ async fn values_survive_every_character() {
 }
 
 #[tokio::test]
-async fn descriptions_and_keys_are_shown_until_they_are_emptied() {
+async fn s2_6_descriptions_and_keys_are_shown_until_they_are_emptied() {
     let server = Server::start().await;
     let create = json!({"Name": "a", "ClientRequestToken": v(1), "Description": "of a", "KmsKeyId": "alias/k"});
     server.ok("CreateSecret", create).await;
@@ -81,7 +81,7 @@ async fn descriptions_and_keys_are_shown_until_they_are_emptied() {
 }
 
 #[tokio::test]
-async fn tags_are_absent_before_the_first_and_empty_after_the_last() {
+async fn s2_12_tags_are_absent_before_the_first_and_empty_after_the_last() {
     let server = Server::start().await;
     server.create("a").await;
     let tags = async || server.ok("DescribeSecret", json!({"SecretId": "a"})).await.get("Tags").cloned();
@@ -98,7 +98,7 @@ async fn tags_are_absent_before_the_first_and_empty_after_the_last() {
 }
 
 #[tokio::test]
-async fn deleting_says_when_and_forgets_what_never_was() {
+async fn s8_deleting_says_when_and_forgets_what_never_was() {
     let server = Server::start().await;
     let arn = server.create("a").await;
     let deleted = server.ok("DeleteSecret", json!({"SecretId": "a", "RecoveryWindowInDays": 7})).await;
@@ -121,7 +121,7 @@ async fn deleting_says_when_and_forgets_what_never_was() {
 }
 
 #[tokio::test]
-async fn a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
+async fn s2_2_a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
     let server = Server::start().await;
     let first = server.create("a").await;
     server.ok("DeleteSecret", json!({"SecretId": "a", "ForceDeleteWithoutRecovery": true})).await;
@@ -130,7 +130,7 @@ async fn a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
 }
 
 #[tokio::test]
-async fn partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix() {
+async fn s3_partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix() {
     let server = Server::start().await;
     for (name, partial_works) in [("plain", true), ("Valid-a1b2", true), ("Invalid-a1b2c3", false)] {
         let arn = server.create(name).await;
@@ -143,7 +143,7 @@ async fn partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix()
 }
 
 #[tokio::test]
-async fn passwords_follow_the_rules_of_the_request() {
+async fn s2_11_passwords_follow_the_rules_of_the_request() {
     let server = Server::start().await;
     let password = async |body: Value| {
         let reply = server.ok("GetRandomPassword", body).await;
@@ -160,4 +160,94 @@ async fn passwords_follow_the_rules_of_the_request() {
     assert_eq!(short.json()["__type"], "InvalidParameterException");
     let none = server.call("GetRandomPassword", json!({"PasswordLength": 0})).await;
     assert_eq!(none.json()["__type"], "ValidationException");
+}
+
+#[tokio::test]
+async fn s11_versions_show_the_key_they_were_written_under() {
+    let server = Server::start().await;
+    let create = json!({"Name": "a", "ClientRequestToken": v(1), "SecretString": "x", "KmsKeyId": "alias/one"});
+    server.ok("CreateSecret", create).await;
+    for n in 2..4 {
+        server.ok("PutSecretValue", json!({"SecretId": "a", "ClientRequestToken": v(n), "SecretString": "x"})).await;
+    }
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(9), "KmsKeyId": "alias/two"})).await;
+    let keys = async || {
+        let listed = server.ok("ListSecretVersionIds", json!({"SecretId": "a", "IncludeDeprecated": true})).await;
+        let mut keys: Vec<_> = listed["Versions"].as_array().expect("versions").iter().map(Value::clone).collect();
+        keys.sort_by_key(|version| version["VersionId"].to_string());
+        keys.iter().map(|version| version["KmsKeyIds"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await, [json!(["alias/one"]), json!(["alias/two"]), json!(["alias/two"])]);
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(9), "KmsKeyId": ""})).await;
+    let default = json!(["DefaultEncryptionKey"]);
+    assert_eq!(keys().await, [json!(["alias/one"]), default.clone(), default]);
+}
+
+#[tokio::test]
+async fn s11_a_key_of_another_region_is_refused() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let message = "The operation failed because of an invalid KMS key: Invalid arn eu-west-1";
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/k";
+    for (op, body) in [
+        ("CreateSecret", json!({"Name": "b", "ClientRequestToken": v(1), "KmsKeyId": key})),
+        ("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(2), "KmsKeyId": key})),
+    ] {
+        server.refused(op, body, "InvalidParameterException", message).await;
+    }
+}
+
+#[tokio::test]
+async fn s5_9_what_makes_an_external_secret_is_kept_and_shown() {
+    let server = Server::start().await;
+    let create = json!({
+        "Name": "a", "ClientRequestToken": v(1), "SecretString": r#"{"engine":"postgres"}"#,
+        "Type": "GitLabAccessToken",
+    });
+    server.ok("CreateSecret", create).await;
+    let metadata = json!([{"Key": "daysToExpiry", "Value": "30"}]);
+    let role = "arn:aws:iam::123456789012:role/rotates";
+    server
+        .ok(
+            "RotateSecret",
+            json!({
+                "SecretId": "a", "ClientRequestToken": v(2), "RotateImmediately": false,
+                "ExternalSecretRotationMetadata": metadata, "ExternalSecretRotationRoleArn": role,
+            }),
+        )
+        .await;
+    let description = server.ok("DescribeSecret", json!({"SecretId": "a"})).await;
+    let listed = server.ok("ListSecrets", json!({})).await["SecretList"][0].clone();
+    for entry in [&description, &listed] {
+        assert_eq!(entry["Type"], "GitLabAccessToken");
+        assert_eq!(entry["ExternalSecretRotationMetadata"], metadata);
+        assert_eq!(entry["ExternalSecretRotationRoleArn"], role);
+    }
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(3), "Type": ""})).await;
+    let description = server.ok("DescribeSecret", json!({"SecretId": "a"})).await;
+    assert!(description.get("Type").is_none());
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(3), "Type": "SnowflakePat"})).await;
+    assert_eq!(server.ok("DescribeSecret", json!({"SecretId": "a"})).await["Type"], "SnowflakePat");
+}
+
+#[tokio::test]
+async fn s5_9_members_of_external_secrets_have_the_models_sizes() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let rotate = |member: &str, value: Value| json!({"SecretId": "a", "ClientRequestToken": v(2), member: value});
+    for (body, code) in [
+        (rotate("ExternalSecretRotationRoleArn", json!("short")), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "", "Value": "x"}])), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "k", "Value": ""}])), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "k"}])), "InvalidParameterException"),
+        (
+            rotate("ExternalSecretRotationMetadata", json!([{"Key": "k", "Value": "1"}, {"Key": "k", "Value": "2"}])),
+            "InvalidParameterException",
+        ),
+    ] {
+        let answer = server.call("RotateSecret", body.clone()).await;
+        assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!(code)), "{body}");
+    }
+    let body = json!({"SecretId": "a", "ClientRequestToken": v(2), "Type": "t".repeat(257)});
+    assert_eq!(server.call("UpdateSecret", body).await.json()["__type"], "ValidationException");
 }

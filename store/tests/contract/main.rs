@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod about;
 mod cache;
 mod config;
 mod delete;
@@ -37,6 +38,14 @@ macro_rules! contract {
 }
 
 contract! { over_sqlite:
+    about::{
+        a_policy_is_the_text_that_was_put_last,
+        a_policy_waits_for_restore_and_goes_with_its_secret,
+        replicas_are_shown_until_they_are_removed,
+        a_secret_with_replicas_is_not_deleted,
+        a_version_shows_the_key_it_was_written_under,
+        an_external_secret_keeps_what_is_not_named,
+    },
     secrets::{
         a_secret_is_read_back_by_name_full_arn_and_partial_arn,
         a_partial_arn_that_ends_like_a_suffix_is_not_completed,
@@ -47,6 +56,7 @@ contract! { over_sqlite:
         values_are_read_by_version_by_label_and_by_both,
         reading_moves_the_day_of_access_and_nothing_else,
         tags_keep_their_order_and_an_emptied_list_stays_visible,
+        a_secret_has_fifty_tags_at_most_whoever_comes_at_once,
         updating_nothing_changes_nothing,
     },
     tokens::{
@@ -64,7 +74,7 @@ contract! { over_sqlite:
         more_than_twenty_labels_are_refused,
     },
     life::{
-        a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
+        s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
         the_placeholder_is_seen_by_describe_and_by_nothing_else,
         a_rejected_candidate_is_followed_by_another_and_kept,
         a_crash_in_any_step_is_resumed_by_the_next_lease,
@@ -152,6 +162,7 @@ contract! { over_sqlite:
         pages_cover_everything_once_in_every_order,
         filters_and_deletion_narrow_the_list,
         a_cursor_serves_only_its_own_query,
+        a_cursor_survives_a_restart,
         versions_are_paged_newest_first_without_the_placeholder,
     },
     pruning::{
