@@ -12,6 +12,8 @@ mod caller;
 mod constraint;
 mod credentials;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod external;
 mod http;
 mod kms;

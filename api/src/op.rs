@@ -110,7 +110,7 @@ macro_rules! operations {
                 match target { $($target => Some(Self::$variant),)* _ => None }
             }
 
-            fn target(self) -> &'static str {
+            pub(crate) fn target(self) -> &'static str {
                 match self { $(Self::$variant => $target,)* }
             }
 
@@ -124,7 +124,7 @@ macro_rules! operations {
                 match self { $(Self::$variant => call::<$request>(self, cx, body, about).await,)* }
             }
 
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The members of its request, by their names on the wire.

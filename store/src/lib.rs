@@ -21,6 +21,8 @@ mod error;
 mod event;
 mod external;
 mod filter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod history;
 mod instant;
 mod key;

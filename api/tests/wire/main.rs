@@ -1,5 +1,6 @@
 //! The wire, from signed request to reply: the router over a real store, without a socket.
 
+mod corpus;
 mod audit;
 mod batch;
 mod callers;
