@@ -4,6 +4,7 @@ mod harness;
 
 mod canary;
 mod cli;
+mod clients;
 mod crash;
 mod demo;
 mod deploy;
@@ -13,7 +14,6 @@ mod rotator_mariadb;
 mod rotator_mysql;
 mod rotator_postgres;
 mod rotator_support;
-mod sdk;
 mod serve;
 mod servers;
 mod stall;
