@@ -9,6 +9,7 @@ mod authorize;
 mod constraint;
 mod error;
 mod http;
+mod members;
 mod op;
 mod rotation;
 mod rotator;

@@ -34,6 +34,7 @@ use serde::de::DeserializeOwned;
 use crate::authorize::authorize;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::Asks;
 use crate::sigv4::{self, Verified};
 use crate::state::ApiState;
 use crate::wire;
@@ -57,17 +58,11 @@ impl<'a> Cx<'a> {
 }
 
 /// A request that can be carried out.
-pub(crate) trait Operation: DeserializeOwned + Send {
+pub(crate) trait Operation: Asks + DeserializeOwned + Send {
     /// What it answers; `()` together with `EMPTY`.
     type Reply: Serialize;
     /// The answer has no body at all.
     const EMPTY: bool = false;
-
-    /// The secret it is about, for authorisation and the log.
-    fn secret_id(&self) -> Option<&str>;
-
-    /// The constraints of the model.
-    fn check(&self, must: &mut Constraints);
 
     /// Carries it out.
     fn run(self, cx: &Cx<'_>) -> impl Future<Output = Result<Self::Reply, ApiError>> + Send;
@@ -101,6 +96,12 @@ macro_rules! operations {
 
             #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The members of its request, by their names on the wire.
+            #[cfg(test)]
+            fn members(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => <$request as crate::members::Members>::NAMES,)* }
+            }
         }
     };
 }
@@ -166,7 +167,7 @@ impl Op {
 async fn call<O: Operation>(op: Op, cx: &Cx<'_>, body: &[u8], about: &mut Option<String>) -> Result<Vec<u8>, ApiError> {
     let request: O = wire::parse(body)?;
     let mut must = Constraints::new(cx.state.limits);
-    request.check(&mut must);
+    request.check("", &mut must);
     must.finish()?;
     *about = request.secret_id().map(ToOwned::to_owned);
     authorize(cx, op, request.secret_id()).await?;
@@ -191,10 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_its_row_in_the_compatibility_page() {
+    fn every_operation_and_parameter_has_its_row_in_the_compatibility_page() {
         let page = include_str!("../../docs/compatibility.md");
         for &op in Op::ALL {
-            assert!(page.contains(&format!("`{}`", op.name())), "{}", op.name());
+            let name = op.name();
+            let begin = page.find(&format!("`{name}`")).unwrap_or_else(|| panic!("{name} has no row"));
+            let section = &page[begin..];
+            let end = section.find("\n### ").or(section.find("\n| `pawl.").filter(|end| *end > 0));
+            let section = &section[..end.unwrap_or(section.len())];
+            for member in op.members() {
+                assert!(section.contains(member), "{name} has no row for {member}");
+            }
         }
     }
 }

@@ -3,44 +3,51 @@
 //! Never here: what a schedule means. That is the engine's, and so are the texts of its errors.
 
 use engine::schedule::{Limits, Rules, Schedule};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::RotationConfig;
 
-use crate::constraint::Constraints;
+use crate::constraint::{Constraints, Place};
 use crate::error::ApiError;
+use crate::members::{Between, Length, Matching, Rule, members};
 
-/// As it stands in requests and replies.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct RotationRules {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) automatically_after_days: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) duration: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) schedule_expression: Option<String>,
+members! {
+    /// As it stands in requests and replies.
+    #[derive(Default, Serialize)]
+    pub(crate) struct RotationRules {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(crate) automatically_after_days "AutomaticallyAfterDays": i64 [Between(1..=1000)],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(crate) duration "Duration": String [WindowLength],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub(crate) schedule_expression "ScheduleExpression": String [Length(1..=256), Expression],
+    }
+}
+
+/// A Duration. What AWS does not have but a server setting could allow is left to the engine, whose message says so.
+pub(crate) struct WindowLength;
+
+impl Rule<String> for WindowLength {
+    fn check(&self, place: &Place<'_>, value: Option<&String>, must: &mut Constraints) {
+        Length(2..=longest_duration(must.limits)).check(place, value, must);
+        let is_one = |text: &str| {
+            let digits = text.trim_end_matches(['h', 'm', 's']);
+            digits.len() + 1 == text.len() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        Matching("[0-9]+h", is_one).check(place, value, must);
+    }
+}
+
+/// A ScheduleExpression, by its characters alone.
+pub(crate) struct Expression;
+
+impl Rule<String> for Expression {
+    fn check(&self, place: &Place<'_>, value: Option<&String>, must: &mut Constraints) {
+        let is_one = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "()#?*-/, .".contains(c));
+        Matching(r"[0-9A-Za-z\(\)#\?\*\-\/, ]+", is_one).check(place, value, must);
+    }
 }
 
 impl RotationRules {
-    /// The model's constraints; `path` leads to the members (`rotationRules.` or nothing).
-    ///
-    /// What AWS does not have but a server setting could allow is left to the engine, whose message says so.
-    pub(crate) fn check(&self, must: &mut Constraints, path: &str) {
-        let member = |name: &str| format!("{path}{name}");
-        must.number(&member("automaticallyAfterDays"), self.automatically_after_days, 1..=1000);
-        let duration = self.duration.as_deref();
-        must.length(&member("duration"), duration, 2..=longest_duration(must.limits));
-        must.pattern(&member("duration"), duration, "[0-9h]+", |text| {
-            let digits = text.trim_end_matches(['h', 'm', 's']);
-            digits.len() + 1 == text.len() && digits.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        let expression = self.schedule_expression.as_deref();
-        must.length(&member("scheduleExpression"), expression, 1..=256);
-        must.pattern(&member("scheduleExpression"), expression, r"[0-9A-Za-z\(\)#\?\*\-\/, ]+", |text| {
-            text.chars().all(|c| c.is_ascii_alphanumeric() || "()#?*-/, .".contains(c))
-        });
-    }
-
     /// The rules, where there are any, read once so that what is not a schedule is refused before anything is looked up.
     pub(crate) fn parsed(self, zone: Option<&str>, limits: Limits) -> Result<Option<Rules>, ApiError> {
         let rules = Rules {

@@ -11,8 +11,8 @@ use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use store::Named;
 
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Length, members};
 
 /// An instant as AWS writes it: epoch seconds, with the milliseconds as decimals where there are any.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,11 @@ impl Text {
     pub(crate) fn len(&self) -> usize {
         self.0.expose().len()
     }
+
+    /// Whether it is of a form.
+    pub(crate) fn reads_as(&self, form: fn(&str) -> bool) -> bool {
+        self.0.expose_str().is_some_and(form)
+    }
 }
 
 impl<'de> Deserialize<'de> for Text {
@@ -61,6 +66,13 @@ impl<'de> Deserialize<'de> for Text {
 #[derive(Debug)]
 pub(crate) struct Blob(SecretBytes);
 
+impl Blob {
+    /// Length in bytes, decoded.
+    pub(crate) fn len(&self) -> usize {
+        self.0.expose().len()
+    }
+}
+
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
@@ -73,12 +85,6 @@ impl<'de> Deserialize<'de> for Blob {
 /// A value as replies carry it: text, or base64.
 pub(crate) fn base64_of(bytes: &SecretBytes) -> String {
     BASE64.encode(bytes.expose())
-}
-
-/// The sizes of the two members that carry a value.
-pub(crate) fn check_value(must: &mut Constraints, text: Option<&Text>, blob: Option<&Blob>) {
-    must.sensitive_length("secretString", text.map(Text::len), 1..=65_536);
-    must.sensitive_length("secretBinary", blob.map(|blob| blob.0.expose().len()), 1..=65_536);
 }
 
 /// The value of a request that may carry either member.
@@ -103,26 +109,18 @@ pub(crate) fn token_of(token: Option<String>, missing: fn(&'static str) -> ApiEr
     VersionId::new(token).map_err(|_| ApiError::invalid_parameter("ClientRequestToken must be 32-64 characters long."))
 }
 
-/// A tag.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Tag {
-    pub(crate) key: Option<String>,
-    pub(crate) value: Option<String>,
+members! {
+    /// A tag.
+    #[derive(Serialize)]
+    pub(crate) struct Tag {
+        pub(crate) key "Key": String [Length(1..=128)],
+        pub(crate) value "Value": String [Length(0..=256)],
+    }
 }
 
 impl From<store::Tag> for Tag {
     fn from(tag: store::Tag) -> Self {
         Self { key: Some(tag.key), value: Some(tag.value) }
-    }
-}
-
-/// The constraints on a list of tags.
-pub(crate) fn check_tags(must: &mut Constraints, tags: &[Tag]) {
-    for (i, tag) in tags.iter().enumerate() {
-        let member = |name: &str| format!("tags.{}.member.{name}", i + 1);
-        must.length(&member("key"), tag.key.as_deref(), 1..=128);
-        must.length(&member("value"), tag.value.as_deref(), 0..=256);
     }
 }
 

@@ -5,7 +5,7 @@
 use engine::Time;
 use engine::id::VersionId;
 use engine::label;
-use engine::rotation::{self, Decision, Event, Moment, Outcome, Rotation, Run, Write};
+use engine::rotation::{self, Decision, Event, Moment, Outcome, Run, Write};
 use engine::schedule::Limits;
 use engine::secret::{SecretBytes, SecretValue, ValueKind};
 
@@ -63,7 +63,11 @@ pub(crate) async fn apply(
     if let (Some(step), Some(run)) = (decision.act, decision.next.run()) {
         history::begin(w.conn(), subject.secret.id, run, step, at.now).await?;
     }
-    settle(subject, &before, at);
+    let closed = before.run().is_some() && subject.rotation.state.run().is_none();
+    if closed {
+        history::trim(w.conn(), subject.secret.id).await?;
+    }
+    settle(subject, closed, at);
     // Whoever is to act goes on by itself; only what waits concerns the scheduler.
     if decision.act.is_none() {
         w.wake();
@@ -73,8 +77,7 @@ pub(crate) async fn apply(
 
 /// The plan that goes with the new state. A rotation that has just closed, however, is followed by a window that opens
 /// after now: it must not start again by itself in the window it was in.
-fn settle(subject: &mut Subject, before: &Rotation, at: &Occasion<'_>) {
-    let closed = before.run().is_some() && subject.rotation.state.run().is_none();
+fn settle(subject: &mut Subject, closed: bool, at: &Occasion<'_>) {
     if closed {
         subject.rotation.plan(at.now, at.limits());
     }

@@ -11,6 +11,9 @@ use crate::model::HistoryEntry;
 use crate::tx::{Conn, snapshot};
 use crate::{Store, StoreError, resolve};
 
+/// As many lines of a secret as are kept, and as can be asked for.
+const MOST_LINES: i64 = 1000;
+
 impl Store {
     /// What was done and noted about a secret's rotations, newest first.
     ///
@@ -23,6 +26,12 @@ impl Store {
         let raws: Vec<Raw> = query.fetch_all(&mut *tx).await?;
         raws.into_iter().map(HistoryEntry::try_from).collect()
     }
+}
+
+/// Forgets a secret's lines but the newest [`MOST_LINES`]: a secret may rotate every few seconds for years.
+pub(crate) async fn trim(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
+    sqlx::query(TRIM).bind(secret.0).bind(MOST_LINES).execute(conn).await?;
+    Ok(())
 }
 
 /// Notes something.
@@ -106,6 +115,10 @@ impl TryFrom<Raw> for HistoryEntry {
 const LATEST: &str = "-- history::latest
 SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
 FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT $2";
+
+const TRIM: &str = "-- history::trim
+DELETE FROM history WHERE secret_id = $1
+  AND id <= (SELECT id FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)";
 
 const NOTE: &str = "-- history::note
 INSERT INTO history (secret_id, token, kind, attempt, actor, started_ms, ended_ms, message)

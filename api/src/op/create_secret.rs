@@ -1,43 +1,28 @@
 //! CreateSecret: a new secret, with its first version where a value is given.
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 use store::NewSecret;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::wire::{Blob, Made, Tag, Text, check_tags, check_value, tags_of, token_of, value_of};
+use crate::members::{Each, Length, Name, Required, request};
+use crate::wire::{Blob, Made, Tag, Text, tags_of, token_of, value_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    name: Option<String>,
-    client_request_token: Option<String>,
-    description: Option<String>,
-    kms_key_id: Option<String>,
-    secret_string: Option<Text>,
-    secret_binary: Option<Blob>,
-    tags: Option<Vec<Tag>>,
-    add_replica_regions: Option<serde::de::IgnoredAny>,
-    #[serde(rename = "Type")]
-    kind: Option<String>,
+request! {
+    about name;
+    name "Name": String [Required, Name],
+    client_request_token "ClientRequestToken": String [],
+    description "Description": String [Length(0..=2048)],
+    kms_key_id "KmsKeyId": String [Length(0..=2048)],
+    secret_string "SecretString": Text [Length(1..=65_536)],
+    secret_binary "SecretBinary": Blob [Length(1..=65_536)],
+    tags "Tags": Vec<Tag> [Each(0..=usize::MAX)],
+    add_replica_regions "AddReplicaRegions": IgnoredAny [],
+    kind "Type": String [Length(0..=256)],
 }
 
 impl Operation for Request {
     type Reply = Made;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.name(self.name.as_deref());
-        must.length("description", self.description.as_deref(), 0..=2048);
-        must.length("kmsKeyId", self.kms_key_id.as_deref(), 0..=2048);
-        must.length("type", self.kind.as_deref(), 0..=256);
-        check_value(must, self.secret_string.as_ref(), self.secret_binary.as_ref());
-        check_tags(must, self.tags.as_deref().unwrap_or_default());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Made, ApiError> {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;

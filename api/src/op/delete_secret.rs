@@ -1,22 +1,21 @@
 //! DeleteSecret: plans the deletion, or deletes at once.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{Deleted, StoreError};
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Required, SecretId, request};
 use crate::wire::Epoch;
 
 /// Days a deletion waits when nobody says otherwise.
 const DEFAULT_WINDOW: i64 = 30;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    recovery_window_in_days: Option<i64>,
-    force_delete_without_recovery: Option<bool>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    recovery_window_in_days "RecoveryWindowInDays": i64 [],
+    force_delete_without_recovery "ForceDeleteWithoutRecovery": bool [],
 }
 
 #[derive(Serialize)]
@@ -36,14 +35,6 @@ impl From<Deleted> for Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let force = self.force_delete_without_recovery == Some(true);

@@ -4,19 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::Description;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Required, SecretId, request};
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Tag};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
 }
 
 /// A secret as it is shown. `Option`s that are None are left out.
@@ -88,14 +87,6 @@ impl Entry {
 
 impl Operation for Request {
     type Reply = Entry;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Entry, ApiError> {
         let id = self.secret_id.unwrap_or_default();

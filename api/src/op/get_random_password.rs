@@ -3,23 +3,21 @@
 use engine::password::PasswordRules;
 use engine::secret::SecretBytes;
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Between, Length, request};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    password_length: Option<i64>,
-    exclude_characters: Option<String>,
-    exclude_numbers: Option<bool>,
-    exclude_punctuation: Option<bool>,
-    exclude_uppercase: Option<bool>,
-    exclude_lowercase: Option<bool>,
-    include_space: Option<bool>,
-    require_each_included_type: Option<bool>,
+request! {
+    password_length "PasswordLength": i64 [Between(1..=4096)],
+    exclude_characters "ExcludeCharacters": String [Length(0..=4096)],
+    exclude_numbers "ExcludeNumbers": bool [],
+    exclude_punctuation "ExcludePunctuation": bool [],
+    exclude_uppercase "ExcludeUppercase": bool [],
+    exclude_lowercase "ExcludeLowercase": bool [],
+    include_space "IncludeSpace": bool [],
+    require_each_included_type "RequireEachIncludedType": bool [],
 }
 
 pub(crate) struct Reply(SecretBytes);
@@ -34,15 +32,6 @@ impl Serialize for Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.number("passwordLength", self.password_length, 1..=4096);
-        must.length("excludeCharacters", self.exclude_characters.as_deref(), 0..=4096);
-    }
 
     async fn run(self, _cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let default = PasswordRules::default();

@@ -2,20 +2,19 @@
 
 use engine::secret::ValueKind;
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use store::Value;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Length, Required, SecretId, request};
 use crate::wire::{Epoch, base64_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    version_id: Option<String>,
-    version_stage: Option<String>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    version_id "VersionId": String [Length(32..=64)],
+    version_stage "VersionStage": String [Length(1..=256)],
 }
 
 /// The one reply, but for GetRandomPassword's, that carries a value; spelled here and nowhere else.
@@ -45,16 +44,6 @@ impl Serialize for Reply {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.length("versionId", self.version_id.as_deref(), 32..=64);
-        must.length("versionStage", self.version_stage.as_deref(), 1..=256);
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();

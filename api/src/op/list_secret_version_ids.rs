@@ -1,20 +1,19 @@
 //! ListSecretVersionIds: the versions of a secret; never a rotation's placeholder.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::VersionEntry;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Between, Length, Required, SecretId, request};
 use crate::wire::{Epoch, Which};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    max_results: Option<i64>,
-    next_token: Option<String>,
-    include_deprecated: Option<bool>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    max_results "MaxResults": i64 [Between(1..=100)],
+    next_token "NextToken": String [Length(1..=4096)],
+    include_deprecated "IncludeDeprecated": bool [],
 }
 
 #[derive(Serialize)]
@@ -53,16 +52,6 @@ impl From<VersionEntry> for Entry {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.number("maxResults", self.max_results, 1..=100);
-        must.length("nextToken", self.next_token.as_deref(), 1..=4096);
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();

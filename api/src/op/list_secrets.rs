@@ -1,34 +1,36 @@
 //! ListSecrets: pages of secrets, filtered and sorted.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{ListQuery, SortBy};
 
 use super::describe_secret::Entry;
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Between, Each, Items, Length, Matching, OneOf, members, request};
 
 const FILTER_KEYS: [&str; 7] =
     ["all", "name", "tag-key", "description", "tag-value", "primary-region", "owning-service"];
 const SORT_KEYS: [&str; 4] = ["created-date", "last-accessed-date", "last-changed-date", "name"];
 const DEFAULT_PAGE: u32 = 100;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    include_planned_deletion: Option<bool>,
-    max_results: Option<i64>,
-    next_token: Option<String>,
-    filters: Option<Vec<Filter>>,
-    sort_by: Option<String>,
-    sort_order: Option<String>,
+request! {
+    include_planned_deletion "IncludePlannedDeletion": bool [],
+    max_results "MaxResults": i64 [Between(1..=100)],
+    next_token "NextToken": String [Length(1..=4096)],
+    filters "Filters": Vec<Filter> [Each(0..=10)],
+    sort_order "SortOrder": String [OneOf(&["asc", "desc"])],
+    sort_by "SortBy": String [OneOf(&SORT_KEYS)],
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Filter {
-    key: Option<String>,
-    values: Option<Vec<String>>,
+members! {
+    struct Filter {
+        key "Key": String [OneOf(&FILTER_KEYS)],
+        values "Values": Vec<String> [Items(0..=10, 0..=512), Matching(r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", is_filter_value)],
+    }
+}
+
+fn is_filter_value(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c))
 }
 
 #[derive(Serialize)]
@@ -40,17 +42,6 @@ pub(crate) struct Reply {
 }
 
 impl Filter {
-    fn check(&self, must: &mut Constraints, number: usize) {
-        let member = |name: &str| format!("filters.{number}.member.{name}");
-        must.one_of(&member("key"), self.key.as_deref(), &FILTER_KEYS);
-        must.list(&member("values"), self.values.as_deref(), 0..=10, 0..=512);
-        for value in self.values.iter().flatten() {
-            must.pattern(&member("values"), Some(value), r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", |text| {
-                text.chars().all(|c| c.is_ascii_alphanumeric() || " :_@/+=.-!".contains(c))
-            });
-        }
-    }
-
     fn parsed(self) -> Result<store::Filter, ApiError> {
         let Some(key) = self.key else {
             return Err(ApiError::invalid_parameter("Invalid filter key"));
@@ -64,21 +55,6 @@ impl Filter {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        None
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.number("maxResults", self.max_results, 1..=100);
-        must.length("nextToken", self.next_token.as_deref(), 1..=4096);
-        must.one_of("sortOrder", self.sort_order.as_deref(), &["asc", "desc"]);
-        must.one_of("sortBy", self.sort_by.as_deref(), &SORT_KEYS);
-        must.count("filters", self.filters.as_ref().map(Vec::len), 0..=10);
-        for (i, filter) in self.filters.iter().flatten().enumerate() {
-            filter.check(must, i + 1);
-        }
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let sort = match self.sort_by.as_deref() {

@@ -1,30 +1,28 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
 use engine::id::VersionId;
-use serde::Deserialize;
 use store::Rotate;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Between, Length, Required, SecretId, request};
 use crate::rotation::Shown;
 use crate::rotator;
-use crate::rules::RotationRules;
+use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::token_of;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    client_request_token: Option<String>,
-    schedule_expression: Option<String>,
-    automatically_after_days: Option<i64>,
-    duration: Option<String>,
-    time_zone: Option<String>,
-    rotator: Option<String>,
-    rotate_immediately: Option<bool>,
-    allow_md5_upgrade: Option<bool>,
-    allow_differing_hosts: Option<bool>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    client_request_token "ClientRequestToken": String [],
+    schedule_expression "ScheduleExpression": String [Length(1..=256), Expression],
+    automatically_after_days "AutomaticallyAfterDays": i64 [Between(1..=1000)],
+    duration "Duration": String [WindowLength],
+    time_zone "TimeZone": String [Length(1..=64)],
+    rotator "Rotator": String [Length(1..=2048)],
+    rotate_immediately "RotateImmediately": bool [],
+    allow_md5_upgrade "AllowMd5Upgrade": bool [],
+    allow_differing_hosts "AllowDifferingHosts": bool [],
 }
 
 impl Request {
@@ -51,17 +49,6 @@ impl Request {
 
 impl Operation for Request {
     type Reply = Shown;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        self.rules().check(must, "");
-        must.length("timeZone", self.time_zone.as_deref(), 1..=64);
-        must.length("rotator", self.rotator.as_deref(), 1..=2048);
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
         let token = match self.client_request_token.clone() {

@@ -1,18 +1,17 @@
 //! pawl.ListRotationHistory: who or what started each rotation, every step, how long, the verdict. Newest first.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::HistoryEntry;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Between, Required, SecretId, request};
 use crate::wire::Epoch;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    limit: Option<i64>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    limit "Limit": i64 [Between(1..=1000)],
 }
 
 #[derive(Serialize)]
@@ -60,15 +59,6 @@ impl From<HistoryEntry> for Entry {
 
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.number("limit", self.limit, 1..=1000);
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();

@@ -6,26 +6,25 @@
 use engine::Time;
 use engine::rotation::Rotation;
 use engine::schedule::{Limits, Schedule, Window, pick};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::RotationView;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::rules::RotationRules;
+use crate::members::{Between, Length, SecretId, request};
+use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::Epoch;
 
 const DEFAULT_COUNT: usize = 10;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    schedule_expression: Option<String>,
-    automatically_after_days: Option<i64>,
-    duration: Option<String>,
-    time_zone: Option<String>,
-    count: Option<i64>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [SecretId],
+    schedule_expression "ScheduleExpression": String [Length(1..=256), Expression],
+    automatically_after_days "AutomaticallyAfterDays": i64 [Between(1..=1000)],
+    duration "Duration": String [WindowLength],
+    time_zone "TimeZone": String [Length(1..=64)],
+    count "Count": i64 [Between(1..=100)],
 }
 
 #[derive(Serialize)]
@@ -61,21 +60,10 @@ impl Request {
 impl Operation for Request {
     type Reply = Reply;
 
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.optional_secret_id(self.secret_id());
-        self.rules().check(must, "");
-        must.length("timeZone", self.time_zone.as_deref(), 1..=64);
-        must.number("count", self.count, 1..=100);
-    }
-
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let count = self.count.and_then(|count| usize::try_from(count).ok()).unwrap_or(DEFAULT_COUNT);
         let given = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
-        let view = match self.secret_id() {
+        let view = match self.secret_id.as_deref() {
             Some(id) => Some(cx.state.store.rotation(id).await?),
             None => None,
         };

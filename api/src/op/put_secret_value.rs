@@ -1,23 +1,22 @@
 //! PutSecretValue: a new version, or the value of a rotation's placeholder.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::PutValue;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::wire::{Blob, Made, Text, check_value, token_of, value_of};
+use crate::members::{Items, Length, Matching, Required, SecretId, request};
+use crate::wire::{Blob, Made, Text, token_of, value_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    client_request_token: Option<String>,
-    secret_string: Option<Text>,
-    secret_binary: Option<Blob>,
-    version_stages: Option<Vec<String>>,
-    /// Taken as text that is not kept: a rotation function proves itself by its signature.
-    rotation_token: Option<Text>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    client_request_token "ClientRequestToken": String [],
+    secret_string "SecretString": Text [Length(1..=65_536)],
+    secret_binary "SecretBinary": Blob [Length(1..=65_536)],
+    version_stages "VersionStages": Vec<String> [Items(1..=20, 1..=256)],
+    /// Not kept: a rotation function proves itself by its signature.
+    rotation_token "RotationToken": Text [Length(36..=256), Matching("^[a-zA-Z0-9\\-]+$", is_rotation_token)],
 }
 
 #[derive(Serialize)]
@@ -28,19 +27,12 @@ pub(crate) struct Reply {
     version_stages: Vec<String>,
 }
 
+fn is_rotation_token(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 impl Operation for Request {
     type Reply = Reply;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.list("versionStages", self.version_stages.as_deref(), 1..=20, 1..=256);
-        must.sensitive_length("rotationToken", self.rotation_token.as_ref().map(Text::len), 36..=256);
-        check_value(must, self.secret_string.as_ref(), self.secret_binary.as_ref());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;

@@ -1,43 +1,28 @@
 //! RotateSecret: configures rotation and, unless told otherwise, asks for one at once.
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use store::Rotate;
 
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
+use crate::members::{Inner, Length, Required, SecretId, request};
 use crate::rotator;
 use crate::rules::RotationRules;
 use crate::wire::{Made, token_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    client_request_token: Option<String>,
-    #[serde(rename = "RotationLambdaARN")]
-    rotation_lambda_arn: Option<String>,
-    rotation_rules: Option<RotationRules>,
-    rotate_immediately: Option<bool>,
-    external_secret_rotation_metadata: Option<IgnoredAny>,
-    external_secret_rotation_role_arn: Option<IgnoredAny>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    client_request_token "ClientRequestToken": String [],
+    rotation_lambda_arn "RotationLambdaARN": String [Length(0..=2048)],
+    rotation_rules "RotationRules": RotationRules [Inner],
+    rotate_immediately "RotateImmediately": bool [],
+    external_secret_rotation_metadata "ExternalSecretRotationMetadata": IgnoredAny [],
+    external_secret_rotation_role_arn "ExternalSecretRotationRoleArn": IgnoredAny [],
 }
 
 impl Operation for Request {
     type Reply = Made;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.length("rotationLambdaARN", self.rotation_lambda_arn.as_deref(), 0..=2048);
-        if let Some(rules) = &self.rotation_rules {
-            rules.check(must, "rotationRules.");
-        }
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Made, ApiError> {
         // Alone among the four, this one calls a missing token a parameter.

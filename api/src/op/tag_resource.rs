@@ -1,32 +1,19 @@
 //! TagResource: adds tags, or overwrites them by key.
 
-use serde::Deserialize;
-
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::wire::{Tag, check_tag_quota, check_tags, tags_of};
+use crate::members::{Each, Required, SecretId, request};
+use crate::wire::{Tag, check_tag_quota, tags_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    tags: Option<Vec<Tag>>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    tags "Tags": Vec<Tag> [Required, Each(0..=usize::MAX)],
 }
 
 impl Operation for Request {
     type Reply = ();
     const EMPTY: bool = true;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.required("tags", self.tags.is_some());
-        check_tags(must, self.tags.as_deref().unwrap_or_default());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<(), ApiError> {
         let tags = tags_of(self.tags.unwrap_or_default())?;

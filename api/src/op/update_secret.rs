@@ -1,39 +1,23 @@
 //! UpdateSecret: description, key id, and a new version where a value is given.
 
-use serde::Deserialize;
-
 use super::{Cx, Operation};
-use crate::constraint::Constraints;
 use crate::error::ApiError;
-use crate::wire::{Blob, Made, Text, check_value, token_of, value_of};
+use crate::members::{Length, Required, SecretId, request};
+use crate::wire::{Blob, Made, Text, token_of, value_of};
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    secret_id: Option<String>,
-    client_request_token: Option<String>,
-    description: Option<String>,
-    kms_key_id: Option<String>,
-    secret_string: Option<Text>,
-    secret_binary: Option<Blob>,
-    #[serde(rename = "Type")]
-    kind: Option<String>,
+request! {
+    about secret_id;
+    secret_id "SecretId": String [Required, SecretId],
+    client_request_token "ClientRequestToken": String [],
+    description "Description": String [Length(0..=2048)],
+    kms_key_id "KmsKeyId": String [Length(0..=2048)],
+    secret_string "SecretString": Text [Length(1..=65_536)],
+    secret_binary "SecretBinary": Blob [Length(1..=65_536)],
+    kind "Type": String [Length(0..=256)],
 }
 
 impl Operation for Request {
     type Reply = Made;
-
-    fn secret_id(&self) -> Option<&str> {
-        self.secret_id.as_deref()
-    }
-
-    fn check(&self, must: &mut Constraints) {
-        must.secret_id(self.secret_id());
-        must.length("description", self.description.as_deref(), 0..=2048);
-        must.length("kmsKeyId", self.kms_key_id.as_deref(), 0..=2048);
-        must.length("type", self.kind.as_deref(), 0..=256);
-        check_value(must, self.secret_string.as_ref(), self.secret_binary.as_ref());
-    }
 
     async fn run(self, cx: &Cx<'_>) -> Result<Made, ApiError> {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;

@@ -152,6 +152,21 @@ pub(crate) async fn what_the_target_holds_is_known_through_writes_and_pruning(wo
     assert_eq!(world.unresolved("s").await, 0);
 }
 
+pub(crate) async fn history_keeps_the_newest_thousand_lines_of_a_secret(world: World) {
+    world.create("s", "one").await;
+    world.create("other", "one").await;
+    world.store.cancel_rotation("other", "someone", world.now()).await.unwrap();
+    // Each leaves three lines.
+    for n in 0..340 {
+        world.store.rotate("s", rotate(&format!("r{n}")), world.now()).await.unwrap();
+        world.store.abandon_rotation("s", "someone", world.now()).await.unwrap();
+    }
+    let lines = world.store.history("s", 2000).await.unwrap();
+    assert_eq!(lines.len(), 1000);
+    assert_eq!(lines[0].kind, "abandoned");
+    assert_eq!(world.store.history("other", 10).await.unwrap().len(), 1);
+}
+
 pub(crate) async fn history_tells_the_steps_and_how_they_ended(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;

@@ -70,6 +70,7 @@ contract! { over_sqlite:
         a_rotation_that_is_given_up_restores_awscurrent_as_a_candidate_first,
         what_the_target_holds_is_known_through_writes_and_pruning,
         history_tells_the_steps_and_how_they_ended,
+        history_keeps_the_newest_thousand_lines_of_a_secret,
         a_binary_value_written_by_a_callback_stays_binary,
         a_callback_may_move_awscurrent_itself_in_finish,
     },
