@@ -6,7 +6,10 @@
 
 mod aws_cli;
 mod boto3;
+mod caching;
+mod javascript;
 mod rust_sdk;
+mod terraform;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
