@@ -41,7 +41,11 @@ fn point(side: &str, event: &Event) {
         Event::Leased => "leased",
         Event::Requested { .. } => "requested",
         Event::Ended { step, .. } => step.name(),
-        Event::Filled(_) | Event::Interfered { .. } | Event::Resumed { .. } | Event::Abandoned => return,
+        Event::TrialRequested { .. }
+        | Event::Filled(_)
+        | Event::Interfered { .. }
+        | Event::Resumed { .. }
+        | Event::Abandoned => return,
     };
     let name = format!("commit::{side}::{name}");
     fail::eval(&name, |_| ());

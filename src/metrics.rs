@@ -32,6 +32,8 @@ enum Ended {
     Succeeded,
     Parked,
     GivenUp,
+    TestSucceeded,
+    TestFailed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -110,6 +112,8 @@ impl Metrics {
         self.steps.get_or_create(&StepLabels { step, outcome }).inc();
         self.step_seconds.get_or_create(&StepLabel { step }).observe(report.took.as_secs_f64());
         let ended = match (report.step, report.error.map(|error| error.verdict)) {
+            (_, None) if report.trial => Ended::TestSucceeded,
+            (_, Some(_)) if report.trial => Ended::TestFailed,
             (Step::Finish, None) => Ended::Succeeded,
             (Step::Prove, None) => Ended::GivenUp,
             (_, Some(Verdict::NeedsPerson)) => Ended::Parked,

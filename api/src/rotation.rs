@@ -5,7 +5,7 @@
 use engine::rotation::{Reason, Rotation};
 use engine::schedule::Window;
 use serde::Serialize;
-use store::RotationView;
+use store::{HistoryEntry, RotationView};
 
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Which};
@@ -38,7 +38,31 @@ pub(crate) struct Shown {
     next_rotation_date: Option<Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_rotated_date: Option<Epoch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_test: Option<Tested>,
     unresolved_candidates: u32,
+}
+
+/// How a test of the configuration (RotateImmediately=false) went.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tested {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
+    succeeded: bool,
+    message: String,
+    date: Epoch,
+}
+
+impl From<HistoryEntry> for Tested {
+    fn from(entry: HistoryEntry) -> Self {
+        Self {
+            succeeded: entry.kind == "test-succeeded",
+            version_id: entry.token,
+            message: entry.message,
+            date: Epoch(entry.started),
+        }
+    }
 }
 
 /// An open rotation.
@@ -46,6 +70,8 @@ pub(crate) struct Shown {
 #[serde(rename_all = "PascalCase")]
 struct Open {
     version_id: String,
+    /// A test of the configuration, and no rotation.
+    trial: bool,
     step: &'static str,
     started_by: String,
     candidate: u32,
@@ -102,6 +128,7 @@ impl From<RotationView> for Shown {
             window: view.window.map(Into::into),
             next_rotation_date: view.next_rotation.map(Epoch),
             last_rotated_date: view.rotated.map(Epoch),
+            last_test: view.last_test.map(Into::into),
             unresolved_candidates: view.candidates_unresolved,
             which: Which { arn: view.arn, name: view.name },
         }
@@ -118,6 +145,7 @@ impl Open {
         };
         Some(Self {
             version_id: run.token.as_str().to_owned(),
+            trial: run.trial,
             step: step.name(),
             started_by: run.started_by,
             candidate: run.candidate,

@@ -23,6 +23,7 @@ pub(crate) fn run() {
         failed_logins: 0,
         lock_limit: None,
         window_ends: now,
+        trial: false,
     };
     let acting = Rotation::Acting { run, step: Step::Set };
     let at = Moment { now, jitter: 0.5, next_window: None };

@@ -12,7 +12,7 @@ use engine::secret::SecretValue;
 use pawl::boot::open_store;
 use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
-use store::{NewSecret, Rotate, Store};
+use store::{NewSecret, Rotate, Start, Store};
 
 use crate::median;
 
@@ -73,10 +73,9 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
             rules: Some(Rules { automatically_after_days: Some(30), ..Rules::default() }),
             time_zone: None,
             options: None,
-            immediately: false,
+            start: Start::Wait,
             by: "bench".to_owned(),
             builtin: true,
-            while_open: false,
         };
         store.rotate(&name, rotate, now).await.expect("scheduled");
     }

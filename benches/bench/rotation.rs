@@ -12,7 +12,7 @@ use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
 use rotators::Registry;
 use serde_json::{Value, json};
-use store::{NewSecret, Rotate, Store};
+use store::{NewSecret, Rotate, Start, Store};
 
 use crate::median;
 use crate::target::{change_password, postgres};
@@ -76,10 +76,9 @@ async fn rotate(store: &Store, registry: &Registry, rng: &mut rand::rngs::StdRng
         rules: None,
         time_zone: None,
         options: None,
-        immediately: true,
+        start: Start::Rotate,
         by: "bench".to_owned(),
         builtin: true,
-        while_open: false,
     };
     store.rotate("bench", rotate, SystemClock.now()).await.expect("asked for");
     // The wall clock of a virtual machine may step back between asking and claiming.

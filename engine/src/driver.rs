@@ -43,6 +43,8 @@ pub struct Report<'a> {
     pub lease: &'a Lease,
     /// Which step.
     pub step: Step,
+    /// It tested what is configured, and was part of no rotation.
+    pub trial: bool,
     /// How it ended; None for success.
     pub error: Option<&'a StepError>,
     /// How long it took.
@@ -91,7 +93,8 @@ async fn carry_out(
             Outcome::Failed(error) => Some(error),
             _ => None,
         };
-        (ports.observer)(Report { lease, step, error, took: ports.clock.since_boot().saturating_sub(began) });
+        let trial = decision.next.run().is_some_and(|run| run.trial);
+        (ports.observer)(Report { lease, step, trial, error, took: ports.clock.since_boot().saturating_sub(began) });
         match report(ports, lease, Event::Ended { step, outcome }, rng).await {
             Ok(next) => decision = next,
             // A user's change came first; the state says what is due now.

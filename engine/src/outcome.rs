@@ -76,12 +76,15 @@ impl StepError {
 }
 
 /// What Prove found out about AWSCURRENT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Proof {
     /// AWSCURRENT logs in, seen under the target's lock, so no statement of ours can still land.
     CurrentLogsIn,
     /// AWSCURRENT is refused, but another known value or the admin logs in: it can be put back.
-    CanRestore,
+    CanRestore {
+        /// What that value is called, where the target told which one it holds.
+        held: Option<String>,
+    },
 }
 
 /// What a step that succeeded reports beside success.

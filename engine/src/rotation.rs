@@ -4,6 +4,9 @@
 //! Going forward: Create, Set, Test, Finish. Giving up: Prove, and Restore where AWSCURRENT no longer
 //! logs in. A rotation is never forgotten: every way out either promotes the candidate or proves AWSCURRENT.
 //!
+//! A *trial* (RotateImmediately=false) is the fifth way: one Test of AWSCURRENT's own value on a temporary version. It
+//! changes nothing and makes no candidate, so it has nothing to prove: however it ends, it is over.
+//!
 //! Never here: I/O, the clock, randomness. They come in with the [`Event`] and the [`Moment`].
 
 use std::fmt;
@@ -88,6 +91,9 @@ pub struct Run {
     pub lock_limit: Option<u32>,
     /// Retries go on until here; then the next window.
     pub window_ends: Time,
+    /// No rotation: only a test of what is configured, with AWSCURRENT's value.
+    #[serde(default)]
+    pub trial: bool,
 }
 
 /// Why a rotation stopped until a person acts. Holds no secret.
@@ -177,6 +183,15 @@ pub enum Event {
         /// Until when it may be retried.
         window_ends: Time,
     },
+    /// What is configured is to be tested, and nothing rotated (RotateImmediately=false).
+    TrialRequested {
+        /// The temporary version.
+        token: VersionId,
+        /// Who asks.
+        by: String,
+        /// Shown as the end of retries; a trial has none.
+        window_ends: Time,
+    },
     /// A driver holds the lease and asks what to do: a start, a retry, or the resumption after a crash.
     Leased,
     /// The act of `step` ended.
@@ -231,6 +246,10 @@ pub struct Moment {
 pub enum Write {
     /// Register the token as a version without a value, labelled AWSPENDING.
     Placeholder,
+    /// Register the token as a version that holds a copy of AWSCURRENT's value, labelled AWSPENDING.
+    Copy,
+    /// Take AWSPENDING off the token, and the version away unless somebody has labelled it meanwhile.
+    DropCopy,
     /// Seal this value as candidate `candidate` of the token; the version shows it from now on.
     Seal {
         /// Its number, from 1.
@@ -303,9 +322,10 @@ pub enum Refusal {
 pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refusal> {
     match (state.clone(), event) {
         (Rotation::Idle, Event::Requested { token, by, window_ends }) => Ok(request(token, by, window_ends, at)),
+        (Rotation::Idle, Event::TrialRequested { token, by, window_ends }) => Ok(try_out(token, by, window_ends, at)),
         (Rotation::Idle, _) => Err(Refusal::NoneOpen),
 
-        (open, Event::Requested { token, .. }) => again(open, &token),
+        (open, Event::Requested { token, .. } | Event::TrialRequested { token, .. }) => again(open, &token),
 
         (Rotation::Waiting { not_before, .. }, Event::Leased) if at.now < not_before => {
             Err(Refusal::NotDue(not_before))
@@ -347,7 +367,17 @@ pub fn step(state: &Rotation, event: Event, at: Moment) -> Result<Decision, Refu
 
 fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decision {
     let writes = vec![Write::SealCurrent, Write::Placeholder, note("requested", format!("requested by {by}"))];
-    let run = Run {
+    wait(begin(token, by, window_ends), Step::Create, at.now, writes)
+}
+
+fn try_out(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decision {
+    let writes =
+        vec![Write::Copy, note("test-requested", format!("a test of the configuration was requested by {by}"))];
+    wait(Run { trial: true, ..begin(token, by, window_ends) }, Step::Test, at.now, writes)
+}
+
+fn begin(token: VersionId, by: String, window_ends: Time) -> Run {
+    Run {
         token,
         started_by: by,
         candidate: 0,
@@ -357,8 +387,8 @@ fn request(token: VersionId, by: String, window_ends: Time, at: Moment) -> Decis
         failed_logins: 0,
         lock_limit: None,
         window_ends,
-    };
-    wait(run, Step::Create, at.now, writes)
+        trial: false,
+    }
 }
 
 /// The same token again is the same request; another one would forget this rotation's candidate.
@@ -388,7 +418,7 @@ fn after_a_crash(step: Step) -> Step {
 }
 
 fn fill(run: Run, value: SecretBytes, at: Moment) -> Result<Decision, Refusal> {
-    if run.candidate > 0 {
+    if run.candidate > 0 || run.trial {
         return Err(Refusal::AlreadyFilled);
     }
     let run = Run { candidate: 1, attempt: 0, ..run };
@@ -398,6 +428,10 @@ fn fill(run: Run, value: SecretBytes, at: Moment) -> Result<Decision, Refusal> {
 /// The way back. Without a candidate nothing was ever sent, so there is nothing to prove.
 /// With one, the rotation stays open until AWSCURRENT is proven.
 fn give_up(run: Run, labels: Write, why: Write, at: Moment) -> Decision {
+    if run.trial {
+        let closing = note("test-failed", "ended before the target had answered");
+        return Decision { next: Rotation::Idle, writes: vec![why, Write::DropCopy, closing], act: None };
+    }
     if run.candidate == 0 {
         let closing = note("abandoned", "given up before any value was made");
         return Decision { next: Rotation::Idle, writes: vec![why, labels, closing], act: None };
@@ -408,6 +442,7 @@ fn give_up(run: Run, labels: Write, why: Write, at: Moment) -> Decision {
 
 fn ended_as(run: Run, step: Step, outcome: Outcome, at: Moment) -> Decision {
     match outcome {
+        outcome if run.trial => tested(&outcome),
         Outcome::Failed(error) => failed(run, step, &error, at),
         Outcome::Created(value) => {
             let candidate = run.candidate + 1;
@@ -419,8 +454,17 @@ fn ended_as(run: Run, step: Step, outcome: Outcome, at: Moment) -> Decision {
             let writes = vec![Write::Resolve, note("abandoned", "AWSCURRENT logs in; the rotation is given up")];
             Decision { next: Rotation::Idle, writes, act: None }
         }
-        Outcome::Proved(Proof::CanRestore) => put_back(run, at),
+        Outcome::Proved(Proof::CanRestore { .. }) => put_back(run, at),
     }
+}
+
+/// Nothing was changed, so that even an unknown outcome leaves nothing behind: a trial is not retried.
+fn tested(outcome: &Outcome) -> Decision {
+    let answer = match outcome {
+        Outcome::Failed(error) => note("test-failed", error.message.clone()),
+        _ => note("test-succeeded", "AWSCURRENT logs in"),
+    };
+    Decision { next: Rotation::Idle, writes: vec![Write::DropCopy, answer], act: None }
 }
 
 /// AWSCURRENT is refused: put it back, at once the first time, later the next, and not for ever. A server may take the

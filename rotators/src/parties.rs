@@ -48,15 +48,14 @@ impl Parties {
             return Err(StepError::new(Verdict::NeedsPerson, "no-value", "There is no value to work with.")
                 .remedy("Abandon this rotation and start another."));
         };
-        let wanted = parse(kind, "the value to be set", value)?;
         let current_value = material
             .current
             .as_ref()
             .or_else(|| material.known.iter().find(|known| known.role == "AWSCURRENT").map(|known| &known.value));
-        let current = match current_value {
-            Some(value) => parse(kind, "AWSCURRENT", value)?,
-            None => wanted.clone(),
-        };
+        // First, so that a value that is both is called AWSCURRENT in messages.
+        let current = current_value.map(|value| parse(kind, "AWSCURRENT", value)).transpose()?;
+        let wanted = parse(kind, "the value to be set", value)?;
+        let current = current.unwrap_or_else(|| wanted.clone());
         if !wanted.same_account(&current) {
             return Err(other_account(&wanted, &current));
         }

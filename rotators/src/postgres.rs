@@ -233,7 +233,7 @@ impl Steps<'_> {
                     // What a new password would not cure must not be tried for ever.
                     let role = read_role(&mut session, wanted).await?;
                     session.close().await;
-                    return role.check(wanted).map(|()| Proof::CanRestore);
+                    return role.check(wanted).map(|()| Proof::CanRestore { held: None });
                 }
                 Entry::Failed(error) => Some(error),
                 Entry::Refused(error) => Some(admin_refused(admin, &error)),
@@ -242,7 +242,7 @@ impl Steps<'_> {
         for named in &self.parties.known {
             if let Some(session) = self.enter(&named.login, LOOKING).await? {
                 session.close().await;
-                return Ok(Proof::CanRestore);
+                return Ok(Proof::CanRestore { held: Some(named.role.clone()) });
             }
         }
         // A late statement that restores AWSCURRENT may have landed between the refusals.

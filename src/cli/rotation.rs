@@ -320,6 +320,7 @@ fn show_view(connection: &Connection, view: &Value) {
         ("next act", date(&view["DueDate"])),
         ("rotates before", date(&view["NextRotationDate"])),
         ("last rotated", date(&view["LastRotatedDate"])),
+        ("last test", last_test(&view["LastTest"])),
         ("open version", text(&open["VersionId"])),
         ("step", text(&open["Step"])),
         ("started by", text(&open["StartedBy"])),
@@ -327,6 +328,12 @@ fn show_view(connection: &Connection, view: &Value) {
         ("why", text(&reason["Message"])),
         ("what to do", text(&reason["Remedy"])),
     ]);
+}
+
+/// How a test of the configuration went, where one was asked for.
+fn last_test(test: &Value) -> Option<String> {
+    let outcome = if test["Succeeded"] == true { "succeeded" } else { "failed" };
+    Some(format!("{outcome} at {}: {}", date(&test["Date"])?, text(&test["Message"]).unwrap_or_default()))
 }
 
 fn show_preview(answer: &Value) {

@@ -11,15 +11,15 @@ use engine::schedule::Schedule;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
-use crate::model::{Rotate, RotationView, Written};
+use crate::model::{Rotate, RotationView, Start, Written};
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{Store, StoreError, candidate, history, resolve, rotation, secret};
 
 impl Store {
-    /// RotateSecret: stores the configuration and, where it is to be immediate, opens a rotation under the token. The
-    /// token of the open rotation or of an existing version is a repeat and changes nothing.
+    /// RotateSecret: stores the configuration and opens a rotation, or a trial of the configuration, under the token.
+    /// The token of what is open or of an existing version is a repeat and changes nothing.
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
@@ -32,21 +32,27 @@ impl Store {
             return Ok(subject.written(Some(&rotate.token)));
         }
         // Settings of an open rotation may be what it waits for; only a new rotation would forget its candidate.
-        if rotate.immediately || !rotate.while_open {
+        if rotate.start != Start::Wait {
             refuse_while_pending(&subject)?;
         }
-        let Rotate { token, by, immediately, .. } = rotate.clone();
+        let Rotate { token, by, start, .. } = rotate.clone();
         self.configure(&mut subject, rotate, now)?;
         if subject.labels.holder(label::CURRENT).is_none() {
             return Err(StoreError::NoValue);
         }
-        if immediately {
-            let at = Occasion::called(&self.0, &by, now);
-            let event = Event::Requested { token: token.clone(), by: by.clone(), window_ends: now + MANUAL_WINDOW };
-            event::apply(&mut w, &mut subject, event, &at).await?;
-        } else {
-            let said = "rotation was configured; it waits for its next window";
-            history::note(w.conn(), subject.secret.id, None, "configured", Some(&by), said, now).await?;
+        let (asks, by, window_ends) = (token.clone(), by.as_str(), now + MANUAL_WINDOW);
+        let at = Occasion::called(&self.0, by, now);
+        let event = match start {
+            Start::Rotate => Some(Event::Requested { token: asks, by: by.to_owned(), window_ends }),
+            Start::Test => Some(Event::TrialRequested { token: asks, by: by.to_owned(), window_ends }),
+            Start::Wait => None,
+        };
+        match event {
+            Some(event) => drop(event::apply(&mut w, &mut subject, event, &at).await?),
+            None => {
+                let said = "rotation was configured; it waits for its next window";
+                history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+            }
         }
         subject.save(&mut w, now).await?;
         w.wake();
@@ -210,6 +216,7 @@ fn left_over(subject: &Subject) -> Option<&VersionId> {
 async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
     Ok(RotationView {
         candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,
+        last_test: history::last_test(conn, row.id).await?,
         arn: row.arn,
         name: row.name,
         config: rotation.config(),

@@ -4,8 +4,10 @@
 use chrono::TimeDelta;
 use engine::Time;
 use engine::id::SecretId;
-use engine::rotation::Rotation;
+use engine::rotation::{Event, Rotation};
+use engine::secret::ValueKind;
 
+use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
 use crate::model::{Deleted, Named};
 use crate::subject::Subject;
@@ -24,6 +26,12 @@ impl Store {
         let force = window_days == 0;
         if !force {
             subject.secret.live()?;
+        }
+        if subject.rotation.state.run().is_some_and(|run| run.trial) {
+            // Nothing of a trial is worth keeping through a recovery window; a rotation goes on after it.
+            let at = Occasion { inner: &self.0, now, jitter: 0.0, kind: ValueKind::String, by: None };
+            let what = "the secret was deleted".to_owned();
+            event::apply(&mut w, &mut subject, Event::Interfered { what }, &at).await?;
         }
         let deletion_date = whole_ms(now + TimeDelta::days(i64::from(window_days)));
         subject.secret.deleted = Some(deletion_date);

@@ -5,6 +5,7 @@
 use engine::Time;
 use engine::id::VersionId;
 use engine::label;
+use engine::outcome::Proof;
 use engine::rotation::{self, Decision, Event, Moment, Outcome, Run, Write};
 use engine::schedule::Limits;
 use engine::secret::{SecretBytes, SecretValue, ValueKind};
@@ -67,7 +68,8 @@ pub(crate) async fn apply(
     if closed {
         history::trim(w.conn(), subject.secret.id).await?;
     }
-    settle(subject, closed, at);
+    let rotated = closed && before.run().is_some_and(|run| !run.trial);
+    settle(subject, rotated, at);
     // Whoever is to act goes on by itself; only what waits concerns the scheduler.
     if decision.act.is_none() {
         w.wake();
@@ -76,9 +78,9 @@ pub(crate) async fn apply(
 }
 
 /// The plan that goes with the new state. A rotation that has just closed, however, is followed by a window that opens
-/// after now: it must not start again by itself in the window it was in.
-fn settle(subject: &mut Subject, closed: bool, at: &Occasion<'_>) {
-    if closed {
+/// after now: it must not start again by itself in the window it was in. A trial leaves the plan as it is.
+fn settle(subject: &mut Subject, rotated: bool, at: &Occasion<'_>) {
+    if rotated {
         subject.rotation.plan(at.now, at.limits());
     }
     subject.rotation.set_due(&subject.secret.arn, at.now);
@@ -92,9 +94,12 @@ fn ending(event: &Event) -> Option<(rotation::Step, &'static str, String)> {
         Outcome::Failed(error) => (verdict_name(error.verdict), error.message.clone()),
         Outcome::Created(_) => ("done", String::new()),
         Outcome::Done(done) => ("done", done.note.clone()),
-        Outcome::Proved(engine::outcome::Proof::CurrentLogsIn) => ("done", "AWSCURRENT logs in".to_owned()),
-        Outcome::Proved(engine::outcome::Proof::CanRestore) => {
-            ("done", "AWSCURRENT does not log in and can be put back".to_owned())
+        Outcome::Proved(Proof::CurrentLogsIn) => ("done", "AWSCURRENT logs in".to_owned()),
+        Outcome::Proved(Proof::CanRestore { held: Some(held) }) => {
+            ("done", format!("the target holds {held}; AWSCURRENT does not log in and can be put back"))
+        }
+        Outcome::Proved(Proof::CanRestore { held: None }) => {
+            ("done", "AWSCURRENT does not log in and can be put back; what the target holds was not tried".to_owned())
         }
     };
     Some((*step, verdict, message))
@@ -124,6 +129,8 @@ async fn carry_out(
     let run = run.ok_or_else(|| StoreError::inconsistent("the machine writes without a rotation"))?;
     match write {
         Write::Placeholder => register(w, subject, &run.token, at).await,
+        Write::Copy => copy_current(w, subject, &run.token, at).await,
+        Write::DropCopy => drop_copy(w, subject, &run.token).await,
         Write::Seal { candidate, value } => seal(w, subject, &run.token, *candidate, value, at).await,
         Write::SealCurrent => seal_current(w, subject, at).await.map(drop),
         Write::Promote => promote(w, subject, run, at).await,
@@ -154,6 +161,32 @@ async fn register(
     version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
 }
 
+/// A trial's version has a value of its own and is no candidate: nothing that is not AWSCURRENT goes to the target.
+async fn copy_current(
+    w: &mut Writing<'_>,
+    subject: &mut Subject,
+    token: &VersionId,
+    at: &Occasion<'_>,
+) -> Result<(), StoreError> {
+    let (_, value) = current(w, subject, at).await?.ok_or(StoreError::NoValue)?;
+    let key = subject.key(&at.inner.keyring)?;
+    let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, &value)?;
+    version::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
+    subject.labels = subject.labels.pend(token);
+    subject.save_labels(w).await?;
+    version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
+}
+
+/// A version that somebody has labelled meanwhile is theirs, and stays.
+async fn drop_copy(w: &mut Writing<'_>, subject: &mut Subject, token: &VersionId) -> Result<(), StoreError> {
+    subject.labels = subject.labels.drop_pending(token);
+    subject.save_labels(w).await?;
+    if subject.labels.of(token).is_empty() {
+        version::remove(w.conn(), subject.secret.id, token).await?;
+    }
+    Ok(())
+}
+
 async fn seal(
     w: &mut Writing<'_>,
     subject: &Subject,
@@ -174,23 +207,34 @@ async fn seal(
 async fn seal_current(w: &mut Writing<'_>, subject: &Subject, at: &Occasion<'_>) -> Result<Option<i64>, StoreError> {
     let id = subject.secret.id;
     let arn = &subject.secret.arn;
+    let Some((current, value)) = current(w, subject, at).await? else {
+        return Ok(None);
+    };
+    let key = subject.key(&at.inner.keyring)?;
+    for row in candidate::unresolved(w.conn(), id).await? {
+        if row.version == current && sealed::open(&key, arn, current.as_str(), &row.sealed)?.same_as(&value) {
+            return Ok(Some(row.id));
+        }
+    }
+    let n = candidate::highest(w.conn(), id, &current).await? + 1;
+    let sealed = sealed::seal(&key, arn, current.as_str(), n, &value)?;
+    candidate::insert(w.conn(), id, &current, &sealed, at.now).await.map(Some)
+}
+
+/// AWSCURRENT and its value; None where the secret has none.
+async fn current(
+    w: &mut Writing<'_>,
+    subject: &Subject,
+    at: &Occasion<'_>,
+) -> Result<Option<(VersionId, SecretValue)>, StoreError> {
     let Some(current) = subject.labels.holder(label::CURRENT) else {
         return Ok(None);
     };
     let held = subject.version(w, current).await?.and_then(|version| version.sealed);
-    let Some(held) = held else {
-        return Err(StoreError::inconsistent("AWSCURRENT has no value"));
-    };
+    let held = held.ok_or_else(|| StoreError::inconsistent("AWSCURRENT has no value"))?;
     let key = subject.key(&at.inner.keyring)?;
-    let value = sealed::open(&key, arn, current.as_str(), &held)?;
-    for row in candidate::unresolved(w.conn(), id).await? {
-        if row.version == *current && sealed::open(&key, arn, current.as_str(), &row.sealed)?.same_as(&value) {
-            return Ok(Some(row.id));
-        }
-    }
-    let n = candidate::highest(w.conn(), id, current).await? + 1;
-    let sealed = sealed::seal(&key, arn, current.as_str(), n, &value)?;
-    candidate::insert(w.conn(), id, current, &sealed, at.now).await.map(Some)
+    let value = sealed::open(&key, &subject.secret.arn, current.as_str(), &held)?;
+    Ok(Some((current.clone(), value)))
 }
 
 /// The token's latest candidate is what the target holds now: of the secret's candidates it alone stays unresolved.

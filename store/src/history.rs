@@ -28,6 +28,12 @@ impl Store {
     }
 }
 
+/// How the latest trial ended, if that is among the lines that are kept.
+pub(crate) async fn last_test(conn: &mut Conn, secret: SecretId) -> Result<Option<HistoryEntry>, StoreError> {
+    let raw: Option<Raw> = sqlx::query_as(LAST_TEST).bind(secret.0).fetch_optional(conn).await?;
+    raw.map(HistoryEntry::try_from).transpose()
+}
+
 /// Forgets a secret's lines but the newest [`MOST_LINES`]: a secret may rotate every few seconds for years.
 pub(crate) async fn trim(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
     sqlx::query(TRIM).bind(secret.0).bind(MOST_LINES).execute(conn).await?;
@@ -115,6 +121,10 @@ impl TryFrom<Raw> for HistoryEntry {
 const LATEST: &str = "-- history::latest
 SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
 FROM history WHERE secret_id = $1 ORDER BY id DESC LIMIT $2";
+
+const LAST_TEST: &str = "-- history::last_test
+SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message
+FROM history WHERE secret_id = $1 AND kind IN ('test-succeeded', 'test-failed') ORDER BY id DESC LIMIT 1";
 
 const TRIM: &str = "-- history::trim
 DELETE FROM history WHERE secret_id = $1

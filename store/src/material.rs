@@ -30,10 +30,13 @@ pub(crate) async fn gather(
     // Create derives from AWSCURRENT and logs in nowhere.
     let (previous, unresolved) = match step {
         Step::Create => (None, vec![]),
+        // A trial logs in with AWSCURRENT, and guesses nothing else.
+        _ if run.trial => (None, vec![]),
         _ => (vault.labelled(labels::PREVIOUS).await?, vault.unresolved(run).await?),
     };
     let wanted = match step {
         Step::Create => None,
+        _ if run.trial => current.clone(),
         Step::Set | Step::Test | Step::Finish => Some(vault.candidate(run).await?),
         Step::Prove | Step::Restore => current.clone(),
     };
@@ -53,6 +56,8 @@ pub(crate) async fn gather(
         Some(current) => admin(vault.conn, inner, id, current).await?,
         None => Admin::default(),
     };
+    // A trial waits for nobody, and can do without an admin whose own password is being changed.
+    let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
     Ok(Material { known, wanted, current, admin, admin_missing, admin_rotates, options })
 }

@@ -210,14 +210,23 @@ pub struct Rotate {
     pub time_zone: Option<String>,
     /// What rotators look at.
     pub options: Option<engine::port::Options>,
-    /// RotateImmediately.
-    pub immediately: bool,
+    /// What begins at once.
+    pub start: Start,
     /// Who asks, for history.
     pub by: String,
     /// The caller saw that a built-in rotator serves this secret.
     pub builtin: bool,
-    /// Settings may change while a rotation is open (RotateSecret refuses that, Pawl's own operation does not).
-    pub while_open: bool,
+}
+
+/// What begins with a request to configure rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A rotation (RotateSecret).
+    Rotate,
+    /// A trial: testSecret on a temporary version (RotateSecret with RotateImmediately=false).
+    Test,
+    /// Nothing: the next window comes first. Alone among the three, this is taken while a rotation is open, too.
+    Wait,
 }
 
 /// By what a list is ordered.
@@ -320,6 +329,8 @@ pub struct RotationView {
     pub base: Option<Time>,
     /// Values the target may hold beside AWSCURRENT.
     pub candidates_unresolved: u32,
+    /// How the latest test of the configuration went, if the history still has it.
+    pub last_test: Option<HistoryEntry>,
 }
 
 /// A line of a secret's history.

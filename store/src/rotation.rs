@@ -63,6 +63,11 @@ impl Row {
         })
     }
 
+    /// A rotation is open; a trial is none, and leaves plans alone.
+    pub(crate) fn rotates(&self) -> bool {
+        self.state.run().is_some_and(|run| !run.trial)
+    }
+
     /// The first window after `now`; None without a schedule, or while rotation is not enabled.
     pub(crate) fn next_window(&self, now: Time, limits: Limits) -> Option<Window> {
         let rules = self.rules.as_ref().filter(|_| self.enabled)?;

@@ -90,15 +90,15 @@ impl Subject {
         rotation::save(w.conn(), &self.rotation).await
     }
 
-    /// Schedules count from `now` on, and the next window is planned if nothing is open.
+    /// Schedules count from `now` on, and the next window is planned if no rotation is open.
     pub(crate) fn rebase(&mut self, now: Time, limits: Limits) {
         self.rotation.base = Some(whole_ms(now));
         self.replan(now, limits);
     }
 
-    /// Plans the first window that opens after `now`, if nothing is open; else the plan is made when it closes.
+    /// Plans the first window that opens after `now`, if no rotation is open; else the plan is made when it closes.
     pub(crate) fn replan(&mut self, now: Time, limits: Limits) {
-        if self.rotation.state.run().is_none() {
+        if !self.rotation.rotates() {
             self.rotation.plan(now, limits);
             self.rotation.set_due(&self.secret.arn, now);
         }
@@ -108,7 +108,7 @@ impl Subject {
     /// starts because a person let things go on.
     pub(crate) fn replan_missed(&mut self, now: Time, limits: Limits) {
         let missed = self.rotation.window.is_none_or(|window| window.closes <= now);
-        if missed && self.rotation.state.run().is_none() {
+        if missed && !self.rotation.rotates() {
             self.rotation.plan(now, limits);
         }
         self.rotation.set_due(&self.secret.arn, now);

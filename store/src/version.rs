@@ -143,6 +143,12 @@ pub(crate) async fn remove_placeholder(
     Ok(())
 }
 
+/// Removes the version, with its value. Its labels must be off, and no candidate may be its value.
+pub(crate) async fn remove(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<(), StoreError> {
+    sqlx::query(REMOVE).bind(secret.0).bind(version.as_str()).execute(conn).await?;
+    Ok(())
+}
+
 /// The version was read on the day beginning at `day_ms`.
 pub(crate) async fn accessed(
     conn: &mut Conn,
@@ -231,6 +237,9 @@ SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate, created
 
 const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";
+
+const REMOVE: &str = "-- version::remove
+DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND candidate IS NULL";
 
 const ACCESSED: &str = "-- version::accessed
 UPDATE version SET accessed_ms = $3

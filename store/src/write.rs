@@ -232,6 +232,9 @@ async fn relabel(
         subject.save_labels(w).await?;
         event::apply(w, subject, Event::Interfered { what: what.to_owned() }, at).await?;
     }
+    if moved {
+        subject.replan(at.now, at.inner.options.schedule_limits);
+    }
     Ok(())
 }
 

@@ -19,3 +19,4 @@ mod servers;
 mod stall;
 mod targets;
 mod tidy;
+mod trial;

@@ -172,6 +172,16 @@ fn a_plain_write_in_the_middle_gives_the_rotation_up_and_ends_with_a_password_th
         let view = pawl.settled(&name);
         assert_eq!(view["State"], "idle", "{view}");
         assert!(account.logs_in(&pawl.current_password(&name)), "AWSCURRENT logs in once the rotation is given up");
+        let secret = pawl.json(&["secret", "show", &name]);
+        assert!(!secret["VersionIdsToStages"].to_string().contains("AWSPENDING"), "{secret}");
+        // Whoever wrote it can read what their write met, and what was done about it.
+        let history = pawl.history(&name);
+        let proofs: Vec<_> = history.iter().rev().filter(|entry| entry["Step"] == "prove").collect();
+        let said: Vec<_> = proofs.iter().filter_map(|entry| entry["Message"].as_str()).collect();
+        let token = proofs[0]["VersionId"].as_str().expect("the rotation's version");
+        let found = format!("the target holds candidate 1 of {token}; AWSCURRENT does not log in and can be put back");
+        assert_eq!(said, [found.as_str(), "AWSCURRENT logs in"]);
+        assert!(history.iter().any(|entry| entry["Step"] == "restore" && entry["Verdict"] == "done"), "{history:?}");
     });
 }
 

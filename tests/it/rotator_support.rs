@@ -262,7 +262,10 @@ pub(crate) fn gives_up_by_restoring(mut case: Case) {
     let wanted = case.create();
     case.set(&wanted).expect("set");
     case.known = vec![("AWSPENDING".to_owned(), wanted.clone())];
-    assert_eq!(case.prove().expect("another value logs in"), Proof::CanRestore);
+    // PostgreSQL's admin is asked first, and costs the account no login; then nobody knows which value it is.
+    let told = case.admin.is_none() || case.server.engine != "postgres";
+    let held = told.then(|| "AWSPENDING".to_owned());
+    assert_eq!(case.prove().expect("another value logs in"), Proof::CanRestore { held });
     case.attempted = true;
     let current = case.current.clone();
     case.set(&current).expect("restored");
@@ -287,7 +290,7 @@ pub(crate) fn an_unknown_password_needs_the_admin(case: Case, code: &str) {
     assert_eq!(case.prove().expect_err("refused").failed_logins, 1, "AWSCURRENT, once");
     assert!(case.logs_in(right["password"].as_str().expect("a password")), "nothing was changed");
     let case = case.by_admin();
-    assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+    assert!(matches!(case.prove().expect("the admin can"), Proof::CanRestore { .. }));
     let current = case.current.clone();
     case.set(&current).expect("restored by the admin");
     assert!(case.logs_in(&case.password()));
@@ -445,12 +448,12 @@ pub(crate) fn a_step_stops_at_its_login_budget(case: Case) {
     // The catalogue answers without a guess.
     let mut case = case.by_admin();
     if case.server.engine != "postgres" {
-        assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+        assert!(matches!(case.prove().expect("the admin can"), Proof::CanRestore { .. }));
         case.set(&wanted).expect("the admin needs no login of the account");
         return;
     }
     case.login_budget = 1;
-    assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore);
+    assert_eq!(case.prove().expect("the admin can"), Proof::CanRestore { held: None });
 }
 
 /// While one process changes an account, another one waits for its lock and then gives way, though it be for another

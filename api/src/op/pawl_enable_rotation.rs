@@ -1,7 +1,7 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
 use engine::id::VersionId;
-use store::Rotate;
+use store::{Rotate, Start};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -64,10 +64,9 @@ impl Operation for Request {
             rotator: self.rotator.clone(),
             rules,
             time_zone: self.time_zone.clone(),
-            immediately: self.rotate_immediately == Some(true),
+            start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
             by: cx.principal().to_owned(),
             builtin,
-            while_open: true,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
         Ok(cx.state.store.rotation(id).await?.into())

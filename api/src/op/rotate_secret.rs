@@ -1,7 +1,7 @@
-//! RotateSecret: configures rotation and, unless told otherwise, asks for one at once.
+//! RotateSecret: configures rotation and asks for one at once, or only for a test of what is configured.
 
 use serde::de::IgnoredAny;
-use store::Rotate;
+use store::{Rotate, Start};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -40,10 +40,9 @@ impl Operation for Request {
             rules,
             time_zone: None,
             options: None,
-            immediately: self.rotate_immediately.unwrap_or(true),
+            start: if self.rotate_immediately == Some(false) { Start::Test } else { Start::Rotate },
             by: cx.principal().to_owned(),
             builtin,
-            while_open: false,
         };
         Ok(cx.state.store.rotate(&id, rotate, cx.now).await?.into())
     }

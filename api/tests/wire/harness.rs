@@ -10,7 +10,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use engine::Time;
-use engine::port::Clock;
+use engine::outcome::{Done, StepError, Verdict};
+use engine::port::{Clock, RotationStore};
+use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
@@ -183,6 +185,19 @@ impl Server {
         let reply =
             self.ok("CreateSecret", json!({"Name": name, "ClientRequestToken": v(1), "SecretString": "value-1"})).await;
         reply["ARN"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Does what a driver does with the one trial that is due: the target lets it in, or refuses it with these words.
+    pub(crate) async fn end_trial(&self, refusal: Option<&str>) {
+        let claim = self.store.claim("test", 1, self.clock.now()).await.expect("asked").remove(0);
+        self.store.apply(&claim.lease, Event::Leased, 0.0).await.expect("begun");
+        let outcome = match refusal {
+            None => Outcome::Done(Done::default()),
+            Some(message) => Outcome::Failed(StepError::new(Verdict::Rejected, "28P01", message)),
+        };
+        let ended = Event::Ended { step: Step::Test, outcome };
+        self.store.apply(&claim.lease, ended, 0.0).await.expect("reported");
+        self.store.release(&claim.lease).await.expect("given back");
     }
 
     /// VersionIdsToStages, or the empty object.

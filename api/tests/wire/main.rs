@@ -7,3 +7,4 @@ mod labels;
 mod lists;
 mod presence;
 mod rotation;
+mod trial;

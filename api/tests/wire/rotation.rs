@@ -123,6 +123,7 @@ async fn rules_show_the_last_second_of_the_next_window_and_survive_cancelling() 
         ),
     ] {
         server.ok("RotateSecret", rotate_later(rules)).await;
+        server.end_trial(None).await;
         let description = server.ok("DescribeSecret", json!({"SecretId": "db"})).await;
         assert_eq!(description["RotationRules"], shown);
         assert_eq!(description["NextRotationDate"], json!(epoch(next)));
@@ -146,6 +147,7 @@ async fn a_named_rotator_is_shown_as_it_was_given() {
     server.ok("RotateSecret", body).await;
     let description = server.ok("DescribeSecret", json!({"SecretId": "db"})).await;
     assert_eq!(description["RotationLambdaARN"], arn);
+    server.end_trial(None).await;
     server.ok("RotateSecret", rotate(3)).await;
 }
 
@@ -184,6 +186,7 @@ async fn without_aws_s_limits_seconds_are_a_schedule() {
     let server = with_a_connection(Limits::None).await;
     let rules = json!({"ScheduleExpression": "rate(10 seconds)", "Duration": "10s"});
     server.ok("RotateSecret", rotate_later(rules)).await;
+    server.end_trial(None).await;
     let shown = server.ok("pawl.DescribeRotation", json!({"SecretId": "db"})).await;
     assert_eq!(shown["RotationRules"]["Duration"], "10s");
     assert!(shown["DueDate"].is_number());

@@ -54,6 +54,10 @@ fn kinds(decision: &Decision) -> Vec<&'static str> {
     notes.collect()
 }
 
+fn refused_but_curable() -> Event {
+    ended(Step::Prove, Outcome::Proved(Proof::CanRestore { held: None }))
+}
+
 fn to_set() -> Vec<Event> {
     vec![requested('a'), Event::Leased, created()]
 }
@@ -222,7 +226,7 @@ fn a_users_change_after_a_candidate_proves_awscurrent_first() {
 #[test]
 fn giving_up_puts_awscurrent_back_where_it_is_refused_and_believes_it_only_when_it_logs_in() {
     let mut events = to_set();
-    events.extend([Event::Abandoned, Event::Leased, ended(Step::Prove, Outcome::Proved(Proof::CanRestore))]);
+    events.extend([Event::Abandoned, Event::Leased, refused_but_curable()]);
     let restoring = run(events.clone());
     assert_eq!(restoring.act, Some(Step::Restore));
     assert!(matches!(restoring.writes[..], [Write::SealCurrent]), "intent first");
@@ -238,7 +242,7 @@ fn putting_awscurrent_back_is_tried_a_few_times_and_then_a_person_is_asked() {
     let mut events = to_set();
     events.extend([Event::Abandoned, Event::Leased]);
     for n in 1..=MAX_RESTORES {
-        events.push(ended(Step::Prove, Outcome::Proved(Proof::CanRestore)));
+        events.push(refused_but_curable());
         if n > 1 {
             assert!(matches!(run(events.clone()).next, Rotation::Waiting { step: Step::Restore, .. }), "not at once");
             events.push(Event::Leased);
@@ -246,7 +250,7 @@ fn putting_awscurrent_back_is_tried_a_few_times_and_then_a_person_is_asked() {
         assert_eq!(run(events.clone()).act, Some(Step::Restore));
         events.push(ok(Step::Restore));
     }
-    events.push(ended(Step::Prove, Outcome::Proved(Proof::CanRestore)));
+    events.push(refused_but_curable());
     assert!(matches!(run(events).next, Rotation::Parked { step: Step::Prove, .. }));
 }
 
@@ -273,6 +277,85 @@ fn a_value_written_by_a_callback_is_the_candidate() {
     assert!(matches!(filled.next, Rotation::Waiting { step: Step::Set, .. }));
     let again = step(&filled.next, Event::Filled(SecretBytes::from("v")), at(1));
     assert_eq!(again.expect_err("filled"), Refusal::AlreadyFilled);
+}
+
+fn trial_requested(letter: char) -> Event {
+    Event::TrialRequested { token: token(letter), by: "test".to_owned(), window_ends: time(1000) }
+}
+
+fn is_over(decision: &Decision, notes: &[&str]) {
+    assert_eq!((&decision.next, decision.act), (&Rotation::Idle, None));
+    assert!(decision.writes.iter().any(|write| matches!(write, Write::DropCopy)), "{decision:?}");
+    assert_eq!(kinds(decision), notes);
+    // Whatever else a trial does, it never makes, moves or resolves a candidate.
+    let harmless = |write: &Write| matches!(write, Write::DropCopy | Write::Note { .. });
+    assert!(decision.writes.iter().all(harmless), "{decision:?}");
+}
+
+#[test]
+fn a_trial_tests_a_copy_of_awscurrent_once_and_is_over() {
+    let asked = run(vec![trial_requested('a')]);
+    assert!(matches!(asked.writes[..], [Write::Copy, Write::Note { kind: "test-requested", .. }]), "{asked:?}");
+    assert_eq!(run(vec![trial_requested('a'), Event::Leased]).act, Some(Step::Test));
+    is_over(&run(vec![trial_requested('a'), Event::Leased, ok(Step::Test)]), &["test-succeeded"]);
+}
+
+#[test]
+fn a_trial_that_fails_says_why_and_is_not_tried_again() {
+    for verdict in [Verdict::Retry, Verdict::Rejected, Verdict::NeedsPerson, Verdict::Unknown] {
+        let failed = run(vec![trial_requested('a'), Event::Leased, fails(Step::Test, verdict)]);
+        is_over(&failed, &["test-failed"]);
+        let why = failed
+            .writes
+            .iter()
+            .any(|write| matches!(write, Write::Note { message, .. } if message == "the target is away"));
+        assert!(why, "{failed:?}");
+    }
+}
+
+#[test]
+fn a_crash_in_a_trial_repeats_the_test() {
+    let resumed = run(vec![trial_requested('a'), Event::Leased, Event::Leased]);
+    assert_eq!(resumed.act, Some(Step::Test));
+}
+
+#[test]
+fn whatever_a_user_does_in_a_trial_ends_it_with_nothing_to_prove() {
+    for (event, notes) in [
+        (Event::Interfered { what: "cancelled".to_owned() }, ["interfered", "test-failed"]),
+        (Event::Abandoned, ["abandoning", "test-failed"]),
+    ] {
+        for mut events in [vec![trial_requested('a')], vec![trial_requested('a'), Event::Leased]] {
+            events.push(event.clone());
+            is_over(&run(events), &notes);
+        }
+    }
+    let late = run(vec![trial_requested('a'), Event::Leased, Event::Abandoned]).next;
+    assert_eq!(step(&late, ok(Step::Test), at(1)).expect_err("over"), Refusal::NoneOpen);
+}
+
+#[test]
+fn a_trial_is_an_open_rotation_to_other_tokens_and_takes_no_value() {
+    let open = run(vec![trial_requested('a')]).next;
+    for other in [requested('b'), trial_requested('b')] {
+        assert_eq!(step(&open, other, at(1)).expect_err("open"), Refusal::Open);
+    }
+    for same in [requested('a'), trial_requested('a')] {
+        let again = step(&open, same, at(1)).expect("the same");
+        assert_eq!((again.next, again.writes.len(), again.act), (open.clone(), 0, None));
+    }
+    let filled = step(&open, Event::Filled(SecretBytes::from("v")), at(1));
+    assert_eq!(filled.expect_err("a copy is there"), Refusal::AlreadyFilled);
+    let rotating = run(to_set()).next;
+    assert_eq!(step(&rotating, trial_requested('b'), at(1)).expect_err("open"), Refusal::Open);
+}
+
+#[test]
+fn a_row_of_an_earlier_release_is_no_trial() {
+    let mut row = serde_json::to_value(run(to_set()).next).expect("serialises");
+    row["run"].as_object_mut().expect("a run").remove("trial").expect("it is written");
+    let read: Rotation = serde_json::from_value(row).expect("parses");
+    assert!(!read.run().expect("open").trial);
 }
 
 /// All states, one of each shape.

@@ -1,6 +1,6 @@
 //! An exhaustive search of the rotation machine: two drivers on one secret and a model target with an admin
 //! login, under crashes at any point, stalls past the lease, lost requests, lost replies, rejected values and
-//! users who write, move labels, cancel, delete and give up in the middle.
+//! users who write, move labels, cancel, delete, test the configuration and give up in the middle.
 //!
 //! The machine under search is `engine::rotation::step` itself; the store, the lease and the target are
 //! modelled in `world`. Time is left out: everything that waits is due.
@@ -38,6 +38,7 @@ enum Fault {
 enum Action {
     Request,
     ForgetAndRequest,
+    RequestTrial,
     Claim(u8),
     Check(u8),
     Act(u8),
@@ -107,7 +108,9 @@ impl Model for Rules {
         }
         if world.users > 0 && !world.deleted {
             actions.extend([Action::PlainWrite, Action::Delete]);
-            if !idle {
+            if idle {
+                actions.push(Action::RequestTrial);
+            } else {
                 actions.extend([Action::Cancel, Action::Abandon]);
             }
             if world.pending.is_some() {
@@ -219,6 +222,10 @@ impl Model for Rules {
                 let idle_means_resolved =
                     world.rotation != Rotation::Idle || world.users_word || world.candidates.len() <= 1;
                 sent_are_kept && held_is_kept && idle_means_resolved
+            }),
+            Property::always("a trial only tests", |_, world: &World| {
+                let trial = world.rotation.run().is_some_and(|run| run.trial);
+                !trial || world.rotation.step() == Some(Step::Test)
             }),
             Property::sometimes("a rotation completes despite a crash and a stall", |_, world: &World| {
                 world.completed_after_both

@@ -133,6 +133,21 @@ impl World {
                 self.versions.push(None);
                 self.pending = Some(u8::try_from(self.versions.len() - 1).expect("few versions"));
             }
+            Write::Copy => {
+                self.versions.push(Some(self.current_value()));
+                self.pending = Some(u8::try_from(self.versions.len() - 1).expect("few versions"));
+            }
+            Write::DropCopy => {
+                let version = version.expect("open");
+                self.pending = self.pending.filter(|pending| *pending != version);
+                let labelled = self.current == version || self.previous == Some(version);
+                // Its number is free again: nothing of it is left.
+                if !labelled && usize::from(version) == self.versions.len() - 1 {
+                    self.versions.pop();
+                } else if !labelled {
+                    self.versions[usize::from(version)] = None;
+                }
+            }
             Write::Seal { value, .. } => {
                 let (version, value) = (version.expect("open"), value.expose()[0]);
                 self.versions[usize::from(version)] = Some(value);
@@ -182,6 +197,7 @@ impl World {
     pub(crate) fn begin(&self, step: Step) -> Act {
         let wanted = match step {
             Step::Create => self.values + 1,
+            _ if self.rotation.run().is_some_and(|run| run.trial) => self.current_value(),
             Step::Set | Step::Test | Step::Finish => self
                 .open_version()
                 .and_then(|version| self.value_of(version))
@@ -214,8 +230,13 @@ impl World {
         !rules.fenced || (self.holder == Some(driver) && act.fence == self.fence)
     }
 
-    pub(crate) fn interfere(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         self.apply(Event::Interfered { what: String::new() }, epoch());
+    }
+
+    /// AWSCURRENT was moved.
+    pub(crate) fn interfere(&mut self) {
+        self.interrupt();
         // Where nothing was ever sent there is nothing for us to prove.
         self.users_word |= self.rotation == Rotation::Idle;
         self.told_wrong |= self.tokens == 0 && self.current_value() != self.password;
@@ -241,7 +262,7 @@ impl World {
                 self.proven.insert(act.wanted);
                 Outcome::Proved(Proof::CurrentLogsIn)
             }
-            Step::Prove => Outcome::Proved(Proof::CanRestore),
+            Step::Prove => Outcome::Proved(Proof::CanRestore { held: None }),
         };
         self.report(driver, act, outcome);
     }
@@ -317,12 +338,22 @@ impl World {
             }
             Action::RemovePending => {
                 self.pending = None;
-                self.interfere();
+                self.interrupt();
             }
-            Action::Cancel => self.interfere(),
+            Action::Cancel => self.interrupt(),
+            Action::RequestTrial => {
+                let version = u8::try_from(self.versions.len()).expect("few versions");
+                let (by, window_ends) = ("m".to_owned(), doomsday());
+                self.apply(Event::TrialRequested { token: token(version), by, window_ends }, epoch());
+            }
             Action::Abandon => drop(self.apply(Event::Abandoned, epoch())),
             Action::Resume => drop(self.apply(Event::Resumed { window_ends: doomsday() }, epoch())),
-            Action::Delete => self.deleted = true,
+            Action::Delete => {
+                self.deleted = true;
+                if self.rotation.run().is_some_and(|run| run.trial) {
+                    self.interrupt();
+                }
+            }
             Action::Undelete => self.deleted = false,
             _ => unreachable!("not a user's action"),
         }

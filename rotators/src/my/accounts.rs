@@ -103,6 +103,13 @@ impl Rows {
             .any(|row| holder(row, parties, entered).is_some_and(|expected| expected))
     }
 
+    /// Which of the other known values a row holds, for messages.
+    pub(crate) fn held(&self, parties: &Parties, entered: &Login) -> Option<String> {
+        let lacking = self.lacking(&parties.wanted, entered);
+        let held = parties.known.iter().find(|named| lacking.iter().any(|row| row.holds(&named.login, entered)));
+        held.map(|named| named.role.clone())
+    }
+
     fn all_hold_one(&self, parties: &Parties, entered: &Login) -> bool {
         parties.known.iter().any(|named| self.list.iter().all(|row| row.holds(&named.login, entered)))
     }

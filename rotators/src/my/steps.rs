@@ -242,7 +242,7 @@ impl Steps<'_> {
         for named in &self.parties.known {
             if let Some(session) = self.enter(&named.login).await? {
                 session.close().await;
-                return Ok(Proof::CanRestore);
+                return Ok(Proof::CanRestore { held: Some(named.role.clone()) });
             }
         }
         // A late statement that restores AWSCURRENT may have landed between the refusals.
@@ -268,10 +268,9 @@ impl Steps<'_> {
         fail::fail_point!("prove::after_login");
         self.unlock(keeper).await?;
         match (logged_in, lacking) {
-            (true, _) if rows.left_behind(self.parties, admin) => Ok(Proof::CanRestore),
-            (true, _) => Ok(Proof::CurrentLogsIn),
+            (true, _) if !rows.left_behind(self.parties, admin) => Ok(Proof::CurrentLogsIn),
             (false, 0) => Err(right_but_refused(wanted)),
-            (false, _) => Ok(Proof::CanRestore),
+            _ => Ok(Proof::CanRestore { held: rows.held(self.parties, admin) }),
         }
     }
 
@@ -286,15 +285,18 @@ impl Steps<'_> {
         fail::fail_point!("prove::locked");
         let again = self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
-        let left_behind = match self.flavor.all_rows(&mut keeper, &wanted.user).await? {
-            Some(list) => Rows { list }.left_behind(self.parties, wanted),
+        let proof = match self.flavor.all_rows(&mut keeper, &wanted.user).await?.map(|list| Rows { list }) {
+            Some(rows) if rows.left_behind(self.parties, wanted) => {
+                Proof::CanRestore { held: rows.held(self.parties, wanted) }
+            }
+            Some(_) => Proof::CurrentLogsIn,
             None => {
                 tracing::debug!(host, "only the account's own row can be seen: others were never changed");
-                false
+                Proof::CurrentLogsIn
             }
         };
         self.unlock(keeper).await?;
-        Ok(again.then_some(if left_behind { Proof::CanRestore } else { Proof::CurrentLogsIn }))
+        Ok(again.then_some(proof))
     }
 
     async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
@@ -346,7 +348,7 @@ fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
         Verdict::Rejected,
         "row-differs",
         format!(
-            "By the catalogue of {} these rows do not have the new password: {}.",
+            "By the catalogue of {} these rows do not have the password of this version: {}.",
             login.server(),
             listed(rows, login)
         ),

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use engine::outcome::Verdict;
 use engine::port::{Options, RotationStore};
 use engine::rotation::{Event, Refusal, Rotation, Step};
-use store::{Rotate, StoreError};
+use store::{Rotate, Start, StoreError};
 
 use crate::world::{World, failed, new_secret, on_schedule, rotate, rules, token};
 
@@ -40,7 +40,7 @@ pub(crate) async fn configuration_that_is_left_out_is_kept(world: World) {
     };
     world.store.rotate("s", first, world.now()).await.unwrap();
     let before = world.store.describe("s").await.unwrap().rotation.unwrap();
-    let bare = Rotate { builtin: false, immediately: false, ..rotate("d") };
+    let bare = Rotate { builtin: false, start: Start::Wait, ..rotate("d") };
     world.store.rotate("s", bare, world.now()).await.unwrap();
     let after = world.store.describe("s").await.unwrap().rotation.unwrap();
     assert_eq!(before, after);
@@ -89,7 +89,8 @@ pub(crate) async fn a_hundred_parallel_rotates_open_exactly_one_rotation(world: 
 pub(crate) async fn a_left_over_awspending_refuses_even_new_rules(world: World) {
     world.create("s", "one").await;
     world.put_with("s", "v2", "two", &["AWSPENDING"]).await.unwrap();
-    for request in [rotate("r"), on_schedule("c", "rate(10 days)")] {
+    let rules_and_a_test = Rotate { start: Start::Test, ..on_schedule("c", "rate(10 days)") };
+    for request in [rotate("r"), rules_and_a_test] {
         let refused = world.store.rotate("s", request, world.now()).await;
         assert!(matches!(refused, Err(StoreError::RotationOpen)));
     }
@@ -111,7 +112,7 @@ pub(crate) async fn cancelling_keeps_rules_and_labels(world: World) {
     world.put("s", "v2", "two").await.unwrap();
     assert_eq!(world.store.rotation("s").await.unwrap().due, None, "a write plans nothing while disabled");
     // A bare RotateSecret enables it again.
-    let bare = Rotate { builtin: false, immediately: false, ..rotate("d") };
+    let bare = Rotate { builtin: false, start: Start::Wait, ..rotate("d") };
     world.store.rotate("s", bare, world.now()).await.unwrap();
     assert!(world.store.describe("s").await.unwrap().next_rotation.is_some());
     world.create("never", "one").await;

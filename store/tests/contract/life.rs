@@ -115,11 +115,11 @@ pub(crate) async fn a_rotation_that_is_given_up_restores_awscurrent_as_a_candida
     let decision = world.apply(&lease, Event::Leased).await.unwrap();
     assert_eq!(decision.act, Some(Step::Prove));
     let proved = |proof| Event::Ended { step: Step::Prove, outcome: Outcome::Proved(proof) };
-    let decision = world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    let decision = world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     assert_eq!(decision.act, Some(Step::Restore));
     assert_eq!(world.unresolved("s").await, 1);
     world.apply(&lease, done(Step::Restore)).await.unwrap();
-    world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     assert_eq!(world.unresolved("s").await, 1);
     // The second time it is put back after a wait.
     world.clock.pass(TimeDelta::seconds(5));

@@ -19,6 +19,7 @@ mod pruning;
 mod secrets;
 mod sqlite;
 mod tokens;
+mod trial;
 mod world;
 
 /// Runs every function of a list as a test of its own over a fresh world.
@@ -118,6 +119,19 @@ contract! { over_sqlite:
         resuming_goes_on_and_refuses_what_is_not_stopped,
         abandoning_needs_an_open_rotation,
         a_window_missed_in_a_pause_is_not_made_up_for,
+    },
+    trial::{
+        a_trial_tests_a_copy_of_awscurrent_and_leaves_no_trace,
+        a_failed_trial_keeps_the_configuration_and_says_why,
+        a_trial_refuses_other_rotations_and_is_the_same_request_again,
+        whatever_a_user_does_in_a_trial_ends_it,
+        a_copy_that_somebody_labelled_is_theirs,
+        a_value_put_under_a_trials_token_must_be_its_own,
+        a_crash_in_a_trial_is_resumed_by_the_next_lease,
+        a_paused_trial_waits_and_a_window_missed_meanwhile_is_not_made_up_for,
+        a_trial_in_an_open_window_does_not_put_its_rotation_off,
+        what_is_changed_during_a_trial_is_planned_at_once,
+        a_trial_does_without_an_admin_that_is_being_rotated,
     },
     material::{
         going_forward_the_candidate_is_wanted_and_awscurrent_comes_first,

@@ -58,7 +58,7 @@ pub(crate) async fn giving_up_awscurrent_is_wanted_and_candidates_come_first(wor
     let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
     assert_eq!((wanted(&material), known(&material)), (Some("one"), pairs(&expected)));
     // AWSCURRENT has become a candidate too, and is still only wanted.
-    world.apply(&lease, proved(Proof::CanRestore)).await.unwrap();
+    world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     let material = world.store.material(&lease, &world.state("s").await).await.unwrap();
     assert_eq!((wanted(&material), known(&material)), (Some("one"), pairs(&expected)));
     // A person writes another value now: what Restore may have set is still known.

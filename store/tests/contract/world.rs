@@ -16,7 +16,8 @@ use engine::schedule::{Limits, Rules};
 use engine::secret::{SecretBytes, SecretValue};
 use sqlx::{ConnectOptions, SqliteConnection};
 use store::{
-    Claim, Identity, Location, NewSecret, OpenError, Options, PutValue, Rotate, Store, StoreError, Value, Written,
+    Claim, Identity, Location, NewSecret, OpenError, Options, PutValue, Rotate, Start, Store, StoreError, Value,
+    Written,
 };
 use tempfile::TempDir;
 
@@ -285,15 +286,14 @@ pub(crate) fn rotate(of: &str) -> Rotate {
         rules: None,
         time_zone: None,
         options: None,
-        immediately: true,
+        start: Start::Rotate,
         by: "tester".to_owned(),
         builtin: true,
-        while_open: false,
     }
 }
 
 pub(crate) fn on_schedule(of: &str, expression: &str) -> Rotate {
-    Rotate { rules: Some(rules(expression)), immediately: false, ..rotate(of) }
+    Rotate { rules: Some(rules(expression)), start: Start::Wait, ..rotate(of) }
 }
 
 pub(crate) fn rules(expression: &str) -> Rules {
