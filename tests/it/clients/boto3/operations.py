@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 
-from suite import DAY, called, check, connect, has, now, refused, same, until
+from suite import DAY, called, check, connect, has, now, parameter_store, refused, same, until
 
 client = connect()
 errors = client.exceptions
@@ -280,6 +280,27 @@ def rotation_is_configured():
     refused(errors.ResourceNotFoundException, client.cancel_rotate_secret, UNKNOWN, SecretId="boto3/absent")
 
 
+def parameters_are_secrets():
+    ssm = parameter_store()
+    name = "/aws/reference/secretsmanager/boto3/parameter"
+    made = client.create_secret(Name="boto3/parameter", SecretString="one")
+    parameter = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+    same("the value", (parameter["Name"], parameter["Type"], parameter["Value"]), (name, "SecureString", "one"))
+    now("LastModifiedDate", parameter["LastModifiedDate"])
+    source = json.loads(parameter["SourceResult"])
+    same("the secret", (source["ARN"], source["versionId"]), (made["ARN"], made["VersionId"]))
+    second = client.put_secret_value(SecretId="boto3/parameter", SecretString="two")["VersionId"]
+    for selector, value in [("", "two"), (":AWSPREVIOUS", "one"), (":" + second, "two")]:
+        parameter = ssm.get_parameter(Name=name + selector, WithDecryption=True)["Parameter"]
+        same("the value of " + selector, parameter["Value"], value)
+    both = ssm.get_parameters(Names=[name, name + "-absent"], WithDecryption=True)
+    same("found", [each["Value"] for each in both["Parameters"]], ["two"])
+    same("not found", both["InvalidParameters"], [name + "-absent"])
+    refused(ssm.exceptions.ParameterNotFound, ssm.get_parameter, Name=name + "-absent", WithDecryption=True)
+    refused(ssm.exceptions.ParameterNotFound, ssm.get_parameter, Name="/of/nobody", WithDecryption=True)
+    refused("ValidationException", ssm.get_parameter, Name=name)
+
+
 def statement(principal):
     allow = {"Effect": "Allow", "Principal": principal, "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
     return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
@@ -362,6 +383,7 @@ AREAS = [
     ("RotateSecret", rotation_is_configured),
     ("PutResourcePolicy", policies_are_kept),
     ("ReplicateSecretToRegions", replication_is_reported),
+    ("BatchGetSecretValue", parameters_are_secrets),
 ]
 for operation, area in AREAS:
     if operation not in sys.argv[1:] and has(client, operation):

@@ -1,6 +1,6 @@
 """The other ways of signing that botocore has: a session token, a presigned request, and a wrong key.
 
-usage: signatures.py KEY.json     KEY: {"AccessKeyId", "SecretAccessKey", "SessionToken"} of a session; prints nothing
+usage: signatures.py KEY.json     KEY: {"AccessKeyId", "SecretAccessKey", "SessionToken"} of a session
 """
 
 import json
@@ -84,8 +84,6 @@ def a_session_is_taken_with_its_token(key):
 
 
 a_wrong_key_is_refused()
-if "presigned" in sys.argv:
-    a_presigned_request_is_taken(administrator)
-    a_url_of_boto3s_own_is_verified()
-if sys.argv[1].endswith(".json"):
-    a_session_is_taken_with_its_token(json.load(open(sys.argv[1])))
+a_presigned_request_is_taken(administrator)
+a_url_of_boto3s_own_is_verified()
+a_session_is_taken_with_its_token(json.load(open(sys.argv[1])))

@@ -19,6 +19,12 @@ def connect(**session):
     return client
 
 
+def parameter_store():
+    """The same server as Parameter Store, which is another service to every client."""
+    url = os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"]
+    return boto3.client("ssm", endpoint_url=url, region_name="us-east-1")
+
+
 def has(client, operation):
     """Whether this boto3 knows the operation; a distribution's own may be too old. Says so then."""
     if operation in client.meta.service_model.operation_names:
@@ -54,7 +60,7 @@ def refused(error, call, message=None, **parameters):
         code = error if isinstance(error, str) else error.__name__
         same("the code", response["Error"]["Code"], code)
         same("the status", response["ResponseMetadata"]["HTTPStatusCode"], 400)
-        if not isinstance(error, str):
+        if not isinstance(error, str) and "Message" in response:
             same("the modelled Message", response["Message"], response["Error"]["Message"])
         if message is not None:
             same("the message", response["Error"]["Message"], message)

@@ -17,6 +17,7 @@ provider "aws" {
 
   endpoints {
     secretsmanager = var.endpoint
+    ssm            = var.endpoint
   }
 
   default_tags {
@@ -86,10 +87,21 @@ resource "aws_secretsmanager_secret_policy" "binary" {
   policy              = jsonencode(local.reader)
 }
 
-# No value at all.
+# No value at all, and regions that no peer serves: recorded, and reported as failed.
 resource "aws_secretsmanager_secret" "empty" {
   name                    = "terraform/empty"
   recovery_window_in_days = 0
+
+  replica {
+    region = "eu-west-1"
+  }
+
+  dynamic "replica" {
+    for_each = var.changed ? ["eu-west-2"] : []
+    content {
+      region = replica.value
+    }
+  }
 }
 
 # The account of a real database, whose password is Pawl's from the first rotation on.
@@ -149,6 +161,11 @@ data "aws_secretsmanager_secrets" "all" {
   depends_on = [aws_secretsmanager_secret.app, aws_secretsmanager_secret.empty]
 }
 
+data "aws_ssm_parameter" "app" {
+  name       = "/aws/reference/secretsmanager/${aws_secretsmanager_secret.app.name}"
+  depends_on = [aws_secretsmanager_secret_version.app]
+}
+
 data "aws_secretsmanager_random_password" "made" {
   password_length     = 50
   exclude_punctuation = true
@@ -165,6 +182,7 @@ output "app" {
     value         = data.aws_secretsmanager_secret_version.app.secret_string
     versions      = length(data.aws_secretsmanager_secret_versions.app.versions)
     bytes         = data.aws_secretsmanager_secret_version.binary.secret_binary
+    parameter     = data.aws_ssm_parameter.app.value
     names         = sort(data.aws_secretsmanager_secrets.all.names)
     rotation      = data.aws_secretsmanager_secret_rotation.account.rotation_enabled
     rules         = data.aws_secretsmanager_secret_rotation.account.rotation_rules
