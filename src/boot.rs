@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api::ApiState;
+use api::audit::Trail;
 use axum::Router;
 use crypto::Keyring;
 use engine::port::{Clock, RotationStore};
@@ -16,6 +17,7 @@ use store::{Identity, Location, NewAccessKey, Options, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::audit::Audit;
 use crate::clock::{SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
 use crate::http::{Probes, TlsFiles, probes, serve};
@@ -44,6 +46,7 @@ pub struct Server {
     app: Router,
     tls: Option<TlsFiles>,
     scheduler: Scheduler,
+    audit: Audit,
 }
 
 impl Server {
@@ -66,7 +69,8 @@ impl Server {
         }
         let registry = Arc::new(registry(settings)?);
         let metrics = Arc::new(Metrics::default());
-        let app = app(settings, &store, &clock, &registry, &metrics)?;
+        let audit = audit(settings, &clock, &metrics)?;
+        let app = app(settings, &store, &clock, &registry, &metrics, audit.trail())?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
@@ -77,12 +81,13 @@ impl Server {
             registry,
             clock,
             metrics,
+            trail: audit.trail(),
             permits: settings.permits,
             lease: settings.lease(),
             owner: format!("{}-{}", std::process::id(), address.port()),
         };
         let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
-        Ok(Self { address, store, listener, app, tls, scheduler })
+        Ok(Self { address, store, listener, app, tls, scheduler, audit })
     }
 
     /// Serves and rotates until `shutdown` says true, then drains.
@@ -96,7 +101,10 @@ impl Server {
             rotating.abort();
             return Err(boot_error("cannot serve", error));
         }
-        rotating.await.map_err(|error| boot_error("the scheduler stopped", error))
+        let rotated = rotating.await.map_err(|error| boot_error("the scheduler stopped", error));
+        // The trail ends last, when nobody has anything to say any more.
+        drop(self.audit);
+        rotated
     }
 
     /// `http://…` or `https://…` of this server.
@@ -200,12 +208,20 @@ fn registry(settings: &Settings) -> Result<Registry, BootError> {
         .map_err(|error| boot_error("cannot use the certificate authorities for targets", error))
 }
 
+fn audit(settings: &Settings, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Result<Audit, BootError> {
+    let folder = settings.audit_path();
+    let counted = Arc::clone(metrics);
+    Audit::start(&folder, Arc::clone(clock), Arc::new(move |count| counted.audit_lost(count)))
+        .map_err(|error| boot_error(format!("cannot open the audit trail in {}", folder.display()), error))
+}
+
 fn app(
     settings: &Settings,
     store: &Store,
     clock: &Arc<dyn Clock>,
     registry: &Arc<Registry>,
     metrics: &Arc<Metrics>,
+    trail: Arc<dyn Trail>,
 ) -> Result<Router, BootError> {
     let known = Arc::clone(registry);
     let counted = Arc::clone(metrics);
@@ -217,6 +233,7 @@ fn app(
         limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
         builtin: Arc::new(move |name| known.get(name).is_some()),
         observer: Some(Arc::new(move |operation, status, took| counted.call_ended(operation, status, took))),
+        trail: Some(trail),
     };
     let probing = Probes { store: store.clone(), metrics: Arc::clone(metrics), clock: Arc::clone(clock) };
     Ok(api::router(state).merge(probes(probing)))

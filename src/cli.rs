@@ -1,6 +1,7 @@
-//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo` and
+//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and
 //! `key create` is a client of the API of a running server.
 
+mod audit;
 pub(crate) mod client;
 mod key;
 pub(crate) mod output;
@@ -47,6 +48,9 @@ enum Verb {
     /// Access keys
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Read and verify the audit trail of a server on this machine
+    #[command(subcommand)]
+    Audit(audit::AuditVerb),
     /// Say whether the server is ready for work; needs no key (for health checks)
     Health(Connection),
 }
@@ -80,6 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Secret(verb) => secret::run(verb).await,
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Key(verb) => key::run(verb).await,
+        Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,
     };
     match done {

@@ -40,6 +40,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keyring: Option<PathBuf>,
+    /// Folder of the audit trail [default: DIR/audit]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_dir: Option<PathBuf>,
     /// PEM file of certificate authorities to trust for database targets, beside the system's
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +98,8 @@ pub struct Settings {
     pub account_id: String,
     /// Keyring file, if not in the data folder.
     pub keyring: Option<PathBuf>,
+    /// The audit trail's folder, if not in the data folder.
+    pub audit_dir: Option<PathBuf>,
     /// Extra certificate authorities for targets.
     pub target_ca: Option<PathBuf>,
     /// `aws` or `none`.
@@ -137,6 +143,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             keyring: None,
+            audit_dir: None,
             target_ca: None,
             schedule_limits: "aws".to_owned(),
             tls_cert: None,
@@ -169,13 +176,14 @@ impl Settings {
         Ok(settings)
     }
 
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 16] = [
         "data",
         "listen",
         "store",
         "region",
         "account_id",
         "keyring",
+        "audit_dir",
         "target_ca",
         "schedule_limits",
         "tls_cert",
@@ -238,6 +246,12 @@ impl Settings {
         self.keyring.clone().unwrap_or_else(|| self.data.join("keyring.json"))
     }
 
+    /// The audit trail's folder.
+    #[must_use]
+    pub fn audit_path(&self) -> PathBuf {
+        self.audit_dir.clone().unwrap_or_else(|| audit_path(&self.data))
+    }
+
     /// The lease's length.
     #[must_use]
     pub fn lease(&self) -> Duration {
@@ -249,6 +263,12 @@ impl Settings {
 #[must_use]
 pub fn credentials_path(data: &Path) -> PathBuf {
     data.join("credentials")
+}
+
+/// The folder of the audit trail in a data folder.
+#[must_use]
+pub fn audit_path(data: &Path) -> PathBuf {
+    data.join("audit")
 }
 
 #[cfg(test)]

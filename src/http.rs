@@ -93,12 +93,14 @@ pub async fn serve(
         stop.graceful_shutdown(Some(DRAIN));
     });
     let listener = listener.into_std()?;
+    // The audit trail names the other end of each connection.
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
-        None => axum_server::from_tcp(listener)?.handle(handle).serve(app.into_make_service()).await,
+        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
         Some(files) => {
             let config = RustlsConfig::from_pem_file(&files.cert, &files.key).await?;
             tokio::spawn(reload(config.clone(), files));
-            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(app.into_make_service()).await
+            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
         }
     }
 }

@@ -8,6 +8,7 @@
 #[cfg(all(feature = "failpoints", not(debug_assertions)))]
 compile_error!("fail points are for tests: build a release without the feature `failpoints`");
 
+pub mod audit;
 pub mod boot;
 pub mod cli;
 pub mod clock;

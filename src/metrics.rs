@@ -55,6 +55,7 @@ pub struct Metrics {
     rotations: Family<RotationLabels, Counter>,
     calls: Family<CallLabels, Counter>,
     call_seconds: Histogram,
+    audit_lost: Counter,
     scheduled: Gauge,
     due: Gauge,
     overdue: Gauge,
@@ -73,6 +74,7 @@ impl Default for Metrics {
             rotations: Family::default(),
             calls: Family::default(),
             call_seconds: Histogram::new(call_buckets),
+            audit_lost: Counter::default(),
             scheduled: Gauge::default(),
             due: Gauge::default(),
             overdue: Gauge::default(),
@@ -93,6 +95,11 @@ impl Metrics {
         registry.register("rotations", "Rotations by how they ended or stopped", self.rotations.clone());
         registry.register("api_calls", "API calls by operation and HTTP status", self.calls.clone());
         registry.register("api_call_seconds", "How long API calls took", self.call_seconds.clone());
+        registry.register(
+            "audit_lost_records",
+            "Records that the audit trail could not take while it could not be written",
+            self.audit_lost.clone(),
+        );
         registry.register("rotations_scheduled", "Secrets with a next rotation", self.scheduled.clone());
         registry.register("rotations_due", "Rotations due now", self.due.clone());
         registry.register("rotations_overdue", "Rotations whose window has closed", self.overdue.clone());
@@ -126,6 +133,11 @@ impl Metrics {
     pub fn call_ended(&self, operation: &str, status: u16, took: Duration) {
         self.calls.get_or_create(&CallLabels { operation: operation.to_owned(), status }).inc();
         self.call_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts records that the audit trail lost.
+    pub fn audit_lost(&self, count: u64) {
+        self.audit_lost.inc_by(count);
     }
 
     /// The text of `/metrics`, with these counts of the store.

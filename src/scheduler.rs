@@ -3,9 +3,11 @@
 //! Wakes on a timer, on a change of the store and on shutdown. Takes no more than its free permits.
 //! Decides nothing: the store says what is due, `engine` what to do.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::audit::{Kind, Record, Trail, Until, plain};
 use chrono::TimeDelta;
 use engine::Time;
 use engine::driver::{Ports, Report, drive};
@@ -27,6 +29,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const STORE_AWAY: Duration = Duration::from_secs(1);
 /// How often a secret whose deletion window ended is looked for.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// A token has at most so many bytes: 64 characters of four.
+const LONGEST_TOKEN: usize = 256;
 
 /// Everything a scheduler works with.
 pub struct Scheduler {
@@ -40,6 +44,8 @@ pub struct Scheduler {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Where every step leaves its record.
+    pub trail: Arc<dyn Trail>,
     /// How many rotations at once.
     pub permits: usize,
     /// The lease, which bounds how long a missed wake-up can last.
@@ -151,6 +157,7 @@ impl Scheduler {
 
     fn observe(&self, name: &str, report: Report<'_>) {
         self.metrics.step_ended(&report);
+        self.record(&report);
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         match report.error {
             None => tracing::info!(
@@ -171,6 +178,24 @@ impl Scheduler {
                 report.step
             ),
         }
+    }
+
+    /// A rotation never waits for its record, and goes on when there can be none.
+    fn record(&self, report: &Report<'_>) {
+        let verdict = report.error.map(|error| error.verdict.to_string());
+        let token = plain(report.token.as_str().as_bytes(), LONGEST_TOKEN);
+        let record = Record {
+            request_id: Some(&format!("Rotation-{}-{}", report.lease.arn, token)),
+            principal: Some("pawl"),
+            operation: Some(report.step.name()),
+            secret: Some(Cow::Borrowed(&report.lease.arn)),
+            version: Some(&token),
+            outcome: Some(verdict.as_deref().unwrap_or("ok")),
+            code: report.error.map(|error| Cow::Borrowed(error.code.as_str())),
+            took_us: Some(u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX)),
+            ..Record::new(Kind::Step, self.clock.now())
+        };
+        let _unawaited = self.trail.take(&record, Until::Synced);
     }
 
     async fn purge(&self) {

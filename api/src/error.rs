@@ -178,6 +178,7 @@ impl From<StoreError> for ApiError {
             | E::NothingToMove
             | E::BadLabel(_)
             | E::LabelQuota => of_label(&error),
+            E::TagQuota => Self::invalid_parameter("A secret can have at most 50 tags."),
             E::VersionQuota => Self::limit(
                 "The secret has too many versions, and those without staging labels are less than a day old.",
             ),

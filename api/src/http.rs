@@ -10,9 +10,11 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
 
+use crate::call::Call;
 use crate::error::ApiError;
 use crate::op::{Cx, Op};
 use crate::sigv4::{Refusal, Verifier};
@@ -35,29 +37,20 @@ struct Server {
     verifier: Verifier,
 }
 
-/// What is known about a call by the time it ends.
-#[derive(Default)]
-struct Call {
-    op: Option<Op>,
-    secret: Option<String>,
-}
-
 async fn entry(State(server): State<Arc<Server>>, request: Request) -> Response<Body> {
-    let started = server.state.clock.since_boot();
-    let mut call = Call::default();
-    let outcome = server.serve(request, &mut call).await;
-    let took = server.state.clock.since_boot().saturating_sub(started);
+    let (parts, body) = request.into_parts();
+    let mut call = Call::begin(&server.state, &parts);
+    let mut outcome = server.serve(&parts, body, &mut call).await;
+    if let Err(not_kept) = call.record(&outcome).await {
+        // It was carried out, but nobody is told so before the trail can tell it.
+        outcome = outcome.and_then(|_| Err(ApiError::internal(not_kept.to_string())));
+    }
 
-    let (status, code) = match &outcome {
-        Ok(_) => (StatusCode::OK, "ok"),
-        Err(error) => (error.status, error.code),
-    };
-    let mut id_text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-    let id = &*id.hyphenated().encode_lower(&mut id_text);
-    report(&call, outcome.as_ref().err(), code, id, took);
+    let took = call.took();
+    let status = outcome.as_ref().map_or_else(|error| error.status, |_| StatusCode::OK);
+    report(&call, outcome.as_ref().err(), took);
     if let Some(observe) = &server.state.observer {
-        observe(call.op.map_or("unknown", Op::name), status.as_u16(), took);
+        observe(call.operation(), status.as_u16(), took);
     }
 
     let body = outcome.unwrap_or_else(|error| error.body());
@@ -65,7 +58,7 @@ async fn entry(State(server): State<Arc<Server>>, request: Request) -> Response<
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(REQUEST_ID, HeaderValue::from_str(id).expect("a UUID is a header value"));
+    headers.insert(REQUEST_ID, HeaderValue::from_str(call.id()).expect("a UUID is a header value"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));
     }
@@ -73,8 +66,9 @@ async fn entry(State(server): State<Arc<Server>>, request: Request) -> Response<
 }
 
 /// One line a call. Reads that went well are debug: services make them all day.
-fn report(call: &Call, error: Option<&ApiError>, outcome: &'static str, id: &str, took: Duration) {
-    let op = call.op.map_or("unknown", Op::name);
+fn report(call: &Call<'_>, error: Option<&ApiError>, took: Duration) {
+    let (op, id) = (call.operation(), call.id());
+    let outcome = error.map_or("ok", |error| error.code);
     let secret = call.secret.as_deref();
     let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     if let Some(fault) = error.and_then(|error| error.fault.as_deref()) {
@@ -87,8 +81,7 @@ fn report(call: &Call, error: Option<&ApiError>, outcome: &'static str, id: &str
 }
 
 impl Server {
-    async fn serve(&self, request: Request, call: &mut Call) -> Result<Vec<u8>, ApiError> {
-        let (parts, body) = request.into_parts();
+    async fn serve(&self, parts: &Parts, body: Body, call: &mut Call<'_>) -> Result<Vec<u8>, ApiError> {
         if parts.method != Method::POST {
             return Err(ApiError::method());
         }
@@ -102,11 +95,11 @@ impl Server {
         let now = self.state.clock.now();
         let verified = match call.op {
             None => Err(ApiError::unknown_operation()),
-            Some(op) => self.verified(op, &parts, &body, now).await.map(|caller| (op, caller)),
+            Some(op) => self.verified(op, parts, &body, now).await.map(|caller| (op, caller)),
         };
         match verified {
             Ok((op, caller)) => {
-                let cx = Cx::new(&self.state, now, &caller);
+                let cx = Cx::new(&self.state, now, call.caller.insert(caller), &call.notes);
                 op.call(&cx, &body, &mut call.secret).await
             }
             // Whether the body is JSON comes before the other two; asked only when it matters.
@@ -118,7 +111,7 @@ impl Server {
     async fn verified(
         &self,
         op: Op,
-        parts: &axum::http::request::Parts,
+        parts: &Parts,
         body: &Bytes,
         now: engine::Time,
     ) -> Result<crate::sigv4::Verified, ApiError> {

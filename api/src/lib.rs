@@ -5,7 +5,9 @@
 //! one file each. What an operation does is a call of the store; this crate never reaches a target,
 //! never asks the system's clock, and never lets a secret into an error or a log line.
 
+pub mod audit;
 mod authorize;
+mod call;
 mod constraint;
 mod error;
 mod http;

@@ -31,7 +31,9 @@ use engine::Time;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::audit::NotKept;
 use crate::authorize::authorize;
+use crate::call::Notes;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::members::Asks;
@@ -43,12 +45,14 @@ use crate::wire;
 pub(crate) struct Cx<'a> {
     pub(crate) state: &'a ApiState,
     pub(crate) now: Time,
+    /// For the audit trail: an operation that is about several secrets adds a record for each.
+    pub(crate) notes: &'a Notes,
     caller: &'a Verified,
 }
 
 impl<'a> Cx<'a> {
-    pub(crate) fn new(state: &'a ApiState, now: Time, caller: &'a Verified) -> Self {
-        Self { state, now, caller }
+    pub(crate) fn new(state: &'a ApiState, now: Time, caller: &'a Verified, notes: &'a Notes) -> Self {
+        Self { state, now, notes, caller }
     }
 
     /// Who calls, as history shows it.
@@ -171,11 +175,26 @@ async fn call<O: Operation>(op: Op, cx: &Cx<'_>, body: &[u8], about: &mut Option
     must.finish()?;
     *about = request.secret_id().map(ToOwned::to_owned);
     authorize(cx, op, request.secret_id()).await?;
+    if !op.reads() {
+        begin_change(cx)?;
+    }
     let reply = request.run(cx).await?;
     if O::EMPTY {
         return Ok(Vec::new());
     }
-    serde_json::to_vec(&reply).map_err(|error| ApiError::internal(format!("the reply could not be spelled: {error}")))
+    let reply = serde_json::to_vec(&reply)
+        .map_err(|error| ApiError::internal(format!("the reply could not be spelled: {error}")))?;
+    cx.notes.answered(&reply);
+    Ok(reply)
+}
+
+/// Nothing is changed that the audit trail could not tell.
+fn begin_change(cx: &Cx<'_>) -> Result<(), ApiError> {
+    if cx.state.trail.as_ref().is_some_and(|trail| !trail.is_up()) {
+        return Err(ApiError::internal(NotKept.to_string()));
+    }
+    cx.notes.may_change();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Never here: what a principal may do, or what an operation means.
 
 mod canonical;
+mod claimed;
 mod scope;
 mod sign;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use engine::secret::SecretBytes;
 use subtle::ConstantTimeEq;
 
 use canonical::{Canonical, hash_of};
+pub(crate) use claimed::claimed_key;
 use scope::Authorization;
 use sign::SigningKey;
 pub use sign::{Signer, Unsigned, sign};

@@ -7,6 +7,8 @@ use engine::port::Clock;
 use engine::schedule::Limits;
 use store::Store;
 
+use crate::audit::Trail;
+
 /// Called after every request: operation, HTTP status, and how long it took.
 pub type Observer = Arc<dyn Fn(&str, u16, Duration) + Send + Sync>;
 
@@ -27,4 +29,6 @@ pub struct ApiState {
     pub builtin: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// For metrics.
     pub observer: Option<Observer>,
+    /// Where every call leaves its record; None where nobody cares.
+    pub trail: Option<Arc<dyn Trail>>,
 }

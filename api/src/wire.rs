@@ -139,16 +139,7 @@ pub(crate) fn tags_of(tags: Vec<Tag>) -> Result<Vec<store::Tag>, ApiError> {
         }
         taken.push(store::Tag { key, value });
     }
-    check_tag_quota(taken.len())?;
     Ok(taken)
-}
-
-/// A secret has 50 tags at most.
-pub(crate) fn check_tag_quota(tags: usize) -> Result<(), ApiError> {
-    match tags {
-        0..=50 => Ok(()),
-        _ => Err(ApiError::invalid_parameter("A secret can have at most 50 tags.")),
-    }
 }
 
 /// The reply of operations that only say which secret it was.

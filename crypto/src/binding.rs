@@ -17,6 +17,8 @@ pub enum Kind {
     AccessKey,
     /// The row that shows whether a keyring belongs to a store.
     Check,
+    /// Where a page of a list ended.
+    Cursor,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Self::DataKey => "data-key",
             Self::AccessKey => "access-key",
             Self::Check => "check",
+            Self::Cursor => "cursor",
         }
     }
 }
@@ -37,7 +40,7 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, or the access key's id.
+    /// Whose it is: the secret's ARN, the access key's id, or the query of a cursor.
     pub owner: &'a str,
     /// Which one: the version's id, or the principal of an access key; empty for a data key.
     pub version: &'a str,
@@ -67,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 5] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Check];
+    const KINDS: [Kind; 6] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Check, Kind::Cursor];
 
     #[test]
     fn associated_data_has_the_recorded_form() {
@@ -87,8 +90,8 @@ mod tests {
     proptest! {
         #[test]
         fn different_places_never_share_associated_data(
-            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..5),
-            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..5),
+            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
+            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
         ) {
             let place = |p: &(String, String, u32, usize)| {
                 let binding = Binding { kind: KINDS[p.3], owner: &p.0, version: &p.1, candidate: p.2 };

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::{Either, FutureExt, select};
 use rand::{Rng, RngExt};
 
+use crate::id::VersionId;
 use crate::outcome::{Done, StepError, Verdict};
 use crate::password::PasswordRules;
 use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
@@ -41,6 +42,8 @@ pub struct Ports<'a> {
 pub struct Report<'a> {
     /// Whose.
     pub lease: &'a Lease,
+    /// The version it is about.
+    pub token: &'a VersionId,
     /// Which step.
     pub step: Step,
     /// It tested what is configured, and was part of no rotation.
@@ -93,8 +96,10 @@ async fn carry_out(
             Outcome::Failed(error) => Some(error),
             _ => None,
         };
-        let trial = decision.next.run().is_some_and(|run| run.trial);
-        (ports.observer)(Report { lease, step, trial, error, took: ports.clock.since_boot().saturating_sub(began) });
+        let took = ports.clock.since_boot().saturating_sub(began);
+        if let Some(run) = decision.next.run() {
+            (ports.observer)(Report { lease, token: &run.token, step, trial: run.trial, error, took });
+        }
         match report(ports, lease, Event::Ended { step, outcome }, rng).await {
             Ok(next) => decision = next,
             // A user's change came first; the state says what is due now.

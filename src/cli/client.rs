@@ -151,6 +151,7 @@ fn host_header(url: &reqwest::Url) -> Option<String> {
 fn http(connection: &Connection) -> Result<reqwest::Client, CliError> {
     let mut builder = reqwest::Client::builder()
         .no_proxy()
+        .user_agent(concat!("pawl/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(60));

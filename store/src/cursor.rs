@@ -1,6 +1,16 @@
 //! Where a page ended, as an opaque text that only serves the query it was made for.
+//!
+//! A cursor is sealed, so nobody reads or makes one but whoever has the keyring: it survives a restart, and serves every
+//! node of the store. Never here: what is listed.
+
+use std::sync::Arc;
+
+use crypto::{Binding, DataKey, Keyring, Kind, SealError};
 
 use crate::StoreError;
+
+/// Whose the key of cursors is. No ARN, so it opens nothing of a secret.
+const OWNER: &str = "cursors";
 
 /// The last row of a page: its place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,36 +23,67 @@ pub(crate) struct Cursor {
     pub(crate) id: i64,
 }
 
-impl Cursor {
-    /// The text of a cursor for `query`.
-    pub(crate) fn write(query: &str, number: i64, text: &str, id: i64) -> String {
-        let plain = format!("{:016x} {number} {id} {text}", fingerprint(query));
-        plain.bytes().map(|byte| format!("{byte:02x}")).collect()
+/// Writes cursors and reads them back.
+///
+/// They are sealed under a key of this process, which every cursor carries wrapped by the keyring: pages are read all
+/// day, and the keyring's own keys should seal few things.
+pub(crate) struct Cursors {
+    keyring: Arc<Keyring>,
+    key: DataKey,
+    wrapped: Vec<u8>,
+}
+
+impl Cursors {
+    pub(crate) fn new(keyring: Arc<Keyring>) -> Result<Self, SealError> {
+        let key = DataKey::generate()?;
+        let wrapped = keyring.wrap(OWNER, &key)?;
+        Ok(Self { keyring, key, wrapped })
     }
 
-    /// Reads what [`Cursor::write`] wrote for the same query.
-    pub(crate) fn read(cursor: &str, query: &str) -> Result<Self, StoreError> {
-        parse(cursor, query).ok_or(StoreError::BadCursor)
+    /// The text of a cursor for `query`.
+    pub(crate) fn write(&self, query: &str, at: &Cursor) -> Result<String, StoreError> {
+        let plain = format!("{} {} {}", at.number, at.id, at.text);
+        let sealed = self.key.seal(&place(query), plain.as_bytes())?;
+        Ok(self.wrapped.iter().chain(&sealed).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Reads what [`Cursors::write`] wrote for the same query, here or in another process with this keyring.
+    pub(crate) fn read(&self, text: &str, query: &str) -> Result<Cursor, StoreError> {
+        self.open(text, query).ok_or(StoreError::BadCursor)
+    }
+
+    fn open(&self, text: &str, query: &str) -> Option<Cursor> {
+        let bytes = unhex(text)?;
+        let (wrapped, sealed) = bytes.split_at_checked(self.wrapped.len())?;
+        let plain = self.keyring.unwrap(OWNER, wrapped).ok()?.open(&place(query), sealed).ok()?;
+        parse(std::str::from_utf8(&plain).ok()?)
     }
 }
 
-fn parse(cursor: &str, query: &str) -> Option<Cursor> {
-    let digits = cursor.bytes().map(|digit| char::from(digit).to_digit(16)).collect::<Option<Vec<_>>>()?;
-    let (pairs, []) = digits.as_chunks::<2>() else {
+fn place(query: &str) -> Binding<'_> {
+    Binding { kind: Kind::Cursor, owner: query, version: "", candidate: 0 }
+}
+
+fn parse(plain: &str) -> Option<Cursor> {
+    let mut parts = plain.splitn(3, ' ');
+    Some(Cursor {
+        number: parts.next()?.parse().ok()?,
+        id: parts.next()?.parse().ok()?,
+        text: parts.next()?.to_owned(),
+    })
+}
+
+/// Bytes from the digits that are written, and from no others: one cursor has one text.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;
     };
-    let plain = pairs.iter().map(|[high, low]| u8::try_from(high << 4 | low).ok()).collect::<Option<Vec<u8>>>()?;
-    let plain = String::from_utf8(plain).ok()?;
-    let mut parts = plain.splitn(4, ' ');
-    let made_for = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let cursor =
-        Cursor { number: parts.next()?.parse().ok()?, id: parts.next()?.parse().ok()?, text: parts.next()?.to_owned() };
-    (made_for == fingerprint(query)).then_some(cursor)
-}
-
-/// FNV-1a: the same in every build, unlike the standard library's hasher. Catches mistakes, not malice.
-fn fingerprint(query: &str) -> u64 {
-    query.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]
@@ -51,18 +92,58 @@ mod tests {
 
     use super::*;
 
+    fn of(keyring: &Arc<Keyring>) -> Cursors {
+        Cursors::new(Arc::clone(keyring)).expect("random bytes")
+    }
+
+    #[test]
+    fn a_cursor_is_read_by_every_process_with_the_keyring_and_by_no_other() {
+        let keyring = Arc::new(Keyring::generate().expect("random bytes"));
+        let at = Cursor { number: -7, text: "a b".to_owned(), id: 3 };
+        let text = of(&keyring).write("q", &at).expect("sealed");
+        assert_eq!(of(&keyring).read(&text, "q").ok(), Some(at.clone()));
+        let rotated = Arc::new(keyring.with_new_primary().expect("random bytes"));
+        assert_eq!(of(&rotated).read(&text, "q").ok(), Some(at));
+        let stranger = Arc::new(Keyring::generate().expect("random bytes"));
+        assert!(of(&stranger).read(&text, "q").is_err());
+    }
+
+    #[test]
+    fn the_longest_cursor_is_a_next_token() {
+        let cursors = of(&Arc::new(Keyring::generate().expect("random bytes")));
+        let at = Cursor { number: i64::MIN, text: "n".repeat(512), id: i64::MIN };
+        assert!(cursors.write(&"q".repeat(100_000), &at).expect("sealed").len() <= 4096);
+    }
+
+    #[test]
+    fn a_cursor_with_any_digit_changed_is_refused() {
+        let cursors = of(&Arc::new(Keyring::generate().expect("random bytes")));
+        let at = Cursor { number: 1, text: "secret".to_owned(), id: 2 };
+        let text = cursors.write("q", &at).expect("sealed");
+        assert!(!text.contains("736563726574"), "the text is not to be read");
+        for i in 0..text.len() {
+            let other = if &text[i..=i] == "0" { "1" } else { "0" };
+            let forged = format!("{}{other}{}", &text[..i], &text[i + 1..]);
+            assert!(cursors.read(&forged, "q").is_err(), "digit {i}");
+            assert!(cursors.read(&text[..i], "q").is_err(), "cut at {i}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_cursor_is_read_back_for_its_own_query_only(number: i64, id: i64, text in ".{0,20}", other in "[a-z]{1,5}") {
-            let cursor = Cursor::write("q", number, &text, id);
-            prop_assert_eq!(Cursor::read(&cursor, "q").ok(), Some(Cursor { number, text, id }));
+            let cursors = of(&Arc::new(Keyring::generate().expect("random bytes")));
+            let at = Cursor { number, text, id };
+            let text = cursors.write("q", &at).expect("sealed");
+            prop_assert_eq!(cursors.read(&text, "q").ok(), Some(at));
             let other = format!("q{other}");
-            prop_assert!(Cursor::read(&cursor, &other).is_err());
+            prop_assert!(cursors.read(&text, &other).is_err());
         }
 
         #[test]
         fn a_text_that_is_no_cursor_is_refused(text in ".{0,40}") {
-            prop_assert!(Cursor::read(&text, "q").is_err());
+            let cursors = of(&Arc::new(Keyring::generate().expect("random bytes")));
+            prop_assert!(cursors.read(&text, "q").is_err());
         }
     }
 }

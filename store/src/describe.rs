@@ -39,7 +39,7 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let row = resolve::find(&mut tx, id).await?;
         let query = format!("versions of {} {include_deprecated}", row.id.0);
-        let cursor = after.map(|text| Cursor::read(text, &query)).transpose()?;
+        let cursor = after.map(|text| self.0.cursors.read(text, &query)).transpose()?;
         let after = cursor.as_ref().map_or((i64::MAX, ""), |cursor| (cursor.number, cursor.text.as_str()));
         let limit = usize::try_from(limit.clamp(1, MOST_A_PAGE)).unwrap_or(1);
         let more = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -47,7 +47,8 @@ impl Store {
         let is_last = entries.len() <= limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| !is_last);
-        let next = next.map(|last| Cursor::write(&query, last.created_ms, &last.version_id, 0));
+        let at = |last: &version::Entry| Cursor { number: last.created_ms, text: last.version_id.clone(), id: 0 };
+        let next = next.map(|last| self.0.cursors.write(&query, &at(last))).transpose()?;
         let labels = label::load(&mut tx, row.id).await?;
         let versions = entries.into_iter().map(|found| entry(found, &labels)).collect::<Result<_, _>>()?;
         Ok(Versions { arn: row.arn, name: row.name, versions, next })

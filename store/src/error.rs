@@ -69,6 +69,9 @@ pub enum StoreError {
     /// More than twenty labels on one secret.
     #[error("too many staging labels")]
     LabelQuota,
+    /// More than fifty tags on one secret.
+    #[error("too many tags")]
+    TagQuota,
     /// More versions than a secret may have, and none may be pruned yet.
     #[error("too many versions")]
     VersionQuota,

@@ -24,16 +24,7 @@ fn one(secret: &Description, key: &str, value: &str) -> bool {
             // A secret without a description matches neither a value nor its negation.
             None => return false,
         },
-        "all" => {
-            let mut there = words(&secret.name);
-            there.push(secret.name.to_lowercase());
-            there.extend(secret.description.as_deref().map(words).unwrap_or_default());
-            for tag in tags {
-                there.extend(words(&tag.key));
-                there.extend(words(&tag.value));
-            }
-            all_words(value, &there)
-        }
+        "all" => all_words(value, &words_of(secret)),
         // Nothing here is replicated or owned by a service.
         "primary-region" | "owning-service" => false,
         _ => return false,
@@ -41,21 +32,69 @@ fn one(secret: &Description, key: &str, value: &str) -> bool {
     matches != negated
 }
 
-/// Every word asked for begins some word that is there.
-fn all_words(asked: &str, there: &[String]) -> bool {
-    let asked: Vec<String> = asked.split_whitespace().map(str::to_lowercase).collect();
-    let begins_one = |word: &String| {
-        let parts = words(word);
-        there.iter().any(|have| have.starts_with(word))
-            || !parts.is_empty() && parts.iter().all(|part| there.iter().any(|have| have.starts_with(part)))
-    };
-    !asked.is_empty() && asked.iter().all(begins_one)
+/// The words of name, description, tag keys and tag values.
+fn words_of(secret: &Description) -> Vec<String> {
+    let mut there = words(&secret.name);
+    there.extend(secret.description.as_deref().map(words).unwrap_or_default());
+    for tag in secret.tags.iter().flatten() {
+        there.extend(words(&tag.key));
+        there.extend(words(&tag.value));
+    }
+    there
 }
 
-/// Words in lower case, split where AWS splits: at spaces and the special characters of names.
+/// Every word asked for begins some word that is there. Nothing asked for is found nowhere.
+fn all_words(asked: &str, there: &[String]) -> bool {
+    let asked = words(asked);
+    !asked.is_empty() && asked.iter().all(|word| there.iter().any(|have| have.starts_with(word)))
+}
+
+/// Words in lower case, split where AWS splits: at spaces, at a special character, and at changes of case. A piece that
+/// mixes special characters is one word, as AWS has it.
 fn words(text: &str) -> Vec<String> {
-    let split = |c: char| c.is_whitespace() || "/-_+=.@".contains(c);
-    text.split(split).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    let mut words = Vec::new();
+    for piece in text.split_whitespace() {
+        let is_special = |c: char| "/-_+=.@".contains(c);
+        if piece.chars().all(is_special) {
+            continue;
+        }
+        let special = piece.chars().find(|c| is_special(*c));
+        if special.is_some() && piece.chars().any(|c| is_special(c) && Some(c) != special) {
+            words.push(piece.to_lowercase());
+            continue;
+        }
+        for part in piece.split(is_special) {
+            words.extend(terms(part).map(str::to_lowercase));
+        }
+    }
+    words
+}
+
+/// The terms of `AppBeta` are App and Beta, those of `COMPANYthings` COMPAN and Ythings: a capital begins a term where a
+/// small letter follows it, and capitals in a row are one term.
+fn terms(part: &str) -> impl Iterator<Item = &str> {
+    let mut rest = part;
+    std::iter::from_fn(move || {
+        let end = term_end(rest);
+        let (term, after) = rest.split_at(end);
+        rest = after;
+        (!term.is_empty()).then_some(term)
+    })
+}
+
+/// Where the first term of `text` ends.
+fn term_end(text: &str) -> usize {
+    let mut chars = text.char_indices().peekable();
+    let mut before = None;
+    while let Some((at, c)) = chars.next() {
+        let begins = c.is_uppercase() && chars.peek().is_some_and(|(_, next)| next.is_lowercase());
+        let rises = c.is_uppercase() && before.is_some_and(char::is_lowercase);
+        if at > 0 && (begins || rises) {
+            return at;
+        }
+        before = Some(c);
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -85,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_matches_as_recorded() {
+    fn s2_8_each_key_matches_as_recorded() {
         let orders = secret("prod/Orders-db", Some("Main orders database"), &[("team", "Blue")]);
         let bare = secret("bare", None, &[]);
         let cases = [
@@ -106,8 +145,10 @@ mod tests {
             (&bare, "description", "x", false),
             (&bare, "description", "!x", false),
             (&orders, "all", "blue", true),
-            (&orders, "all", "db", true),
-            (&orders, "all", "prod/orders", true),
+            // A name of two special characters is one word.
+            (&orders, "all", "db", false),
+            (&orders, "all", "main blue", true),
+            (&orders, "all", "prod/Orders-d", true),
             (&orders, "all", "atabase", false),
             (&orders, "all", "/", false),
             (&bare, "all", "!blue", true),
@@ -116,6 +157,29 @@ mod tests {
         ];
         for (secret, key, value, expected) in cases {
             assert_eq!(one(secret, key, value), expected, "{key} {value} on {}", secret.name);
+        }
+    }
+
+    #[test]
+    fn s2_8_texts_are_split_where_aws_splits_them() {
+        for (text, expected) in [
+            ("test", "test"),
+            ("my test", "my test"),
+            ("Mytest", "mytest"),
+            ("MyTestPhrase", "my test phrase"),
+            ("myTest", "my test"),
+            ("my/test", "my test"),
+            ("prod@AppBeta@x", "prod app beta x"),
+            ("prod-AppBeta/x", "prod-appbeta/x"),
+            ("uat/COMPANY/x", "uat company x"),
+            ("COMPANYthings", "compan ythings"),
+            ("SecretFTag", "secret f tag"),
+            ("//a//", "a"),
+            ("+", ""),
+            ("/-", ""),
+            ("", ""),
+        ] {
+            assert_eq!(words(text).join(" "), expected, "{text}");
         }
     }
 

@@ -23,7 +23,7 @@ impl Store {
     /// [`StoreError::BadCursor`], or the database fails.
     pub async fn list(&self, query: ListQuery) -> Result<Page<Description>, StoreError> {
         let about = format!("{:?} {} {} {:?}", query.sort, query.descending, query.include_deleted, query.filters);
-        let mut at = query.after.as_deref().map(|text| Cursor::read(text, &about)).transpose()?;
+        let mut at = query.after.as_deref().map(|text| self.0.cursors.read(text, &about)).transpose()?;
         let limit = usize::try_from(query.limit.clamp(1, MOST_A_PAGE)).unwrap_or(1);
         let mut items = Vec::new();
         let mut looked_at = 0;
@@ -44,7 +44,7 @@ impl Store {
                 looked_at += 1;
                 let at_the_end = is_last_batch && i + 1 == count;
                 if !at_the_end && (items.len() == limit || looked_at == MOST_LOOKED_AT) {
-                    let next = at.map(|last| Cursor::write(&about, last.number, &last.text, last.id));
+                    let next = at.map(|last| self.0.cursors.write(&about, &last)).transpose()?;
                     return Ok(Page { items, next });
                 }
             }

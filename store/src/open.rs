@@ -19,6 +19,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
+use crate::cursor::Cursors;
 use crate::instant::ms;
 use crate::key::AccessKeys;
 use crate::model::{Identity, Location, Options};
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) cache: Cache,
     pub(crate) access_keys: AccessKeys,
+    pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
@@ -91,6 +93,7 @@ impl Store {
         let inner = Inner {
             writer,
             readers,
+            cursors: Cursors::new(Arc::clone(&keyring)).map_err(StoreError::from)?,
             keyring,
             opened: clock.since_boot(),
             clock,

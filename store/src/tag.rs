@@ -1,4 +1,4 @@
-//! Table `tag`. Order of insertion is kept; a key that is given again keeps its place.
+//! Table `tag`. Order of insertion is kept; a key that is given again keeps its place. At most fifty a secret.
 
 use engine::Time;
 use engine::id::SecretId;
@@ -8,11 +8,14 @@ use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
 use crate::{Store, StoreError};
 
+/// How many tags one secret may have.
+const MOST_TAGS: i64 = 50;
+
 impl Store {
     /// TagResource.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TagQuota`], or the database fails.
     pub async fn tag(&self, id: &str, tags: &[Tag], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -25,7 +28,7 @@ impl Store {
     /// UntagResource. A key that is not there is no error.
     ///
     /// # Errors
-    /// As [`Store::tag`].
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
     pub async fn untag(&self, id: &str, keys: &[String], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -37,13 +40,14 @@ impl Store {
     }
 }
 
-/// Adds or overwrites.
+/// Adds or overwrites; refused where the secret would have too many.
 pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Result<(), StoreError> {
     for tag in tags {
         let query = sqlx::query(PUT).bind(secret.0).bind(&tag.key);
         query.bind(&tag.value).execute(&mut *conn).await?;
     }
-    Ok(())
+    let count: i64 = sqlx::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?;
+    if count > MOST_TAGS { Err(StoreError::TagQuota) } else { Ok(()) }
 }
 
 /// All tags of a secret in order of insertion.
@@ -56,6 +60,9 @@ const PUT: &str = "-- tag::put
 INSERT INTO tag (secret_id, tag_key, tag_value, seq)
 VALUES ($1, $2, $3, (SELECT COALESCE(MAX(seq), 0) + 1 FROM tag WHERE secret_id = $1))
 ON CONFLICT (secret_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value";
+
+const COUNT: &str = "-- tag::put (count)
+SELECT COUNT(*) FROM tag WHERE secret_id = $1";
 
 const REMOVE: &str = "-- tag::untag
 DELETE FROM tag WHERE secret_id = $1 AND tag_key = $2";

@@ -24,8 +24,8 @@ impl Store {
     /// CreateSecret. The same name, token and value again is the same answer again.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::NameScheduledForDeletion`], [`StoreError::TokenInUse`], or the
-    /// database fails.
+    /// [`StoreError::NameTaken`], [`StoreError::NameScheduledForDeletion`], [`StoreError::TokenInUse`],
+    /// [`StoreError::TagQuota`], or the database fails.
     pub async fn create_secret(&self, new: NewSecret, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         if let Some(row) = secret::by_name(w.conn(), &new.name).await? {

@@ -1,4 +1,6 @@
-//! No byte of a secret where it does not belong: logs, errors, metrics, history, the plain bytes of the store.
+//! No byte of a secret where it does not belong: logs, errors, metrics, history, the audit trail, the plain bytes of the store.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -24,6 +26,13 @@ fn secrets_of(home: &Home, pawl: &Pawl, names: &[String]) -> Vec<String> {
     secrets
 }
 
+/// All files of a data folder but the credentials.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files = entries.flat_map(|path| if path.is_dir() { files_of(&path) } else { vec![path] });
+    files.filter(|path| path.file_name().is_some_and(|name| name != "credentials")).collect()
+}
+
 fn metrics(pawl: &Pawl) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let url = format!("{}/metrics", pawl.url);
@@ -31,7 +40,7 @@ fn metrics(pawl: &Pawl) -> String {
 }
 
 #[test]
-fn no_secret_byte_is_in_logs_errors_metrics_history_or_the_stores_plain_bytes() {
+fn no_secret_byte_is_in_logs_errors_metrics_history_the_audit_trail_or_the_stores_plain_bytes() {
     pawl::boot::install_tls_provider();
     let home = Home::new();
     let mut seen = String::new();
@@ -78,16 +87,17 @@ fn no_secret_byte_is_in_logs_errors_metrics_history_or_the_stores_plain_bytes() 
     drop(pawl);
     let log = home.log();
     assert!(log.contains("setSecret of"), "the log says what happened: {log}");
+    let files = files_of(&home.data());
+    let trail = files.iter().find(|path| path.extension().is_some_and(|ending| ending == "jsonl")).expect("a trail");
+    let trail = std::fs::read_to_string(trail).expect("text");
+    assert!(trail.contains("setSecret") && trail.contains("GetSecretValue"), "the trail says what happened: {trail}");
     for secret in &secrets {
         assert!(!seen.contains(secret.as_str()), "a secret is in an answer");
         assert!(!log.contains(secret.as_str()), "a secret is in the log");
-        for entry in std::fs::read_dir(home.data()).expect("the data folder") {
-            let path = entry.expect("an entry").path();
-            if path.file_name().is_some_and(|name| name != "credentials") {
-                let bytes = std::fs::read(&path).expect("a file");
-                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-                assert!(!found, "a secret is in {}", path.display());
-            }
+        for path in &files {
+            let bytes = std::fs::read(path).expect("a file");
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "a secret is in {}", path.display());
         }
     }
 }

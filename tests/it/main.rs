@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod audit;
 mod canary;
 mod cli;
 mod clients;

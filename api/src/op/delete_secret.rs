@@ -9,7 +9,7 @@ use crate::members::{Required, SecretId, request};
 use crate::wire::Epoch;
 
 /// Days a deletion waits when nobody says otherwise.
-const DEFAULT_WINDOW: i64 = 30;
+const DEFAULT_WINDOW: u32 = 30;
 
 request! {
     about secret_id;
@@ -38,23 +38,20 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let force = self.force_delete_without_recovery == Some(true);
-        let window = match self.recovery_window_in_days {
-            Some(_) if force => {
+        let days = match self.recovery_window_in_days.map(u32::try_from) {
+            Some(Ok(7..=30)) if force => {
                 return Err(ApiError::invalid_parameter(
                     "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
                 ));
             }
-            None if force => 0,
-            given => given.unwrap_or(DEFAULT_WINDOW),
-        };
-        let days = match u32::try_from(window) {
-            Ok(days @ 7..=30) => days,
-            Ok(0) if force => 0,
-            _ => {
+            Some(Ok(days @ 7..=30)) => days,
+            Some(_) => {
                 return Err(ApiError::invalid_parameter(
                     "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
                 ));
             }
+            None if force => 0,
+            None => DEFAULT_WINDOW,
         };
         let id = self.secret_id.unwrap_or_default();
         match cx.state.store.delete_secret(&id, days, cx.now).await {

@@ -63,18 +63,14 @@ impl Operation for Request {
             Some("name") => SortBy::Name,
             _ => SortBy::CreatedDate,
         };
-        // Newest first where nothing is said about order; ascending where only the key is named.
-        let descending = match self.sort_order.as_deref() {
-            Some(order) => order == "desc",
-            None => self.sort_by.is_none(),
-        };
         let filters = self.filters.unwrap_or_default().into_iter().map(Filter::parsed);
         let query = ListQuery {
             include_deleted: self.include_planned_deletion == Some(true),
             limit: self.max_results.and_then(|max| u32::try_from(max).ok()).unwrap_or(DEFAULT_PAGE),
             after: self.next_token,
             sort,
-            descending,
+            // As AWS was seen to do: the order of creation, unless another one is asked for.
+            descending: self.sort_order.as_deref() == Some("desc"),
             filters: filters.collect::<Result<_, _>>()?,
         };
         let page = cx.state.store.list(query).await?;

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::harness::{Server, v};
 
 const NOT_FOUND: &str = "Secrets Manager can't find the specified secret.";
-const BAD_NAME: &str =
+pub(crate) const BAD_NAME: &str =
     "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
 const NO_TOKEN: &str = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
 const MARKED: &str = "You can't perform this operation on the secret because it was marked for deletion.";
 
 /// Operations that take a SecretId, with what else they require.
-fn on_a_secret(id: &str) -> Vec<(&'static str, Value)> {
+pub(crate) fn on_a_secret(id: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("GetSecretValue", json!({ "SecretId": id })),
         ("PutSecretValue", json!({ "SecretId": id, "ClientRequestToken": v(9), "SecretString": "x" })),
@@ -29,7 +29,7 @@ fn on_a_secret(id: &str) -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn an_unknown_secret_is_not_found_by_any_operation() {
+async fn s2_1_an_unknown_secret_is_not_found_by_any_operation() {
     let server = Server::start().await;
     for (op, body) in on_a_secret("nothing") {
         server.refused(op, body, "ResourceNotFoundException", NOT_FOUND).await;
@@ -37,7 +37,7 @@ async fn an_unknown_secret_is_not_found_by_any_operation() {
 }
 
 #[tokio::test]
-async fn a_bad_name_is_a_validation_error_of_every_operation() {
+async fn s1_5_a_bad_name_is_a_validation_error_of_every_operation() {
     let server = Server::start().await;
     for (op, body) in on_a_secret("a b") {
         server.refused(op, body, "ValidationException", BAD_NAME).await;
@@ -48,7 +48,7 @@ async fn a_bad_name_is_a_validation_error_of_every_operation() {
 }
 
 #[tokio::test]
-async fn a_missing_secret_id_is_a_broken_constraint_of_every_operation() {
+async fn s1_5_a_missing_secret_id_is_a_broken_constraint_of_every_operation() {
     let server = Server::start().await;
     for (op, mut body) in on_a_secret("") {
         body.as_object_mut().expect("an object").remove("SecretId");
@@ -58,7 +58,7 @@ async fn a_missing_secret_id_is_a_broken_constraint_of_every_operation() {
 }
 
 #[tokio::test]
-async fn a_secret_marked_for_deletion_takes_no_operation_but_four() {
+async fn s8_a_secret_marked_for_deletion_takes_no_operation_but_four() {
     let server = Server::start().await;
     server.create("gone").await;
     server.ok("DeleteSecret", json!({"SecretId": "gone", "RecoveryWindowInDays": 7})).await;
@@ -85,7 +85,7 @@ async fn a_secret_marked_for_deletion_takes_no_operation_but_four() {
 }
 
 #[tokio::test]
-async fn a_missing_token_has_two_codes_and_is_seen_before_existence() {
+async fn s2_1_a_missing_token_has_two_codes_and_is_seen_before_existence() {
     let server = Server::start().await;
     for (op, body, code) in [
         ("CreateSecret", json!({"Name": "a", "SecretString": "x"}), "InvalidRequestException"),
@@ -100,7 +100,7 @@ async fn a_missing_token_has_two_codes_and_is_seen_before_existence() {
 }
 
 #[tokio::test]
-async fn reading_says_what_it_did_not_find() {
+async fn s2_1_reading_says_what_it_did_not_find() {
     let server = Server::start().await;
     server.create("a").await;
     server.ok("CreateSecret", json!({"Name": "empty", "ClientRequestToken": v(1)})).await;
@@ -129,7 +129,7 @@ async fn reading_says_what_it_did_not_find() {
 }
 
 #[tokio::test]
-async fn a_token_stands_for_one_value() {
+async fn s2_4_a_token_stands_for_one_value() {
     let server = Server::start().await;
     let arn = server.create("a").await;
     let in_use = format!(
@@ -155,7 +155,7 @@ async fn a_token_stands_for_one_value() {
 }
 
 #[tokio::test]
-async fn labels_are_moved_only_by_whoever_knows_where_they_are() {
+async fn s4_4_labels_are_moved_only_by_whoever_knows_where_they_are() {
     let server = Server::start().await;
     server.create("a").await;
     server
@@ -202,7 +202,7 @@ async fn labels_are_moved_only_by_whoever_knows_where_they_are() {
 }
 
 #[tokio::test]
-async fn sizes_of_members_are_the_models() {
+async fn s1_5_sizes_of_members_are_the_models() {
     let server = Server::start().await;
     let tail = |n: &str| format!("failed to satisfy constraint: Member must {n}");
     for (op, body, message) in [
@@ -258,7 +258,7 @@ async fn sizes_of_members_are_the_models() {
 }
 
 #[tokio::test]
-async fn binary_values_are_limited_by_their_decoded_size() {
+async fn s1_1_binary_values_are_limited_by_their_decoded_size() {
     let server = Server::start().await;
     // 65,536 bytes are 87,384 characters of base64.
     let body = json!({"Name": "b", "ClientRequestToken": v(1), "SecretBinary": format!("{}==", "A".repeat(87_382))});
@@ -274,7 +274,7 @@ async fn binary_values_are_limited_by_their_decoded_size() {
 }
 
 #[tokio::test]
-async fn deletion_parameters_are_checked_before_existence() {
+async fn s8_deletion_parameters_are_checked_before_existence() {
     let server = Server::start().await;
     let range = "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).";
     let both = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
@@ -285,7 +285,7 @@ async fn deletion_parameters_are_checked_before_existence() {
 }
 
 #[tokio::test]
-async fn a_page_token_of_somebody_else_is_invalid() {
+async fn s2_1_a_page_token_of_somebody_else_is_invalid() {
     let server = Server::start().await;
     server.create("a").await;
     for (op, body) in [
@@ -298,7 +298,7 @@ async fn a_page_token_of_somebody_else_is_invalid() {
 }
 
 #[tokio::test]
-async fn values_are_one_of_two_kinds() {
+async fn s2_1_values_are_one_of_two_kinds() {
     let server = Server::start().await;
     server.create("a").await;
     let both = json!({"SecretId": "a", "ClientRequestToken": v(2), "SecretString": "x", "SecretBinary": "eA=="});
@@ -330,7 +330,7 @@ async fn no_error_repeats_a_value() {
 }
 
 #[tokio::test]
-async fn a_secret_has_fifty_tags_at_most() {
+async fn s13_a_secret_has_fifty_tags_at_most() {
     let server = Server::start().await;
     server.create("a").await;
     let tags = |range: std::ops::Range<u32>| -> Value {

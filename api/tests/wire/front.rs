@@ -15,7 +15,7 @@ fn request(target: Option<&str>, body: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn a_reply_has_the_content_type_and_an_id_of_its_own() {
+async fn s1_2_a_reply_has_the_content_type_and_an_id_of_its_own() {
     let server = Server::start().await;
     let first = server.call("ListSecrets", json!({})).await;
     let second = server.call("ListSecrets", json!({})).await;
@@ -26,7 +26,7 @@ async fn a_reply_has_the_content_type_and_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn checks_come_in_the_order_body_operation_authentication_types_constraints() {
+async fn s1_4_checks_come_in_the_order_body_operation_authentication_types_constraints() {
     let server = Server::start().await;
     let known = Some("secretsmanager.GetSecretValue");
     for (target, body, expected) in [
@@ -53,7 +53,7 @@ async fn checks_come_in_the_order_body_operation_authentication_types_constraint
 }
 
 #[tokio::test]
-async fn an_unknown_access_key_is_an_unrecognized_client() {
+async fn s1_4_an_unknown_access_key_is_an_unrecognized_client() {
     let server = Server::start().await;
     let stranger = ("AKIAZZZZZZZZZZZZZZZZ".to_owned(), server.key.1.clone());
     let answer = server.signed("secretsmanager.ListSecrets", b"{}", &stranger).await;
@@ -67,7 +67,7 @@ async fn an_unknown_access_key_is_an_unrecognized_client() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_an_invalid_signature() {
+async fn s1_4_a_wrong_secret_is_an_invalid_signature() {
     let server = Server::start().await;
     let forged = (server.key.0.clone(), "not the secret".into());
     let answer = server.signed("secretsmanager.ListSecrets", b"{}", &forged).await;

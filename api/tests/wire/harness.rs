@@ -1,8 +1,10 @@
 //! A server without a socket: the router over a real store in a temporary directory, with a clock that tests move.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use api::audit::{NotKept, Record, Trail, Until, Wait};
 use api::sigv4::{Signer, Unsigned, sign};
 use api::{ApiState, router};
 use async_trait::async_trait;
@@ -60,6 +62,7 @@ pub(crate) struct Server {
     pub(crate) key: Key,
     /// What the observer was told: operation and status.
     pub(crate) observed: Arc<Mutex<Vec<(String, u16)>>>,
+    pub(crate) trail: Arc<Records>,
     router: Router,
     _data: TempDir,
 }
@@ -105,6 +108,7 @@ impl Server {
         let key = new_key(&store, "admin", clock.now()).await;
         let observed = Arc::new(Mutex::new(Vec::new()));
         let seen = observed.clone();
+        let trail = Arc::new(Records::default());
         let router = router(ApiState {
             store: store.clone(),
             clock: clock.clone(),
@@ -112,11 +116,12 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
             })),
         });
-        Self { clock, store, key, observed, router, _data: data }
+        Self { clock, store, key, observed, trail, router, _data: data }
     }
 
     /// Sends a request as it is.
@@ -129,6 +134,11 @@ impl Server {
 
     /// Signs and sends.
     pub(crate) async fn signed(&self, target: &str, body: &[u8], key: &Key) -> Answer {
+        self.signed_at(target, body, key, self.clock.now()).await
+    }
+
+    /// Signs with the date `at` and sends.
+    pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
@@ -137,7 +147,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+        for (name, value) in sign(&unsigned, &signer, at) {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
@@ -204,6 +214,50 @@ impl Server {
     pub(crate) async fn stages(&self, name: &str) -> Value {
         let description = self.ok("DescribeSecret", json!({ "SecretId": name })).await;
         description.get("VersionIdsToStages").cloned().unwrap_or_else(|| json!({}))
+    }
+}
+
+/// An audit trail in memory.
+#[derive(Default)]
+pub(crate) struct Records {
+    taken: Mutex<Vec<(Value, Until)>>,
+    state: AtomicU8,
+}
+
+impl Records {
+    /// From now on nothing can be written, and everybody knows.
+    pub(crate) fn go_down(&self) {
+        self.state.store(1, Ordering::Relaxed);
+    }
+
+    /// From now on nothing can be written, and nobody has noticed.
+    pub(crate) fn fail_unnoticed(&self) {
+        self.state.store(2, Ordering::Relaxed);
+    }
+
+    /// What has been taken since the last time this was asked.
+    pub(crate) fn since(&self) -> Vec<(Value, Until)> {
+        std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The one record there is since.
+    pub(crate) fn one(&self) -> (Value, Until) {
+        let mut records = self.since();
+        assert_eq!(records.len(), 1, "{records:?}");
+        records.remove(0)
+    }
+}
+
+impl Trail for Records {
+    fn is_up(&self) -> bool {
+        self.state.load(Ordering::Relaxed) != 1
+    }
+
+    fn take(&self, record: &Record<'_>, until: Until) -> Option<Wait> {
+        let record = serde_json::to_value(record).expect("JSON");
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push((record, until));
+        let outcome = if self.state.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err(NotKept) };
+        (until == Until::Synced).then(|| Box::pin(async move { outcome }) as Wait)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Server, v};
 
 /// One call of a sequence, and what DescribeSecret shows after it.
-enum Play {
+pub(crate) enum Play {
     Put(u32, Option<&'static [&'static str]>),
     Update(u32),
     Move(&'static str, Option<u32>, Option<u32>),
@@ -13,7 +13,7 @@ enum Play {
 
 use Play::{Move, Put, Update};
 
-async fn play(steps: &[(Play, Value)]) {
+pub(crate) async fn play(steps: &[(Play, Value)]) {
     let server = Server::start().await;
     server.create("a").await;
     for (i, (step, expected)) in steps.iter().enumerate() {
@@ -46,7 +46,7 @@ async fn play(steps: &[(Play, Value)]) {
 }
 
 #[tokio::test]
-async fn a_plain_write_takes_current_and_leaves_previous() {
+async fn s4_2_a_plain_write_takes_current_and_leaves_previous() {
     play(&[
         (Put(2, None), json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT"]})),
         (Update(3), json!({v(2): ["AWSPREVIOUS"], v(3): ["AWSCURRENT"]})),
@@ -55,7 +55,7 @@ async fn a_plain_write_takes_current_and_leaves_previous() {
 }
 
 #[tokio::test]
-async fn pending_stays_on_what_became_current_until_a_plain_write_drops_it() {
+async fn s4_2_pending_stays_on_what_became_current_until_a_plain_write_drops_it() {
     play(&[
         (Put(2, Some(&["AWSPENDING"])), json!({v(1): ["AWSCURRENT"], v(2): ["AWSPENDING"]})),
         (Move("AWSCURRENT", Some(1), Some(2)), json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT", "AWSPENDING"]})),
@@ -65,7 +65,7 @@ async fn pending_stays_on_what_became_current_until_a_plain_write_drops_it() {
 }
 
 #[tokio::test]
-async fn pending_moves_to_the_next_version_that_asks_for_it() {
+async fn s4_2_pending_moves_to_the_next_version_that_asks_for_it() {
     play(&[
         (Put(2, Some(&["AWSPENDING"])), json!({v(1): ["AWSCURRENT"], v(2): ["AWSPENDING"]})),
         (Move("AWSCURRENT", Some(1), Some(2)), json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT", "AWSPENDING"]})),
@@ -76,7 +76,7 @@ async fn pending_moves_to_the_next_version_that_asks_for_it() {
 }
 
 #[tokio::test]
-async fn custom_labels_are_taken_from_their_holders() {
+async fn s4_2_custom_labels_are_taken_from_their_holders() {
     play(&[
         (Put(2, Some(&["one", "three", "two"])), json!({v(1): ["AWSCURRENT"], v(2): ["one", "three", "two"]})),
         (
@@ -88,7 +88,7 @@ async fn custom_labels_are_taken_from_their_holders() {
 }
 
 #[tokio::test]
-async fn custom_labels_come_and_go_without_touching_aws_s() {
+async fn s4_2_custom_labels_come_and_go_without_touching_aws_s() {
     play(&[
         (Put(2, Some(&["PENDING"])), json!({v(1): ["AWSCURRENT"], v(2): ["PENDING"]})),
         (Move("AWSCURRENT", Some(1), Some(2)), json!({v(1): ["AWSPREVIOUS"], v(2): ["AWSCURRENT", "PENDING"]})),
@@ -99,7 +99,7 @@ async fn custom_labels_come_and_go_without_touching_aws_s() {
 }
 
 #[tokio::test]
-async fn a_version_without_labels_is_deprecated_and_still_readable() {
+async fn s2_10_a_version_without_labels_is_deprecated_and_still_readable() {
     let server = Server::start().await;
     server.create("a").await;
     for n in [2, 3] {

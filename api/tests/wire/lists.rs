@@ -30,13 +30,13 @@ async fn three() -> Server {
 }
 
 #[tokio::test]
-async fn nothing_is_an_empty_list() {
+async fn s2_7_nothing_is_an_empty_list() {
     let server = Server::start().await;
     assert_eq!(server.call("ListSecrets", json!({})).await.text(), r#"{"SecretList":[]}"#);
 }
 
 #[tokio::test]
-async fn entries_name_the_map_of_versions_their_own_way() {
+async fn s2_6_entries_name_the_map_of_versions_their_own_way() {
     let server = three().await;
     let reply = server.ok("ListSecrets", json!({"MaxResults": 1})).await;
     let entry = &reply["SecretList"][0];
@@ -46,11 +46,12 @@ async fn entries_name_the_map_of_versions_their_own_way() {
 }
 
 #[tokio::test]
-async fn order_is_newest_first_unless_a_key_or_a_direction_is_given() {
+async fn s2_7_order_is_that_of_creation_unless_another_is_asked_for() {
     let server = three().await;
     for (query, expected) in [
-        (json!({}), ["web", "app/a", "app/b"]),
+        (json!({}), ["app/b", "app/a", "web"]),
         (json!({"SortOrder": "asc"}), ["app/b", "app/a", "web"]),
+        (json!({"SortOrder": "desc"}), ["web", "app/a", "app/b"]),
         (json!({"SortBy": "name"}), ["app/a", "app/b", "web"]),
         (json!({"SortBy": "name", "SortOrder": "desc"}), ["web", "app/b", "app/a"]),
         (json!({"SortBy": "created-date"}), ["app/b", "app/a", "web"]),
@@ -60,7 +61,7 @@ async fn order_is_newest_first_unless_a_key_or_a_direction_is_given() {
 }
 
 #[tokio::test]
-async fn pages_follow_one_another_without_gaps() {
+async fn s2_7_pages_follow_one_another_without_gaps() {
     let server = three().await;
     let mut found = Vec::new();
     let mut query = json!({"MaxResults": 2, "SortBy": "name"});
@@ -77,7 +78,7 @@ async fn pages_follow_one_another_without_gaps() {
 }
 
 #[tokio::test]
-async fn filters_are_anded_and_their_values_ored() {
+async fn s2_8_filters_are_anded_and_their_values_ored() {
     let server = three().await;
     let by = |key: &str, values: &[&str]| json!({"Key": key, "Values": values});
     for (filters, expected) in [
@@ -96,7 +97,7 @@ async fn filters_are_anded_and_their_values_ored() {
 }
 
 #[tokio::test]
-async fn filters_without_key_or_values_are_refused() {
+async fn s2_8_filters_without_key_or_values_are_refused() {
     let server = three().await;
     for (filter, code) in [
         (json!({"Values": ["x"]}), "InvalidParameterException"),
@@ -110,7 +111,7 @@ async fn filters_without_key_or_values_are_refused() {
 }
 
 #[tokio::test]
-async fn planned_deletions_are_hidden_unless_asked_for() {
+async fn s2_7_planned_deletions_are_hidden_unless_asked_for() {
     let server = three().await;
     server.ok("DeleteSecret", json!({"SecretId": "web"})).await;
     assert_eq!(names(&server, json!({"SortBy": "name"})).await, ["app/a", "app/b"]);
@@ -121,7 +122,7 @@ async fn planned_deletions_are_hidden_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn versions_come_in_pages_too() {
+async fn s2_10_versions_come_in_pages_too() {
     let server = Server::start().await;
     server.create("a").await;
     for n in 2..6 {

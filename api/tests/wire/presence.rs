@@ -9,7 +9,7 @@ fn members(reply: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_bare_secret_shows_four_members() {
+async fn s2_2_a_bare_secret_shows_four_members() {
     let server = Server::start().await;
     let created = server.ok("CreateSecret", json!({"Name": "a", "ClientRequestToken": v(1), "Description": ""})).await;
     assert_eq!(members(&created), ["ARN", "Name"]);
@@ -22,7 +22,7 @@ async fn a_bare_secret_shows_four_members() {
 }
 
 #[tokio::test]
-async fn a_value_brings_its_version_and_reading_it_the_day() {
+async fn s2_3_a_value_brings_its_version_and_reading_it_the_day() {
     let server = Server::start().await;
     let arn = server.create("a").await;
     server.clock.advance(chrono::TimeDelta::seconds(5));
@@ -50,7 +50,7 @@ async fn a_value_brings_its_version_and_reading_it_the_day() {
 }
 
 #[tokio::test]
-async fn binary_values_come_back_as_the_base64_they_were() {
+async fn s1_1_binary_values_come_back_as_the_base64_they_were() {
     let server = Server::start().await;
     server.ok("CreateSecret", json!({"Name": "b", "ClientRequestToken": v(1), "SecretBinary": "Zm9vdGVzdA=="})).await;
     let value = server.ok("GetSecretValue", json!({"SecretId": "b"})).await;
@@ -67,7 +67,7 @@ async fn values_survive_every_character() {
 }
 
 #[tokio::test]
-async fn descriptions_and_keys_are_shown_until_they_are_emptied() {
+async fn s2_6_descriptions_and_keys_are_shown_until_they_are_emptied() {
     let server = Server::start().await;
     let create = json!({"Name": "a", "ClientRequestToken": v(1), "Description": "of a", "KmsKeyId": "alias/k"});
     server.ok("CreateSecret", create).await;
@@ -81,7 +81,7 @@ async fn descriptions_and_keys_are_shown_until_they_are_emptied() {
 }
 
 #[tokio::test]
-async fn tags_are_absent_before_the_first_and_empty_after_the_last() {
+async fn s2_12_tags_are_absent_before_the_first_and_empty_after_the_last() {
     let server = Server::start().await;
     server.create("a").await;
     let tags = async || server.ok("DescribeSecret", json!({"SecretId": "a"})).await.get("Tags").cloned();
@@ -98,7 +98,7 @@ async fn tags_are_absent_before_the_first_and_empty_after_the_last() {
 }
 
 #[tokio::test]
-async fn deleting_says_when_and_forgets_what_never_was() {
+async fn s8_deleting_says_when_and_forgets_what_never_was() {
     let server = Server::start().await;
     let arn = server.create("a").await;
     let deleted = server.ok("DeleteSecret", json!({"SecretId": "a", "RecoveryWindowInDays": 7})).await;
@@ -121,7 +121,7 @@ async fn deleting_says_when_and_forgets_what_never_was() {
 }
 
 #[tokio::test]
-async fn a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
+async fn s2_2_a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
     let server = Server::start().await;
     let first = server.create("a").await;
     server.ok("DeleteSecret", json!({"SecretId": "a", "ForceDeleteWithoutRecovery": true})).await;
@@ -130,7 +130,7 @@ async fn a_forcibly_deleted_name_is_free_and_gets_a_new_arn() {
 }
 
 #[tokio::test]
-async fn partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix() {
+async fn s3_partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix() {
     let server = Server::start().await;
     for (name, partial_works) in [("plain", true), ("Valid-a1b2", true), ("Invalid-a1b2c3", false)] {
         let arn = server.create(name).await;
@@ -143,7 +143,7 @@ async fn partial_arns_lead_to_their_secret_unless_the_name_looks_like_a_suffix()
 }
 
 #[tokio::test]
-async fn passwords_follow_the_rules_of_the_request() {
+async fn s2_11_passwords_follow_the_rules_of_the_request() {
     let server = Server::start().await;
     let password = async |body: Value| {
         let reply = server.ok("GetRandomPassword", body).await;

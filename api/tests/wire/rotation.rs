@@ -32,7 +32,7 @@ fn rotate_later(rules: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_secret_without_engine_needs_a_rotator() {
+async fn s5_2_a_secret_without_engine_needs_a_rotator() {
     let server = Server::start().await;
     server.create("db").await;
     server.refused("RotateSecret", rotate(2), "InvalidRequestException", NO_LAMBDA).await;
@@ -40,7 +40,7 @@ async fn a_secret_without_engine_needs_a_rotator() {
 }
 
 #[tokio::test]
-async fn a_rotator_that_cannot_be_invoked_is_denied_and_stores_nothing() {
+async fn s5_2_a_rotator_that_cannot_be_invoked_is_denied_and_stores_nothing() {
     let server = with_a_connection(Limits::Aws).await;
     let denied = "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants \
                   access to the principal secretsmanager.amazonaws.com.";
@@ -59,7 +59,7 @@ async fn a_rotator_that_cannot_be_invoked_is_denied_and_stores_nothing() {
 }
 
 #[tokio::test]
-async fn the_placeholder_is_seen_in_describe_only() {
+async fn s5_4_the_placeholder_is_seen_in_describe_only() {
     let server = with_a_connection(Limits::Aws).await;
     let reply = server.ok("RotateSecret", rotate(2)).await;
     assert_eq!((&reply["Name"], &reply["VersionId"]), (&json!("db"), &json!(v(2))));
@@ -80,7 +80,7 @@ async fn the_placeholder_is_seen_in_describe_only() {
 }
 
 #[tokio::test]
-async fn an_open_rotation_takes_its_own_token_again_and_no_other() {
+async fn s5_2_an_open_rotation_takes_its_own_token_again_and_no_other() {
     let server = with_a_connection(Limits::Aws).await;
     server.ok("RotateSecret", rotate(2)).await;
     assert_eq!(server.ok("RotateSecret", rotate(2)).await["VersionId"], v(2));
@@ -90,7 +90,7 @@ async fn an_open_rotation_takes_its_own_token_again_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_plain_write_abandons_a_rotation_that_made_nothing_yet() {
+async fn s4_3_a_plain_write_abandons_a_rotation_that_made_nothing_yet() {
     let server = with_a_connection(Limits::Aws).await;
     server.ok("RotateSecret", rotate(2)).await;
     let put = json!({"SecretId": "db", "ClientRequestToken": v(3), "SecretString": CONNECTION});
@@ -100,7 +100,7 @@ async fn a_plain_write_abandons_a_rotation_that_made_nothing_yet() {
 }
 
 #[tokio::test]
-async fn a_leftover_pending_label_blocks_until_it_is_removed() {
+async fn s5_2_a_leftover_pending_label_blocks_until_it_is_removed() {
     let server = with_a_connection(Limits::Aws).await;
     let put =
         json!({"SecretId": "db", "ClientRequestToken": v(2), "SecretString": "x", "VersionStages": ["AWSPENDING"]});
@@ -112,7 +112,7 @@ async fn a_leftover_pending_label_blocks_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn rules_show_the_last_second_of_the_next_window_and_survive_cancelling() {
+async fn s5_8_rules_show_the_last_second_of_the_next_window_and_survive_cancelling() {
     let server = with_a_connection(Limits::Aws).await;
     for (rules, shown, next) in [
         (json!({"AutomaticallyAfterDays": 30}), json!({"AutomaticallyAfterDays": 30}), "2026-04-09T23:59:59Z"),
@@ -138,7 +138,7 @@ async fn rules_show_the_last_second_of_the_next_window_and_survive_cancelling() 
 }
 
 #[tokio::test]
-async fn a_named_rotator_is_shown_as_it_was_given() {
+async fn s5_1_a_named_rotator_is_shown_as_it_was_given() {
     let server = Server::start().await;
     server.create("db").await;
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:postgres";
@@ -152,7 +152,7 @@ async fn a_named_rotator_is_shown_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn schedules_are_refused_in_aws_s_words() {
+async fn s6_4_schedules_are_refused_in_aws_s_words() {
     let server = with_a_connection(Limits::Aws).await;
     for (rules, message) in [
         (
@@ -308,7 +308,7 @@ async fn a_preview_without_a_schedule_says_so() {
 }
 
 #[tokio::test]
-async fn a_rotation_function_fills_the_placeholder_and_moves_the_label_itself() {
+async fn s5_4_a_rotation_function_fills_the_placeholder_and_moves_the_label_itself() {
     let server = with_a_connection(Limits::Aws).await;
     server.ok("RotateSecret", rotate(2)).await;
     server.clock.advance(chrono::TimeDelta::seconds(3));

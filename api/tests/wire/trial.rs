@@ -25,7 +25,7 @@ async fn view(server: &Server) -> Value {
 }
 
 #[tokio::test]
-async fn a_trial_shows_a_copy_of_the_value_under_awspending_and_takes_it_away_again() {
+async fn s5_6_a_trial_shows_a_copy_of_the_value_under_awspending_and_takes_it_away_again() {
     let server = with_a_connection().await;
     let reply = server.ok("RotateSecret", trial(2)).await;
     assert_eq!((&reply["Name"], &reply["VersionId"]), (&json!("db"), &json!(v(2))));
@@ -48,7 +48,7 @@ async fn a_trial_shows_a_copy_of_the_value_under_awspending_and_takes_it_away_ag
 }
 
 #[tokio::test]
-async fn a_failed_trial_undoes_nothing_and_is_seen_in_the_history() {
+async fn s5_6_a_failed_trial_undoes_nothing_and_is_seen_in_the_history() {
     let server = with_a_connection().await;
     server.ok("RotateSecret", trial(2)).await;
     let next = server.ok("DescribeSecret", json!({"SecretId": "db"})).await["NextRotationDate"].clone();
@@ -66,7 +66,7 @@ async fn a_failed_trial_undoes_nothing_and_is_seen_in_the_history() {
 }
 
 #[tokio::test]
-async fn a_trial_counts_as_an_open_rotation_and_its_token_as_a_repeat() {
+async fn s5_6_a_trial_counts_as_an_open_rotation_and_its_token_as_a_repeat() {
     let server = with_a_connection().await;
     server.ok("RotateSecret", trial(2)).await;
     assert_eq!(server.ok("RotateSecret", trial(2)).await["VersionId"], v(2));
@@ -79,7 +79,7 @@ async fn a_trial_counts_as_an_open_rotation_and_its_token_as_a_repeat() {
 }
 
 #[tokio::test]
-async fn a_plain_write_and_a_cancellation_end_a_trial() {
+async fn s5_6_a_plain_write_and_a_cancellation_end_a_trial() {
     let server = with_a_connection().await;
     server.ok("RotateSecret", trial(2)).await;
     let put = json!({"SecretId": "db", "ClientRequestToken": v(3), "SecretString": CONNECTION});

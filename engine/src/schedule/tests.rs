@@ -41,7 +41,7 @@ const BASE: &str = "2026-03-10 09:37Z";
 
 /// Every row of the worked examples that has a window: frequency, Duration, base, window.
 #[test]
-fn the_worked_examples_of_aws_open_and_close_when_they_should() {
+fn s6_6_the_worked_examples_of_aws_open_and_close_when_they_should() {
     let rows = [
         (1, "30", "", BASE, "2026-04-09 00:00Z", "2026-04-10 00:00Z"),
         (2, "1", "", BASE, "2026-03-11 00:00Z", "2026-03-12 00:00Z"),
@@ -81,9 +81,25 @@ fn the_worked_examples_of_aws_open_and_close_when_they_should() {
     }
 }
 
+/// NextRotationDate as people published it: frequency, Duration, last rotation, the date shown after it.
+#[test]
+fn s6_5_the_next_date_is_the_last_second_of_the_window_as_seen_in_real_accounts() {
+    for (frequency, duration, rotated, next) in [
+        ("30", "", "2026-01-22 06:42Z", "2026-02-21 23:59:59Z"),
+        ("30", "", "2024-02-22 07:16Z", "2024-03-23 23:59:59Z"),
+        ("30", "", "2026-02-03 12:00Z", "2026-03-05 23:59:59Z"),
+        ("cron(0 0 ? * 2 *)", "", "2023-10-16 07:18Z", "2023-10-23 23:59:59Z"),
+        ("cron(0 0 ? * 2 *)", "", "2026-09-07 18:14Z", "2026-09-14 23:59:59Z"),
+    ] {
+        let rotated = at(rotated);
+        let window = aws(frequency, duration).next_window(rotated, rotated).expect("a window");
+        assert_eq!(window.next_rotation_date(), at(next), "{frequency} after {rotated}");
+    }
+}
+
 /// The rows of the worked examples that AWS refuses; `true` where `--schedule-limits none` takes them.
 #[test]
-fn what_aws_refuses_is_refused_in_its_words_and_says_when_only_aws_minds() {
+fn s6_4_what_aws_refuses_is_refused_in_its_words_and_says_when_only_aws_minds() {
     const INVALID: &str = "Invalid schedule expression.";
     const HOURS: &str = "Rate in hour should be least 4 and less than 24.";
     const DAYS: &str = "Rate in day should be greater than 0 and less than 1000.";
@@ -132,7 +148,7 @@ fn what_aws_refuses_is_refused_in_its_words_and_says_when_only_aws_minds() {
 }
 
 #[test]
-fn what_is_no_expression_is_refused_under_both_limits() {
+fn s6_3_what_is_no_expression_is_refused_under_both_limits() {
     let longest = format!("rate(10 days{})", " ".repeat(256));
     let texts = [
         "",
@@ -233,7 +249,7 @@ fn durations_are_hours_for_aws_and_any_unit_for_us() {
 }
 
 #[test]
-fn a_failed_window_is_followed_by_the_next_one_of_the_same_grid() {
+fn s6_6_a_failed_window_is_followed_by_the_next_one_of_the_same_grid() {
     let base = at(BASE);
     let opens = |schedule: Schedule, after| schedule.next_window(base, at(after)).expect("a window").opens;
     assert_eq!(opens(aws("rate(10 days)", ""), "2026-03-20 12:00Z"), at("2026-03-30 00:00Z"));
@@ -314,7 +330,7 @@ fn what_the_cron_crate_does_not_know_is_understood() {
 }
 
 #[test]
-fn automatically_after_days_beside_an_expression_is_the_shortest_distance_in_days() {
+fn s2_6_automatically_after_days_beside_an_expression_is_the_shortest_distance_in_days() {
     let cases = [
         ("45", 45),
         ("rate(10 days)", 10),

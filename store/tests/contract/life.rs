@@ -9,7 +9,7 @@ use store::StoreError;
 
 use crate::world::{World, created, done, failed, rotate, token};
 
-pub(crate) async fn a_whole_rotation_moves_the_labels_and_resolves_its_candidates(world: World) {
+pub(crate) async fn s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates(world: World) {
     world.create("s", "one").await;
     let written = world.store.rotate("s", rotate("r"), world.now()).await.unwrap();
     assert_eq!(written.version_id, Some(token("r")));

@@ -81,6 +81,17 @@ pub(crate) async fn a_cursor_serves_only_its_own_query(world: World) {
     assert!(matches!(bad, Err(StoreError::BadCursor)));
 }
 
+pub(crate) async fn a_cursor_survives_a_restart(world: World) {
+    for name in ["a", "b", "c"] {
+        world.create(name, "x").await;
+    }
+    let query = ListQuery { limit: 1, sort: SortBy::Name, ..ListQuery::default() };
+    let after = world.store.list(query.clone()).await.unwrap().next;
+    let world = world.reopen().await;
+    let page = world.store.list(ListQuery { after, ..query }).await.unwrap();
+    assert_eq!(page.items[0].name, "b");
+}
+
 pub(crate) async fn versions_are_paged_newest_first_without_the_placeholder(world: World) {
     world.create("s", "x").await;
     for n in 0..5 {

@@ -47,6 +47,7 @@ contract! { over_sqlite:
         values_are_read_by_version_by_label_and_by_both,
         reading_moves_the_day_of_access_and_nothing_else,
         tags_keep_their_order_and_an_emptied_list_stays_visible,
+        a_secret_has_fifty_tags_at_most_whoever_comes_at_once,
         updating_nothing_changes_nothing,
     },
     tokens::{
@@ -64,7 +65,7 @@ contract! { over_sqlite:
         more_than_twenty_labels_are_refused,
     },
     life::{
-        a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
+        s5_4_a_whole_rotation_moves_the_labels_and_resolves_its_candidates,
         the_placeholder_is_seen_by_describe_and_by_nothing_else,
         a_rejected_candidate_is_followed_by_another_and_kept,
         a_crash_in_any_step_is_resumed_by_the_next_lease,
@@ -152,6 +153,7 @@ contract! { over_sqlite:
         pages_cover_everything_once_in_every_order,
         filters_and_deletion_narrow_the_list,
         a_cursor_serves_only_its_own_query,
+        a_cursor_survives_a_restart,
         versions_are_paged_newest_first_without_the_placeholder,
     },
     pruning::{

@@ -144,6 +144,21 @@ pub(crate) async fn tags_keep_their_order_and_an_emptied_list_stays_visible(worl
     assert_eq!(world.store.describe("s").await.unwrap().tags, Some(vec![]));
 }
 
+pub(crate) async fn a_secret_has_fifty_tags_at_most_whoever_comes_at_once(world: World) {
+    world.create("s", "x").await;
+    let tags = |from: u32, to: u32| -> Vec<Tag> {
+        (from..to).map(|n| Tag { key: format!("key-{n}"), value: String::new() }).collect()
+    };
+    let (low, high) = (tags(0, 30), tags(30, 60));
+    let (one, other) = tokio::join!(world.store.tag("s", &low, world.now()), world.store.tag("s", &high, world.now()),);
+    let refused = [&one, &other].into_iter().filter(|result| matches!(result, Err(StoreError::TagQuota))).count();
+    assert_eq!((refused, usize::from(one.is_ok()) + usize::from(other.is_ok())), (1, 1));
+    assert_eq!(world.store.describe("s").await.unwrap().tags.map(|tags| tags.len()), Some(30));
+    let new = NewSecret { tags: Some(tags(0, 51)), ..new_secret("many", "create-many") };
+    assert!(matches!(world.store.create_secret(new, world.now()).await, Err(StoreError::TagQuota)));
+    assert!(matches!(world.store.describe("many").await, Err(StoreError::SecretNotFound)));
+}
+
 pub(crate) async fn updating_nothing_changes_nothing(world: World) {
     world.create("s", "one").await;
     world.clock.pass(TimeDelta::hours(1));

@@ -9,12 +9,13 @@ use api::sigv4::{Signer, Unsigned, sign};
 use engine::port::Clock;
 use engine::secret::SecretBytes;
 use pawl::clock::SystemClock;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 use super::account::Account;
 use super::wait_for;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_pawl");
 /// How long a server may take to be ready on a machine that does other things as well.
 const READY: Duration = Duration::from_secs(30);
 
@@ -53,9 +54,13 @@ impl Home {
 
     /// [`serve`](Self::serve) with more flags and variables.
     pub(crate) fn serve_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
+        self.serve_by(pawl(), flags, variables)
+    }
+
+    /// The same, with `command` for the binary under test.
+    pub(crate) fn serve_by(&self, mut command: Command, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
         let log = File::options().append(true).create(true).open(self.path().join("log")).expect("a log");
         let before = self.log().matches(" listens on ").count();
-        let mut command = pawl();
         let limits = if flags.contains(&"--schedule-limits") { vec![] } else { vec!["--schedule-limits", "none"] };
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--lease", "12", "--data"])
@@ -88,7 +93,17 @@ pub(crate) struct Pawl {
 
 /// The binary under test, without whatever this shell has set for AWS.
 pub(crate) fn pawl() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pawl"));
+    without_aws(Command::new(BINARY))
+}
+
+/// The same; a file that grows past a limit is then an error to it, as a full disk is, and not its end.
+pub(crate) fn pawl_with_limits() -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
+    without_aws(shell)
+}
+
+fn without_aws(mut command: Command) -> Command {
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
         command.env_remove(name);
     }
@@ -181,8 +196,16 @@ impl Pawl {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process");
-        kill_process(pid, signal).expect("our own child");
+        kill_process(self.pid(), signal).expect("our own child");
+    }
+
+    /// No file of it may grow past this, until it is lifted with None.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("our own child");
+    }
+
+    fn pid(&self) -> Pid {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process")
     }
 
     /// Whether SIGSTOP has stopped it.
