@@ -74,7 +74,6 @@ impl Notes {
     }
 
     /// Adds a record beside the call's own.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its user, BatchGetSecretValue, comes from another branch"))]
     pub(crate) fn also(&self, record: Also) {
         self.also.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }

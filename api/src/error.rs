@@ -66,6 +66,31 @@ impl ApiError {
         Self::new("LimitExceededException", message)
     }
 
+    /// The document is no resource policy, or not one that can be attached.
+    pub(crate) fn malformed_policy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("MalformedPolicyDocumentException", message)
+    }
+
+    /// The policy lets everybody in, which the caller asked to be kept from.
+    pub(crate) fn public_policy(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("PublicPolicyException", message)
+    }
+
+    /// There is no such parameter in Parameter Store.
+    pub(crate) fn parameter_not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ParameterNotFound", message)
+    }
+
+    /// Our fault, under the name it has in Parameter Store.
+    pub(crate) fn of_parameters(self) -> Self {
+        Self { code: "InternalServerError", ..self }
+    }
+
+    /// What the caller is told.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     pub(crate) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("ValidationException", message)
     }
@@ -160,6 +185,10 @@ impl From<StoreError> for ApiError {
             E::MarkedForDeletion => Self::invalid_request(
                 "You can't perform this operation on the secret because it was marked for deletion.",
             ),
+            E::HasReplicas { id, regions } => Self::invalid_parameter(format!(
+                "You can't delete secret {id} that still has replica regions [{}]",
+                regions.join(", ")
+            )),
             E::NameTaken(name) => {
                 Self::exists(format!("The operation failed because the secret {name} already exists."))
             }

@@ -2,12 +2,15 @@
 //!
 //! One file an operation. A new operation is its file and one line of the table below.
 
+mod batch_get_secret_value;
 mod cancel_rotate_secret;
 mod create_secret;
+mod delete_resource_policy;
 mod delete_secret;
 mod describe_secret;
 mod get_random_password;
-mod get_secret_value;
+mod get_resource_policy;
+pub(crate) mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
@@ -17,13 +20,20 @@ mod pawl_list_rotation_history;
 mod pawl_pause_rotation;
 mod pawl_preview_rotation;
 mod pawl_resume_rotation;
+mod put_resource_policy;
 mod put_secret_value;
+mod remove_regions_from_replication;
+mod replicate_secret_to_regions;
 mod restore_secret;
 mod rotate_secret;
+mod ssm_get_parameter;
+mod ssm_get_parameters;
+mod stop_replication_to_replica;
 mod tag_resource;
 mod untag_resource;
 mod update_secret;
 mod update_secret_version_stage;
+mod validate_resource_policy;
 
 use std::future::Future;
 
@@ -58,6 +68,12 @@ impl<'a> Cx<'a> {
     /// Who calls, as history shows it.
     pub(crate) fn principal(&self) -> &str {
         self.caller.principal()
+    }
+
+    /// Who calls, as policies name them.
+    pub(crate) fn caller_arn(&self) -> String {
+        let partition = &self.state.store.identity().partition;
+        format!("arn:{partition}:iam::{}:user/{}", self.state.account_id, self.principal())
     }
 }
 
@@ -111,21 +127,31 @@ macro_rules! operations {
 }
 
 operations! {
+    BatchGetSecretValue = "secretsmanager.BatchGetSecretValue" => batch_get_secret_value::Request;
     CancelRotateSecret = "secretsmanager.CancelRotateSecret" => cancel_rotate_secret::Request;
     CreateSecret = "secretsmanager.CreateSecret" => create_secret::Request;
+    DeleteResourcePolicy = "secretsmanager.DeleteResourcePolicy" => delete_resource_policy::Request;
     DeleteSecret = "secretsmanager.DeleteSecret" => delete_secret::Request;
     DescribeSecret = "secretsmanager.DescribeSecret" => describe_secret::Request;
     GetRandomPassword = "secretsmanager.GetRandomPassword" => get_random_password::Request;
+    GetResourcePolicy = "secretsmanager.GetResourcePolicy" => get_resource_policy::Request;
     GetSecretValue = "secretsmanager.GetSecretValue" => get_secret_value::Request;
     ListSecretVersionIds = "secretsmanager.ListSecretVersionIds" => list_secret_version_ids::Request;
     ListSecrets = "secretsmanager.ListSecrets" => list_secrets::Request;
+    PutResourcePolicy = "secretsmanager.PutResourcePolicy" => put_resource_policy::Request;
     PutSecretValue = "secretsmanager.PutSecretValue" => put_secret_value::Request;
+    RemoveRegionsFromReplication = "secretsmanager.RemoveRegionsFromReplication" => remove_regions_from_replication::Request;
+    ReplicateSecretToRegions = "secretsmanager.ReplicateSecretToRegions" => replicate_secret_to_regions::Request;
     RestoreSecret = "secretsmanager.RestoreSecret" => restore_secret::Request;
     RotateSecret = "secretsmanager.RotateSecret" => rotate_secret::Request;
+    StopReplicationToReplica = "secretsmanager.StopReplicationToReplica" => stop_replication_to_replica::Request;
     TagResource = "secretsmanager.TagResource" => tag_resource::Request;
     UntagResource = "secretsmanager.UntagResource" => untag_resource::Request;
     UpdateSecret = "secretsmanager.UpdateSecret" => update_secret::Request;
     UpdateSecretVersionStage = "secretsmanager.UpdateSecretVersionStage" => update_secret_version_stage::Request;
+    ValidateResourcePolicy = "secretsmanager.ValidateResourcePolicy" => validate_resource_policy::Request;
+    GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
+    GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
@@ -136,15 +162,21 @@ operations! {
 }
 
 impl Op {
-    /// The name in logs and metrics: AWS's operations by their name, ours with their prefix.
+    /// The name in logs and metrics: Secrets Manager's operations by their name, others with their service.
     pub(crate) fn name(self) -> &'static str {
-        let target = self.target();
-        target.strip_prefix("secretsmanager.").unwrap_or(target)
+        match self {
+            Self::GetParameter => "ssm:GetParameter",
+            Self::GetParameters => "ssm:GetParameters",
+            _ => self.target().strip_prefix("secretsmanager.").unwrap_or(self.target()),
+        }
     }
 
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
-        self.target().replacen('.', ":", 1)
+        match self {
+            Self::GetParameter | Self::GetParameters => self.name().to_owned(),
+            _ => self.target().replacen('.', ":", 1),
+        }
     }
 
     /// The signing name its requests are signed for: Parameter Store's operations are another service's.
@@ -156,11 +188,16 @@ impl Op {
     pub(crate) fn reads(self) -> bool {
         matches!(
             self,
-            Self::DescribeSecret
+            Self::BatchGetSecretValue
+                | Self::DescribeSecret
+                | Self::GetParameter
+                | Self::GetParameters
                 | Self::GetRandomPassword
+                | Self::GetResourcePolicy
                 | Self::GetSecretValue
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
+                | Self::ValidateResourcePolicy
                 | Self::DescribeRotation
                 | Self::ListRotationHistory
                 | Self::PreviewRotation

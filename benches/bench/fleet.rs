@@ -64,6 +64,8 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
             description: None,
             kms_key_id: None,
             tags: None,
+            replicas: vec![],
+            kind: None,
             by: "bench".to_owned(),
         };
         store.create_secret(new, now).await.expect("created");
@@ -74,6 +76,7 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
             time_zone: None,
             options: None,
             start: Start::Wait,
+            external: store::External::default(),
             by: "bench".to_owned(),
             builtin: true,
         };

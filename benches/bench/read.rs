@@ -80,6 +80,8 @@ async fn signed_request(server: &Server, address: &str) -> Vec<u8> {
         description: None,
         kms_key_id: None,
         tags: None,
+        replicas: vec![],
+        kind: None,
         by: "bench".to_owned(),
     };
     server.store.create_secret(new, now).await.expect("created");

@@ -38,6 +38,8 @@ pub(crate) async fn run() {
         description: None,
         kms_key_id: None,
         tags: None,
+        replicas: vec![],
+        kind: None,
         by: "bench".to_owned(),
     };
     store.create_secret(new, SystemClock.now()).await.expect("created");
@@ -77,6 +79,7 @@ async fn rotate(store: &Store, registry: &Registry, rng: &mut rand::rngs::StdRng
         time_zone: None,
         options: None,
         start: Start::Rotate,
+        external: store::External::default(),
         by: "bench".to_owned(),
         builtin: true,
     };

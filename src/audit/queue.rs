@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 
 /// Records that may wait for the writer before their callers do.
 const FULL: usize = 64 * 1024;
+/// Most records are shorter.
+const USUAL: usize = 512;
 /// How long the writer lets reads gather when nobody waits for it.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -104,14 +106,21 @@ impl Queue {
         let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut inner.batch);
         inner.is_urgent = false;
-        inner.is_closed = inner.is_closing && batch.is_empty();
-        !inner.is_closed
+        !(inner.is_closing && batch.is_empty())
     }
 
     /// Asks the writer to end when the queue is empty.
     pub(super) fn close(&self) {
         self.lock().is_closing = true;
         self.wake.notify_one();
+    }
+
+    /// The writer has ended: who waits for it, or comes later, is told that nothing is kept.
+    pub(super) fn end(&self) {
+        self.set_up(false);
+        let mut inner = self.lock();
+        inner.is_closed = true;
+        inner.batch.answer(Err(NotKept));
     }
 
     /// Says whether records can be written.
@@ -130,8 +139,9 @@ impl Trail for Queue {
     }
 
     fn take(&self, record: &Record<'_>, until: Until) -> Option<Wait> {
+        let mut json = Vec::with_capacity(USUAL);
         // Safe because a record is names and numbers.
-        let json = serde_json::to_vec(record).expect("a record is JSON");
+        serde_json::to_writer(&mut json, record).expect("a record is JSON");
         let mut inner = self.lock();
         if inner.is_closed {
             return (until == Until::Synced).then(|| Box::pin(async { Err(NotKept) }) as Wait);
@@ -192,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_takes_nothing_more() {
+    fn nobody_waits_for_a_writer_that_has_ended() {
         let queue = Queue::default();
         queue.take(&record(), Until::Queued);
         queue.close();
@@ -200,9 +210,11 @@ mod tests {
         assert!(queue.next(&mut batch, Duration::ZERO), "what is queued comes first");
         batch.answer(Ok(()));
         assert!(!queue.next(&mut batch, Duration::ZERO));
+        queue.end();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         assert!(queue.take(&record(), Until::Queued).is_none());
         let wait = queue.take(&record(), Until::Synced).expect("an answer");
         assert_eq!(runtime.block_on(wait), Err(NotKept));
+        assert!(!queue.is_up());
     }
 }

@@ -54,6 +54,15 @@ pub(super) struct Writer {
     on_lost: OnLost,
 }
 
+/// Tells the queue when the writer ends, also by a panic: no change is to wait for ever.
+struct EndTold(Arc<Queue>);
+
+impl Drop for EndTold {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Writer {
     /// Opens the folder and writes that the server started.
     pub(super) fn open(folder: &Path, queue: Arc<Queue>, clock: Arc<dyn Clock>, on_lost: OnLost) -> io::Result<Self> {
@@ -97,6 +106,7 @@ impl Writer {
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        let _told = EndTold(Arc::clone(&self.queue));
         let mut batch = Batch::default();
         while self.turn(&mut batch) {}
         self.end();

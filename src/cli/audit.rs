@@ -197,7 +197,9 @@ fn row(entry: &Entry) -> Vec<String> {
     let secret = entry.secret.as_deref().map_or("-", name_of).to_owned();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
     let took = entry.took_us.map(|us| format!("{:.1} ms", us as f64 / 1000.0)).unwrap_or_default();
-    vec![entry.at.clone(), who, text(&entry.source), operation, secret, outcome, took]
+    let cells = [entry.at.clone(), who, text(&entry.source), operation, secret, outcome, took];
+    // What Pawl writes is printable; what a forger writes need not be.
+    cells.map(|cell| cell.replace(char::is_control, "?")).to_vec()
 }
 
 fn verified(trail: TrailArgs, head: Option<&str>, json: bool) -> Result<(), CliError> {

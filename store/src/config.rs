@@ -15,7 +15,7 @@ use crate::model::{Rotate, RotationView, Start, Written};
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, candidate, history, resolve, rotation, secret};
+use crate::{Store, StoreError, candidate, external, history, resolve, rotation, secret};
 
 impl Store {
     /// RotateSecret: stores the configuration and opens a rotation, or a trial of the configuration, under the token.
@@ -36,6 +36,7 @@ impl Store {
             refuse_while_pending(&subject)?;
         }
         let Rotate { token, by, start, .. } = rotate.clone();
+        external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         self.configure(&mut subject, rotate, now)?;
         if subject.labels.holder(label::CURRENT).is_none() {
             return Err(StoreError::NoValue);

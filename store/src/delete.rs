@@ -12,20 +12,25 @@ use crate::instant::whole_ms;
 use crate::model::{Deleted, Named};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, candidate, rotation, secret, version};
+use crate::{Store, StoreError, candidate, replica, rotation, secret, version};
 
 impl Store {
     /// DeleteSecret: planned for `window_days` from now, or at once and for good where that is 0 (force).
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`]; [`StoreError::MarkedForDeletion`] where deletion is planned already and this is
-    /// no force; or the database fails.
+    /// no force; [`StoreError::HasReplicas`]; or the database fails.
     pub async fn delete_secret(&self, id: &str, window_days: u32, now: Time) -> Result<Deleted, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find(&mut w, id).await?;
         let force = window_days == 0;
         if !force {
             subject.secret.live()?;
+        }
+        let replicas = replica::all(w.conn(), subject.secret.id).await?;
+        if !replicas.is_empty() {
+            let regions = replicas.into_iter().map(|replica| replica.region).collect();
+            return Err(StoreError::HasReplicas { id: id.to_owned(), regions });
         }
         if subject.rotation.state.run().is_some_and(|run| run.trial) {
             // Nothing of a trial is worth keeping through a recovery window; a rotation goes on after it.

@@ -7,10 +7,10 @@ use engine::label::Labels;
 
 use crate::cursor::Cursor;
 use crate::instant::{instant, instant_opt};
-use crate::model::{Description, VersionEntry, Versions};
+use crate::model::{Description, Replica, VersionEntry, Versions};
 use crate::tx::{Conn, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, label, resolve, rotation, secret, tag, version};
+use crate::{Store, StoreError, external, label, replica, resolve, rotation, secret, tag, version};
 
 const MOST_A_PAGE: u32 = 100;
 
@@ -62,6 +62,7 @@ fn entry(found: version::Entry, labels: &Labels) -> Result<VersionEntry, StoreEr
         version_id: version,
         created: instant(found.created_ms)?,
         accessed: instant_opt(found.accessed_ms)?,
+        kms_key_id: found.kms_key_id,
     })
 }
 
@@ -78,11 +79,16 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         Err(error) => return Err(error),
     };
     let tags = tag::all(conn, row.id).await?;
+    let replicas = replica::all(conn, row.id).await?;
+    let external = external::load(conn, row.id).await?;
     let mut stages: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (label, version) in labels.iter() {
         stages.entry(version.to_string()).or_default().push(label.to_owned());
     }
     Ok(Description {
+        primary_region: primary_region(&row.arn, &replicas),
+        replicas,
+        external,
         arn: row.arn,
         name: row.name,
         description: row.description,
@@ -97,4 +103,10 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         tags: row.tagged.then_some(tags),
         stages,
     })
+}
+
+/// Only a secret that is replicated has one: the region it was made in.
+fn primary_region(arn: &str, replicas: &[Replica]) -> Option<String> {
+    let region = arn.split(':').nth(3)?;
+    (!replicas.is_empty()).then(|| region.to_owned())
 }

@@ -24,6 +24,14 @@ pub enum StoreError {
     /// Deletion is planned.
     #[error("the secret is marked for deletion")]
     MarkedForDeletion,
+    /// A secret with replicas cannot be deleted.
+    #[error("the secret {id} has replicas")]
+    HasReplicas {
+        /// The secret, as the caller named it.
+        id: String,
+        /// Where they are.
+        regions: Vec<String>,
+    },
     /// A secret of this name exists.
     #[error("the secret {0} exists")]
     NameTaken(String),

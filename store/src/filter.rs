@@ -25,8 +25,9 @@ fn one(secret: &Description, key: &str, value: &str) -> bool {
             None => return false,
         },
         "all" => all_words(value, &words_of(secret)),
-        // Nothing here is replicated or owned by a service.
-        "primary-region" | "owning-service" => false,
+        "primary-region" => secret.primary_region.as_deref().is_some_and(|region| region.starts_with(value)),
+        // Nothing here is owned by a service.
+        "owning-service" => false,
         _ => return false,
     };
     matches != negated
@@ -120,6 +121,9 @@ mod tests {
             rotation: None,
             tags: Some(tags.iter().map(tag).collect()),
             stages: std::collections::BTreeMap::new(),
+            primary_region: (name == "bare").then(|| "eu-west-1".to_owned()),
+            replicas: Vec::new(),
+            external: crate::model::External::default(),
         }
     }
 
@@ -153,6 +157,10 @@ mod tests {
             (&orders, "all", "/", false),
             (&bare, "all", "!blue", true),
             (&orders, "owning-service", "rds", false),
+            (&bare, "primary-region", "eu-", true),
+            (&bare, "primary-region", "EU", false),
+            (&bare, "primary-region", "!eu-west-1", false),
+            (&orders, "primary-region", "eu", false),
             (&orders, "nonsense", "x", false),
         ];
         for (secret, key, value, expected) in cases {

@@ -60,6 +60,10 @@ pub struct NewSecret {
     pub kms_key_id: Option<String>,
     /// Its tags; None where the request named none at all.
     pub tags: Option<Vec<Tag>>,
+    /// The regions it is to be replicated to, and what came of that.
+    pub replicas: Vec<Replica>,
+    /// Type of a managed external secret; empty is none.
+    pub kind: Option<String>,
     /// Who asks, for history.
     pub by: String,
 }
@@ -71,6 +75,50 @@ pub struct Tag {
     pub key: String,
     /// Its value.
     pub value: String,
+}
+
+/// A region a secret was asked to be replicated to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Such as `eu-west-1`.
+    pub region: String,
+    /// As given; None is that region's default key.
+    pub kms_key_id: Option<String>,
+    /// What came of it.
+    pub status: ReplicaStatus,
+    /// A sentence about that.
+    pub message: String,
+}
+
+/// How a replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaStatus {
+    /// It is what the secret is.
+    InSync,
+    /// It is not there, or behind.
+    Failed,
+    /// It is being made.
+    InProgress,
+}
+
+/// A secret's replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replicas {
+    /// The secret's ARN.
+    pub arn: String,
+    /// Its replicas, by region.
+    pub replicas: Vec<Replica>,
+}
+
+/// What AWS calls a managed external secret: kept, shown, and acted on by nobody here. What is None was never given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct External {
+    /// Type.
+    pub kind: Option<String>,
+    /// ExternalSecretRotationMetadata: keys and values, in the order given.
+    pub metadata: Option<Vec<(String, String)>>,
+    /// ExternalSecretRotationRoleArn.
+    pub role_arn: Option<String>,
 }
 
 /// A value to be written (PutSecretValue).
@@ -97,6 +145,8 @@ pub struct UpdateSecret {
     pub description: Option<String>,
     /// A new KmsKeyId; empty is the default key.
     pub kms_key_id: Option<String>,
+    /// A new Type of a managed external secret; empty is none.
+    pub kind: Option<String>,
     /// Who asks, for history.
     pub by: String,
 }
@@ -180,6 +230,12 @@ pub struct Description {
     pub tags: Option<Vec<Tag>>,
     /// Labelled versions by id, the rotation's placeholder included.
     pub stages: BTreeMap<String, Vec<String>>,
+    /// The region of a secret that has replicas.
+    pub primary_region: Option<String>,
+    /// Its replicas, by region.
+    pub replicas: Vec<Replica>,
+    /// What makes it a managed external secret.
+    pub external: External,
 }
 
 /// How a secret is to be rotated.
@@ -212,6 +268,8 @@ pub struct Rotate {
     pub options: Option<engine::port::Options>,
     /// What begins at once.
     pub start: Start,
+    /// The metadata and role of a managed external secret; its kind is not changed here.
+    pub external: External,
     /// Who asks, for history.
     pub by: String,
     /// The caller saw that a built-in rotator serves this secret.
@@ -302,6 +360,8 @@ pub struct VersionEntry {
     pub created: Time,
     /// The day (00:00:00Z) it was last read.
     pub accessed: Option<Time>,
+    /// The KmsKeyId it was written under; None is the default key.
+    pub kms_key_id: Option<String>,
 }
 
 /// A secret's rotation, as people see it.

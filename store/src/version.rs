@@ -5,6 +5,7 @@
 use chrono::TimeDelta;
 use engine::Time;
 use engine::id::{SecretId, VersionId};
+use engine::label;
 use engine::schedule::Limits;
 
 use crate::StoreError;
@@ -78,6 +79,7 @@ pub(crate) struct Entry {
     pub(crate) version_id: String,
     pub(crate) created_ms: i64,
     pub(crate) accessed_ms: Option<i64>,
+    pub(crate) kms_key_id: Option<String>,
 }
 
 /// Versions that have a value, newest first, after `(created_ms, version_id)`.
@@ -140,6 +142,14 @@ pub(crate) async fn remove_placeholder(
 ) -> Result<(), StoreError> {
     let query = sqlx::query(REMOVE_PLACEHOLDER).bind(secret.0).bind(version.as_str());
     query.execute(conn).await?;
+    Ok(())
+}
+
+/// A new KmsKeyId is also that of the versions under AWS's three labels; the others keep the one they were written
+/// under. The labels and the secret's row must be saved.
+pub(crate) async fn relabel_key(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
+    let query = sqlx::query(RELABEL_KEY).bind(secret.0).bind(label::CURRENT);
+    query.bind(label::PENDING).bind(label::PREVIOUS).execute(conn).await?;
     Ok(())
 }
 
@@ -215,7 +225,7 @@ WHERE v.secret_id = $1
   AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)";
 
 const PAGE: &str = "-- version::page
-SELECT v.version_id, v.created_ms, v.accessed_ms
+SELECT v.version_id, v.created_ms, v.accessed_ms, v.kms_key_id
 FROM version v
 WHERE v.secret_id = $1
   AND (v.created_ms < $2 OR (v.created_ms = $2 AND v.version_id > $3))
@@ -225,18 +235,27 @@ ORDER BY v.created_ms DESC, v.version_id ASC
 LIMIT $5";
 
 const INSERT_PLACEHOLDER: &str = "-- version::insert_placeholder
-INSERT INTO version (secret_id, version_id, created_ms) VALUES ($1, $2, $3)";
+INSERT INTO version (secret_id, version_id, created_ms, kms_key_id)
+VALUES ($1, $2, $3, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
 
 const INSERT: &str = "-- version::insert
-INSERT INTO version (secret_id, version_id, kind, sealed, created_ms) VALUES ($1, $2, $3, $4, $5)";
+INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
 
 const SHOW_CANDIDATE: &str = "-- version::show_candidate
-INSERT INTO version (secret_id, version_id, kind, candidate, created_ms) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))
 ON CONFLICT (secret_id, version_id) DO UPDATE
-SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate, created_ms = excluded.created_ms";
+SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate,
+    created_ms = excluded.created_ms, kms_key_id = excluded.kms_key_id";
 
 const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";
+
+const RELABEL_KEY: &str = "-- version::relabel_key
+UPDATE version SET kms_key_id = (SELECT s.kms_key_id FROM secret s WHERE s.id = $1)
+WHERE secret_id = $1
+  AND version_id IN (SELECT l.version_id FROM label l WHERE l.secret_id = $1 AND l.label IN ($2, $3, $4))";
 
 const REMOVE: &str = "-- version::remove
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND candidate IS NULL";

@@ -12,11 +12,11 @@ use rand::RngExt;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
-use crate::model::{Identity, Named, NewSecret, PutValue, UpdateSecret, Written};
+use crate::model::{External, Identity, Named, NewSecret, PutValue, UpdateSecret, Written};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, rotation, sealed, secret, tag, version};
+use crate::{Store, StoreError, external, replica, rotation, sealed, secret, tag, version};
 
 const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -70,7 +70,10 @@ impl Store {
     pub async fn update_secret(&self, id: &str, update: UpdateSecret, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
-        let mut changed = update.description.is_some() || update.kms_key_id.is_some();
+        let rekeyed = update.kms_key_id.is_some();
+        let mut changed = update.description.is_some() || rekeyed || update.kind.is_some();
+        let external = External { kind: update.kind, ..External::default() };
+        external::change(w.conn(), subject.secret.id, &external).await?;
         if let Some(description) = update.description {
             subject.secret.description = Some(description).filter(|text| !text.is_empty());
         }
@@ -85,6 +88,9 @@ impl Store {
         let written = subject.written(update.value.is_some().then_some(&update.token));
         if changed {
             subject.save(&mut w, now).await?;
+            if rekeyed {
+                version::relabel_key(w.conn(), subject.secret.id).await?;
+            }
             self.0.room(&mut w, &subject, now).await?;
             w.commit().await?;
         }
@@ -282,6 +288,9 @@ async fn insert(w: &mut Writing<'_>, inner: &Inner, new: &NewSecret, now: Time) 
     let id = secret::insert(w.conn(), &row).await?;
     rotation::insert(w.conn(), id).await?;
     tag::put(w.conn(), id, new.tags.as_deref().unwrap_or_default()).await?;
+    replica::put(w.conn(), id, &new.replicas).await?;
+    let external = External { kind: new.kind.clone().filter(|kind| !kind.is_empty()), ..External::default() };
+    external::change(w.conn(), id, &external).await?;
     Subject::of(w, secret::Row { id, ..row }).await
 }
 

@@ -42,8 +42,9 @@ fn dies_and_recovers(engine: Engine, point: &str) {
     let account = Account::create(server);
     let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", point)]);
     let name = pawl.create_for(&account, &nothing());
-    pawl.json(&["rotation", "now", &name]);
+    let mut asking = pawl.ask_to_rotate(&name);
     let status = pawl.ended(Duration::from_secs(60));
+    asking.wait().expect("its status");
     assert_eq!(status.signal(), Some(9), "{what}: {status}; {}", home.log());
     drop(pawl);
 

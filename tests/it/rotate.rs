@@ -37,8 +37,9 @@ fn rotates(pawl: &Pawl, account: &Account, name: &str) {
 fn dies_at(point: &str, home: &Home, account: &Account) -> String {
     let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", point)]);
     let name = pawl.create_for(account, &nothing());
-    pawl.json(&["rotation", "now", &name]);
+    let mut asking = pawl.ask_to_rotate(&name);
     pawl.ended(Duration::from_secs(30));
+    asking.wait().expect("its status");
     name
 }
 
@@ -228,8 +229,9 @@ fn an_admin_secret_that_is_being_rotated_makes_its_accounts_wait_and_parks_none(
     pawl.create(&admin, &admin_secret(server, &nothing()));
     let account = Account::create(server);
     let name = pawl.create_for(&account, &json!({ "masterarn": admin }));
-    pawl.json(&["rotation", "now", &admin]);
+    let mut asking = pawl.ask_to_rotate(&admin);
     pawl.ended(Duration::from_secs(30));
+    asking.wait().expect("its status");
     let pawl = home.serve();
     let output = pawl.run(&["rotation", "now", &name, "--wait"]);
     let steps = String::from_utf8_lossy(&output.stderr);

@@ -11,10 +11,11 @@ use crate::harness::account::Account;
 use crate::harness::pawl::{Home, nothing};
 use crate::harness::{servers, wait_for};
 
+/// Store, keyring and credentials; the audit trail is the one process's own.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
+    let entries = std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry"));
+    for entry in entries.filter(|entry| entry.path().is_file()) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
     }
 }
@@ -27,7 +28,7 @@ fn the_late_statement_does_not_land(engine: Engine) {
     let stalled = home.serve_with(&[], &[("PAWL_STOP_AT", "set::before_change")]);
     let name = stalled.create_for(&account, &nothing());
     let before = home.log().len();
-    stalled.json(&["rotation", "now", &name]);
+    let mut asking = stalled.ask_to_rotate(&name);
     wait_for("the process stops itself", Duration::from_secs(30), || stalled.is_stopped().then_some(()));
 
     let other_home = Home::new();
@@ -42,6 +43,7 @@ fn the_late_statement_does_not_land(engine: Engine) {
     assert!(account.logs_in(&password));
 
     stalled.signal(Signal::CONT);
+    asking.wait().expect("its status");
     wait_for("the late step ends", Duration::from_secs(30), || {
         home.log().get(before..)?.contains("setSecret of").then_some(())
     });

@@ -9,7 +9,9 @@ use store::Description;
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
+use crate::external::{self, Metadata};
 use crate::members::{Required, SecretId, request};
+use crate::replication;
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Tag};
 
@@ -52,6 +54,17 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_versions_to_stages: Option<BTreeMap<String, Vec<String>>>,
     created_date: Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_region: Option<String>,
+    /// Never in a list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replication_status: Vec<replication::Status>,
+    #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    external_secret_rotation_metadata: Vec<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_secret_rotation_role_arn: Option<String>,
 }
 
 impl Entry {
@@ -74,6 +87,11 @@ impl Entry {
             version_ids_to_stages: Some(secret.stages).filter(|stages| !stages.is_empty()),
             secret_versions_to_stages: None,
             created_date: Epoch(secret.created),
+            primary_region: secret.primary_region,
+            replication_status: secret.replicas.into_iter().map(replication::Status::new).collect(),
+            kind: secret.external.kind,
+            external_secret_rotation_metadata: external::shown(secret.external.metadata),
+            external_secret_rotation_role_arn: secret.external.role_arn,
         }
     }
 
@@ -81,6 +99,7 @@ impl Entry {
     pub(crate) fn in_list(secret: Description) -> Self {
         let mut entry = Self::new(secret);
         entry.secret_versions_to_stages = entry.version_ids_to_stages.take();
+        entry.replication_status.clear();
         entry
     }
 }

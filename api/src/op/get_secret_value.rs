@@ -3,9 +3,11 @@
 use engine::secret::ValueKind;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use store::Value;
+use store::{StoreError, Value};
 
-use super::{Cx, Operation};
+use super::{Cx, Op, Operation};
+use crate::authorize::authorize;
+use crate::call::Also;
 use crate::error::ApiError;
 use crate::members::{Length, Required, SecretId, request};
 use crate::wire::{Epoch, base64_of};
@@ -17,8 +19,14 @@ request! {
     version_stage "VersionStage": String [Length(1..=256)],
 }
 
-/// The one reply, but for GetRandomPassword's, that carries a value; spelled here and nowhere else.
+/// A value with its version, as this operation and BatchGetSecretValue answer it.
 pub(crate) struct Reply(Value);
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self(value)
+    }
+}
 
 impl Serialize for Reply {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -40,6 +48,24 @@ impl Serialize for Reply {
         reply.serialize_field("CreatedDate", &Epoch(version.created))?;
         reply.end()
     }
+}
+
+/// A value that another operation reads for its caller: authorised, and recorded, as a GetSecretValue of its own.
+pub(crate) async fn within(
+    cx: &Cx<'_>,
+    id: &str,
+    reading: impl Future<Output = Result<Value, StoreError>> + Send,
+) -> Result<Value, ApiError> {
+    let read = match authorize(cx, Op::GetSecretValue, Some(id)).await {
+        Ok(()) => reading.await.map_err(ApiError::from),
+        Err(denied) => Err(denied),
+    };
+    let (secret, outcome) = match &read {
+        Ok(value) => (value.arn.clone(), "ok"),
+        Err(error) => (id.to_owned(), error.code),
+    };
+    cx.notes.also(Also { operation: Op::GetSecretValue.name(), secret, outcome });
+    read
 }
 
 impl Operation for Request {

@@ -35,7 +35,7 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_accessed_date: Option<Epoch>,
     created_date: Epoch,
-    kms_key_ids: [&'static str; 1],
+    kms_key_ids: [String; 1],
 }
 
 impl From<VersionEntry> for Entry {
@@ -45,7 +45,7 @@ impl From<VersionEntry> for Entry {
             version_stages: version.stages,
             last_accessed_date: version.accessed.map(Epoch),
             created_date: Epoch(version.created),
-            kms_key_ids: ["DefaultEncryptionKey"],
+            kms_key_ids: [version.kms_key_id.unwrap_or_else(|| "DefaultEncryptionKey".to_owned())],
         }
     }
 }

@@ -23,7 +23,7 @@ request! {
 }
 
 members! {
-    struct Filter {
+    pub(crate) struct Filter {
         key "Key": String [OneOf(&FILTER_KEYS)],
         values "Values": Vec<String> [Items(0..=10, 0..=512), Matching(r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", is_filter_value)],
     }
@@ -42,7 +42,7 @@ pub(crate) struct Reply {
 }
 
 impl Filter {
-    fn parsed(self) -> Result<store::Filter, ApiError> {
+    pub(crate) fn parsed(self) -> Result<store::Filter, ApiError> {
         let Some(key) = self.key else {
             return Err(ApiError::invalid_parameter("Invalid filter key"));
         };

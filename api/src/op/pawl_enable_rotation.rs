@@ -65,6 +65,7 @@ impl Operation for Request {
             rules,
             time_zone: self.time_zone.clone(),
             start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
+            external: store::External::default(),
             by: cx.principal().to_owned(),
             builtin,
         };

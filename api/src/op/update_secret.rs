@@ -2,6 +2,7 @@
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
+use crate::kms;
 use crate::members::{Length, Required, SecretId, request};
 use crate::wire::{Blob, Made, Text, token_of, value_of};
 
@@ -21,14 +22,13 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Made, ApiError> {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;
-        if self.kind.is_some_and(|kind| !kind.is_empty()) {
-            return Err(ApiError::invalid_parameter("This server does not manage external secrets: leave Type out."));
-        }
+        kms::check(self.kms_key_id.as_deref(), &cx.state.region)?;
         let update = store::UpdateSecret {
             token,
             value: value_of(self.secret_string, self.secret_binary)?,
             description: self.description,
             kms_key_id: self.kms_key_id,
+            kind: self.kind,
             by: cx.principal().to_owned(),
         };
         let id = self.secret_id.unwrap_or_default();

@@ -47,10 +47,25 @@ async fn a_call_leaves_one_record_with_the_secrets_arn_and_the_request_id_of_its
 async fn every_operation_that_changes_something_waits_for_the_disk_and_no_other_does() {
     let server = Server::start().await;
     server.create("s").await;
+    let policy = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#;
     let calls = [
         ("DescribeSecret", json!({"SecretId": "s"}), Until::Queued),
         ("ListSecrets", json!({}), Until::Queued),
         ("GetRandomPassword", json!({}), Until::Queued),
+        ("GetResourcePolicy", json!({"SecretId": "s"}), Until::Queued),
+        ("ValidateResourcePolicy", json!({"ResourcePolicy": policy}), Until::Queued),
+        ("PutResourcePolicy", json!({"SecretId": "s", "ResourcePolicy": policy}), Until::Synced),
+        ("DeleteResourcePolicy", json!({"SecretId": "s"}), Until::Synced),
+        (
+            "ReplicateSecretToRegions",
+            json!({"SecretId": "s", "AddReplicaRegions": [{"Region": "eu-west-1"}]}),
+            Until::Synced,
+        ),
+        (
+            "RemoveRegionsFromReplication",
+            json!({"SecretId": "s", "RemoveReplicaRegions": ["eu-west-1"]}),
+            Until::Synced,
+        ),
         ("PutSecretValue", json!({"SecretId": "s", "ClientRequestToken": v(2), "SecretString": "x"}), Until::Synced),
         ("TagResource", json!({"SecretId": "s", "Tags": [{"Key": "k", "Value": "v"}]}), Until::Synced),
         ("pawl.PauseRotation", json!({"SecretId": "s"}), Until::Synced),
@@ -190,4 +205,33 @@ async fn no_value_is_in_any_record() {
         let text = record.to_string();
         assert!(!text.contains("Canary") && !text.contains(&password), "{text}");
     }
+}
+
+#[tokio::test]
+async fn s12_each_secret_of_a_batch_or_of_parameters_leaves_a_record_of_its_own() {
+    let server = Server::start().await;
+    let arn = server.create("a").await;
+    server.trail.since();
+    let told = |records: Vec<(Value, Until)>| -> Vec<(Value, Value, Value)> {
+        let member = |record: &Value, name: &str| record.get(name).cloned().unwrap_or(Value::Null);
+        let told = |record: Value| (member(&record, "operation"), member(&record, "secret"), record["outcome"].clone());
+        records.into_iter().map(|(record, _)| told(record)).collect()
+    };
+    let one = |operation: &str, secret: Value, outcome: &str| (json!(operation), secret, json!(outcome));
+    let read = one("GetSecretValue", json!(arn), "ok");
+    let missed = one("GetSecretValue", json!("b"), "ResourceNotFoundException");
+
+    server.ok("BatchGetSecretValue", json!({"SecretIdList": ["a", "b"]})).await;
+    let own = one("BatchGetSecretValue", Value::Null, "ok");
+    assert_eq!(told(server.trail.since()), [read.clone(), missed.clone(), own]);
+
+    let path = |id: &str| format!("/aws/reference/secretsmanager/{id}");
+    let names = json!({"Names": [path("a"), path("b"), "/other"], "WithDecryption": true});
+    server.call_ssm("GetParameters", &names, &server.key).await;
+    let own = one("ssm:GetParameters", Value::Null, "ok");
+    assert_eq!(told(server.trail.since()), [read, missed.clone(), own]);
+
+    server.call_ssm("GetParameter", &json!({"Name": path("b"), "WithDecryption": true}), &server.key).await;
+    let own = one("ssm:GetParameter", Value::Null, "ParameterNotFound");
+    assert_eq!(told(server.trail.since()), [missed, own]);
 }

@@ -8,6 +8,7 @@ const NOT_FOUND: &str = "Secrets Manager can't find the specified secret.";
 pub(crate) const BAD_NAME: &str =
     "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
 const NO_TOKEN: &str = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
+const POLICY: &str = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#;
 const MARKED: &str = "You can't perform this operation on the secret because it was marked for deletion.";
 
 /// Operations that take a SecretId, with what else they require.
@@ -25,6 +26,12 @@ pub(crate) fn on_a_secret(id: &str) -> Vec<(&'static str, Value)> {
         ("ListSecretVersionIds", json!({ "SecretId": id })),
         ("DeleteSecret", json!({ "SecretId": id })),
         ("RestoreSecret", json!({ "SecretId": id })),
+        ("ReplicateSecretToRegions", json!({ "SecretId": id, "AddReplicaRegions": [{"Region": "eu-west-1"}] })),
+        ("RemoveRegionsFromReplication", json!({ "SecretId": id, "RemoveReplicaRegions": ["eu-west-1"] })),
+        ("StopReplicationToReplica", json!({ "SecretId": id })),
+        ("GetResourcePolicy", json!({ "SecretId": id })),
+        ("PutResourcePolicy", json!({ "SecretId": id, "ResourcePolicy": POLICY })),
+        ("DeleteResourcePolicy", json!({ "SecretId": id })),
     ]
 }
 

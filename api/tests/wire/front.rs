@@ -35,7 +35,7 @@ async fn s1_4_checks_come_in_the_order_body_operation_authentication_types_const
         (None, "{", r#"{"__type":"SerializationException"}"#),
         (None, "{}", r#"{"__type":"UnknownOperationException"}"#),
         (Some("secretsmanager.Nothing"), "{}", r#"{"__type":"UnknownOperationException"}"#),
-        (Some("secretsmanager.BatchGetSecretValue"), "{}", r#"{"__type":"UnknownOperationException"}"#),
+        (Some("secretsmanager.GetSecretValues"), "{}", r#"{"__type":"UnknownOperationException"}"#),
         (
             known,
             r#"{"SecretId":5}"#,

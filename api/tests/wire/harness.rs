@@ -8,6 +8,9 @@ use api::audit::{NotKept, Record, Trail, Until, Wait};
 use api::sigv4::{Signer, Unsigned, sign};
 use api::{ApiState, router};
 use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_by_oracle};
+use aws_sigv4::sign::v4;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
@@ -151,6 +154,29 @@ impl Server {
             request = request.header(name, value);
         }
         self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+    }
+
+    /// Calls an operation of Parameter Store as this principal: signed for that service, by the official signer.
+    pub(crate) async fn call_ssm(&self, op: &str, body: &Value, key: &Key) -> Answer {
+        let (target, body) = (format!("AmazonSSM.{op}"), body.to_string());
+        let headers = [
+            ("host", "127.0.0.1:7171"),
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", target.as_str()),
+        ];
+        let secret = key.1.expose_str().expect("text");
+        let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
+        let params = v4::SigningParams::builder().identity(&identity).region(REGION).name("ssm");
+        let params = params.time(self.clock.now().into()).settings(SigningSettings::default()).build();
+        let params = params.expect("complete parameters").into();
+        let uri = "http://127.0.0.1:7171/";
+        let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
+        let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
+        let mut request = Request::post("/");
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            request = request.header(name, value);
+        }
+        self.send(request.body(Body::from(body)).expect("a request")).await
     }
 
     /// Signs and sends as HTTP/2 does: the host is in the request's target, and there is no header of that name.

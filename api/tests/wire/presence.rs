@@ -161,3 +161,93 @@ async fn s2_11_passwords_follow_the_rules_of_the_request() {
     let none = server.call("GetRandomPassword", json!({"PasswordLength": 0})).await;
     assert_eq!(none.json()["__type"], "ValidationException");
 }
+
+#[tokio::test]
+async fn s11_versions_show_the_key_they_were_written_under() {
+    let server = Server::start().await;
+    let create = json!({"Name": "a", "ClientRequestToken": v(1), "SecretString": "x", "KmsKeyId": "alias/one"});
+    server.ok("CreateSecret", create).await;
+    for n in 2..4 {
+        server.ok("PutSecretValue", json!({"SecretId": "a", "ClientRequestToken": v(n), "SecretString": "x"})).await;
+    }
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(9), "KmsKeyId": "alias/two"})).await;
+    let keys = async || {
+        let listed = server.ok("ListSecretVersionIds", json!({"SecretId": "a", "IncludeDeprecated": true})).await;
+        let mut keys: Vec<_> = listed["Versions"].as_array().expect("versions").iter().map(Value::clone).collect();
+        keys.sort_by_key(|version| version["VersionId"].to_string());
+        keys.iter().map(|version| version["KmsKeyIds"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await, [json!(["alias/one"]), json!(["alias/two"]), json!(["alias/two"])]);
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(9), "KmsKeyId": ""})).await;
+    let default = json!(["DefaultEncryptionKey"]);
+    assert_eq!(keys().await, [json!(["alias/one"]), default.clone(), default]);
+}
+
+#[tokio::test]
+async fn s11_a_key_of_another_region_is_refused() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let message = "The operation failed because of an invalid KMS key: Invalid arn eu-west-1";
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/k";
+    for (op, body) in [
+        ("CreateSecret", json!({"Name": "b", "ClientRequestToken": v(1), "KmsKeyId": key})),
+        ("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(2), "KmsKeyId": key})),
+    ] {
+        server.refused(op, body, "InvalidParameterException", message).await;
+    }
+}
+
+#[tokio::test]
+async fn s5_9_what_makes_an_external_secret_is_kept_and_shown() {
+    let server = Server::start().await;
+    let create = json!({
+        "Name": "a", "ClientRequestToken": v(1), "SecretString": r#"{"engine":"postgres"}"#,
+        "Type": "GitLabAccessToken",
+    });
+    server.ok("CreateSecret", create).await;
+    let metadata = json!([{"Key": "daysToExpiry", "Value": "30"}]);
+    let role = "arn:aws:iam::123456789012:role/rotates";
+    server
+        .ok(
+            "RotateSecret",
+            json!({
+                "SecretId": "a", "ClientRequestToken": v(2), "RotateImmediately": false,
+                "ExternalSecretRotationMetadata": metadata, "ExternalSecretRotationRoleArn": role,
+            }),
+        )
+        .await;
+    let description = server.ok("DescribeSecret", json!({"SecretId": "a"})).await;
+    let listed = server.ok("ListSecrets", json!({})).await["SecretList"][0].clone();
+    for entry in [&description, &listed] {
+        assert_eq!(entry["Type"], "GitLabAccessToken");
+        assert_eq!(entry["ExternalSecretRotationMetadata"], metadata);
+        assert_eq!(entry["ExternalSecretRotationRoleArn"], role);
+    }
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(3), "Type": ""})).await;
+    let description = server.ok("DescribeSecret", json!({"SecretId": "a"})).await;
+    assert!(description.get("Type").is_none());
+    server.ok("UpdateSecret", json!({"SecretId": "a", "ClientRequestToken": v(3), "Type": "SnowflakePat"})).await;
+    assert_eq!(server.ok("DescribeSecret", json!({"SecretId": "a"})).await["Type"], "SnowflakePat");
+}
+
+#[tokio::test]
+async fn s5_9_members_of_external_secrets_have_the_models_sizes() {
+    let server = Server::start().await;
+    server.create("a").await;
+    let rotate = |member: &str, value: Value| json!({"SecretId": "a", "ClientRequestToken": v(2), member: value});
+    for (body, code) in [
+        (rotate("ExternalSecretRotationRoleArn", json!("short")), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "", "Value": "x"}])), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "k", "Value": ""}])), "ValidationException"),
+        (rotate("ExternalSecretRotationMetadata", json!([{"Key": "k"}])), "InvalidParameterException"),
+        (
+            rotate("ExternalSecretRotationMetadata", json!([{"Key": "k", "Value": "1"}, {"Key": "k", "Value": "2"}])),
+            "InvalidParameterException",
+        ),
+    ] {
+        let answer = server.call("RotateSecret", body.clone()).await;
+        assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!(code)), "{body}");
+    }
+    let body = json!({"SecretId": "a", "ClientRequestToken": v(2), "Type": "t".repeat(257)});
+    assert_eq!(server.call("UpdateSecret", body).await.json()["__type"], "ValidationException");
+}

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod about;
 mod cache;
 mod config;
 mod delete;
@@ -37,6 +38,14 @@ macro_rules! contract {
 }
 
 contract! { over_sqlite:
+    about::{
+        a_policy_is_the_text_that_was_put_last,
+        a_policy_waits_for_restore_and_goes_with_its_secret,
+        replicas_are_shown_until_they_are_removed,
+        a_secret_with_replicas_is_not_deleted,
+        a_version_shows_the_key_it_was_written_under,
+        an_external_secret_keeps_what_is_not_named,
+    },
     secrets::{
         a_secret_is_read_back_by_name_full_arn_and_partial_arn,
         a_partial_arn_that_ends_like_a_suffix_is_not_completed,

@@ -71,6 +71,7 @@ pub(crate) async fn descriptions_have_what_aws_shows_and_nothing_else(world: Wor
         value: None,
         description: Some(String::new()),
         kms_key_id: Some(String::new()),
+        kind: None,
         by: "tester".to_owned(),
     };
     world.clock.pass(TimeDelta::seconds(1));
@@ -162,8 +163,14 @@ pub(crate) async fn a_secret_has_fifty_tags_at_most_whoever_comes_at_once(world:
 pub(crate) async fn updating_nothing_changes_nothing(world: World) {
     world.create("s", "one").await;
     world.clock.pass(TimeDelta::hours(1));
-    let nothing =
-        UpdateSecret { token: token("u"), value: None, description: None, kms_key_id: None, by: "tester".to_owned() };
+    let nothing = UpdateSecret {
+        token: token("u"),
+        value: None,
+        description: None,
+        kms_key_id: None,
+        kind: None,
+        by: "tester".to_owned(),
+    };
     let written = world.store.update_secret("s", nothing.clone(), world.now()).await.unwrap();
     assert_eq!(written.version_id, None);
     assert_eq!(world.store.describe("s").await.unwrap().changed, start());

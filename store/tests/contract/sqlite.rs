@@ -324,3 +324,46 @@ async fn a_newer_schema_serves_this_binary_too() {
     assert_eq!(world.read("s").await, "one");
     world.put("s", "v2", "two").await.unwrap();
 }
+
+#[tokio::test]
+async fn versions_of_the_first_schema_were_written_under_their_secrets_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pawl.db");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/0001.db"), &file).unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut raw = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("UPDATE secret SET kms_key_id = 'alias/k' WHERE name = 'plain'").execute(&mut raw).await.unwrap();
+    sqlx::migrate!("migrations/sqlite").run(&mut raw).await.unwrap();
+    let keys = "SELECT DISTINCT s.name, v.kms_key_id FROM secret s JOIN version v ON v.secret_id = s.id ORDER BY 1";
+    let keys: Vec<(String, Option<String>)> = sqlx::query_as(keys).fetch_all(&mut raw).await.unwrap();
+    assert!(keys.len() > 1);
+    for (name, key) in keys {
+        assert_eq!(key.as_deref(), (name == "plain").then_some("alias/k"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_release_writes_into_the_present_schema() {
+    let world = World::over_sqlite().await;
+    world.create("s", "one").await;
+    let mut raw = world.raw().await;
+    // As its binary had them.
+    for statement in [
+        "INSERT INTO secret (arn, name, token, description, kms_key_id, data_key, tagged, created_ms, changed_ms)
+         VALUES ('arn', 'old', 't', NULL, 'alias/k', x'00', 0, 1, 1)",
+        "INSERT INTO version (secret_id, version_id, kind, sealed, created_ms)
+         SELECT id, 'old-version-old-version-old-version', 'string', x'00', 1 FROM secret WHERE name = 'old'",
+        "INSERT INTO rotation (secret_id) SELECT id FROM secret WHERE name = 'old'",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    let about = world.store.describe("old").await.unwrap();
+    assert_eq!((about.primary_region, about.external), (None, store::External::default()));
+    let versions = world.store.list_versions("old", true, 10, None).await.unwrap().versions;
+    assert_eq!((versions.len(), versions[0].kms_key_id.as_deref()), (1, None));
+    world.store.put_policy("s", "{}", world.now()).await.unwrap();
+    // It deletes for good what it does not know of, too.
+    sqlx::query("DELETE FROM label").execute(&mut raw).await.unwrap();
+    sqlx::query("DELETE FROM secret").execute(&mut raw).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM policy").fetch_one(&mut raw).await.unwrap(), 0);
+}

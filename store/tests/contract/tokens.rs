@@ -55,6 +55,7 @@ pub(crate) async fn updating_follows_the_token_matrix(world: World) {
             value: Some(text(value)),
             description: None,
             kms_key_id: None,
+            kind: None,
             by: "tester".to_owned(),
         };
         world.store.update_secret("s", update, world.now()).await

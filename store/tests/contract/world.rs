@@ -275,6 +275,8 @@ pub(crate) fn new_secret(name: &str, of: &str) -> NewSecret {
         description: None,
         kms_key_id: None,
         tags: None,
+        replicas: vec![],
+        kind: None,
         by: "tester".to_owned(),
     }
 }
@@ -287,6 +289,7 @@ pub(crate) fn rotate(of: &str) -> Rotate {
         time_zone: None,
         options: None,
         start: Start::Rotate,
+        external: store::External::default(),
         by: "tester".to_owned(),
         builtin: true,
     }

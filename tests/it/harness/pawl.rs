@@ -127,8 +127,16 @@ impl Pawl {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("pawl {arguments:?}: {error}"))
     }
 
-    /// Calls one of AWS's operations as the administrator: what no verb of the command line does.
-    pub(crate) fn aws(&self, operation: &str, body: &Value) -> Value {
+    /// Asks for a rotation of a server that is to stop in it: whether it comes to answer is not known.
+    pub(crate) fn ask_to_rotate(&self, name: &str) -> Child {
+        let mut command = pawl();
+        command.args(["rotation", "now", name, "--endpoint-url", &self.url, "--data"]).arg(&self.data);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pawl runs")
+    }
+
+    /// Calls one of AWS's operations as the administrator: what no verb of the command line does. None: the server died
+    /// before it answered.
+    pub(crate) fn aws(&self, operation: &str, body: &Value) -> Option<Value> {
         pawl::boot::install_tls_provider();
         let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");
         let setting = |name: &str| {
@@ -151,9 +159,9 @@ impl Pawl {
             for (name, value) in signed {
                 request = request.header(name, value);
             }
-            let answer = request.body(body).send().await.expect("an answer");
-            let text = answer.text().await.expect("a body");
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))
+            let answer = request.body(body).send().await.ok()?;
+            let text = answer.text().await.ok()?;
+            Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}")))
         })
     }
 
