@@ -12,9 +12,9 @@ mod caller;
 mod constraint;
 mod credentials;
 mod error;
+mod external;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod external;
 mod http;
 mod kms;
 mod members;
