@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{NOT_YET, assert_all_called, client, clients, succeeded};
+use super::{assert_all_called, client, clients, succeeded};
 
 use crate::harness::account::{Account, admin_secret};
 use crate::harness::pawl::{Home, Pawl, nothing};
@@ -39,15 +39,18 @@ fn boto3_drives_every_operation() {
     let Some(python) = python() else { return };
     let home = Home::new();
     let pawl = home.serve_as_aws();
-    let output = script(&python, "operations.py", &home, &pawl).args(NOT_YET).output().expect("python runs");
+    let output = script(&python, "operations.py", &home, &pawl).output().expect("python runs");
     let called: Vec<String> = serde_json::from_str(&succeeded(&output, &home)).expect("JSON");
     assert_all_called(&called.into_iter().collect());
 }
 
+/// Written on another branch: its test waits here for them.
+const SESSIONS: bool = false;
+
 #[test]
 fn boto3_signs_in_each_of_its_ways() {
     let Some(python) = python() else { return };
-    if !NOT_YET.is_empty() {
+    if !SESSIONS {
         return;
     }
     let home = Home::new();
