@@ -4,7 +4,7 @@ CARGO ?= cargo
 # One set of features for linting and testing, so that nothing is compiled twice.
 FEATURES := --workspace --features pawl/failpoints
 
-.PHONY: help demo test lint bench servers clients
+.PHONY: help demo test lint bench fuzz torture servers clients
 
 help: ## Say what there is (this is what a bare `make` does)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ lint: ## Check the formatting, and clippy with warnings as errors
 bench: ## Measure, each figure beside a baseline of the same run
 	@scripts/setup-servers postgres
 	$(CARGO) bench --locked --package pawl
+
+fuzz: ## Look for inputs that break something, five minutes a target (TARGET=router, SECONDS=60)
+	@scripts/fuzz $(or $(SECONDS),300) $(TARGET)
+
+torture: ## The same for half an hour a target
+	@scripts/fuzz $(or $(SECONDS),1800) $(TARGET)
 
 servers: ## Get what the tests run against (demo and test do it by themselves)
 	@scripts/setup-servers postgres mariadb mysql

@@ -5,6 +5,7 @@ mod harness;
 mod audit;
 mod canary;
 mod cli;
+mod cli_keys;
 mod clients;
 mod crash;
 mod demo;

@@ -104,7 +104,8 @@ pub(crate) fn pawl_with_limits() -> Command {
 }
 
 fn without_aws(mut command: Command) -> Command {
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
+    let ours = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "PAWL_DATA"];
+    for name in ours.into_iter().chain(["AWS_REGION", "AWS_DEFAULT_REGION"]) {
         command.env_remove(name);
     }
     command.env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent").env_remove("RUST_LOG");
