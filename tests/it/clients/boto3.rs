@@ -44,15 +44,9 @@ fn boto3_drives_every_operation() {
     assert_all_called(&called.into_iter().collect());
 }
 
-/// Written on another branch: its test waits here for them.
-const SESSIONS: bool = false;
-
 #[test]
 fn boto3_signs_in_each_of_its_ways() {
     let Some(python) = python() else { return };
-    if !SESSIONS {
-        return;
-    }
     let home = Home::new();
     let pawl = home.serve();
     let session = home.path().join("session.json");
