@@ -78,6 +78,7 @@ impl Server {
             limits: Limits::Aws,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
             observer: None,
+            trail: None,
         });
         let key = (key.access_key_id, key.secret);
         Self { clock, store, key, router, targets: api::fuzzing::targets().collect(), _data: data }
