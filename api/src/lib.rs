@@ -10,9 +10,9 @@ mod authorize;
 mod call;
 mod constraint;
 mod error;
+mod external;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod external;
 mod http;
 mod kms;
 mod members;

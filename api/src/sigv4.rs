@@ -25,6 +25,8 @@ use canonical::{Canonical, hash_of};
 pub(crate) use claimed::claimed_key;
 use scope::Authorization;
 use sign::SigningKey;
+#[cfg(feature = "fuzzing")]
+pub(crate) use sign::sign_for;
 pub use sign::{Signer, Unsigned, sign};
 
 /// Headers without which a signature would not say what is asked of whom, and when.

@@ -2,7 +2,7 @@
 //! release has. Never here: what must hold (`fuzz/properties/`).
 
 use crate::filter;
-use crate::model::{Description, Filter, Tag};
+use crate::model::{Description, External, Filter, Tag};
 
 /// Does the secret pass every filter?
 #[must_use]
@@ -27,5 +27,8 @@ pub fn described(name: &str, description: Option<&str>, tags: Vec<Tag>) -> Descr
         rotation: None,
         tags: Some(tags),
         stages: std::collections::BTreeMap::new(),
+        primary_region: None,
+        replicas: vec![],
+        external: External::default(),
     }
 }

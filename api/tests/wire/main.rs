@@ -1,8 +1,8 @@
 //! The wire, from signed request to reply: the router over a real store, without a socket.
 
-mod corpus;
 mod audit;
 mod batch;
+mod corpus;
 mod errors;
 mod facts;
 mod front;
