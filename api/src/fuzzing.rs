@@ -1,10 +1,14 @@
 //! Doors for the fuzz targets and the replay of their corpora. Compiled with the feature `fuzzing` alone, which no
 //! release has. Never here: what must hold (`fuzz/properties/`).
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use engine::Time;
 use engine::secret::SecretBytes;
+use store::{Principal, Role, Scope};
 
+use crate::caller::Caller;
 use crate::op::Op;
 use crate::policy::{Manager, Policy};
 use crate::sigv4::{self, SECRETS_MANAGER, Signer, Unsigned, Verifier};
@@ -24,8 +28,10 @@ pub fn sign_for(service: &str, request: &Unsigned<'_>, signer: &Signer<'_>, at: 
 #[must_use]
 pub fn is_verified(request: &Parts, body: &[u8], region: &str, secret: &SecretBytes, now: Time) -> bool {
     let verifier = Verifier::new(region.to_owned());
-    let claim = verifier.claim(request, SECRETS_MANAGER, now);
-    claim.is_ok_and(|claim| verifier.prove(&claim, request, body, secret, String::new()).is_ok())
+    let Ok(claim) = verifier.claim(request, SECRETS_MANAGER, now) else { return false };
+    let anyone = Principal { name: "anyone".to_owned(), role: Role::Administrator, scope: Scope::default() };
+    let caller = Caller::new(Arc::new(anyone), claim.access_key_id());
+    verifier.prove(&claim, request, body, secret, caller).is_ok()
 }
 
 /// What is said of a policy that could be read.

@@ -8,7 +8,9 @@
 pub mod audit;
 mod authorize;
 mod call;
+mod caller;
 mod constraint;
+mod credentials;
 mod error;
 mod external;
 #[cfg(feature = "fuzzing")]

@@ -18,13 +18,14 @@ const OURS: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of others that have one home. Tests of `pawl` talk to real servers, hence `dev`.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("sqlx", &["store"]),
     ("rusqlite", &[]),
     ("tokio-postgres", &["rotators", "pawl (dev)"]),
     ("mysql_async", &["rotators", "pawl (dev)"]),
     ("aes-gcm", &["crypto"]),
     ("postgres-protocol", &["rotators", "pawl (dev)"]),
+    ("aws-sdk-secretsmanager", &["pawl (dev)"]),
     ("axum", &["api", "pawl"]),
     ("axum-server", &["pawl"]),
     ("clap", &["pawl"]),

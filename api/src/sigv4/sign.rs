@@ -94,7 +94,7 @@ pub(crate) fn sign_for(
     // Stable: values of one name keep their order.
     headers.sort_by(|a, b| a.0.cmp(&b.0));
 
-    let mut canonical = Canonical::begin(request.method, request.path, request.query);
+    let mut canonical = Canonical::begin(request.method, request.path, request.query, None);
     let mut signed_headers = String::new();
     for group in headers.chunk_by(|a, b| a.0 == b.0) {
         let name = &group[0].0;

@@ -21,7 +21,7 @@ use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Store};
+use store::{Identity, Location, Options, Principal, Role, Scope, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -142,18 +142,26 @@ impl Server {
 
     /// Signs with the date `at` and sends.
     pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
-        let headers =
-            [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
-        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
-        let signer = Signer { access_key_id: &key.0, secret: &key.1, region: REGION };
-        let mut request = Request::post("/");
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in sign(&unsigned, &signer, at) {
-            request = request.header(name, value);
-        }
-        self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+        self.send(request(target, body, key, None, at)).await
+    }
+
+    /// A signed request, with a session token or without, to be sent as it is or changed.
+    pub(crate) fn request(&self, target: &str, body: &[u8], key: &Key, token: Option<&str>) -> Request<Body> {
+        request(target, body, key, token, self.clock.now())
+    }
+
+    /// A key of a new principal.
+    pub(crate) async fn key_of(&self, name: &str, role: Role, prefixes: &[&str], secrets: &[&str]) -> Key {
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let scope = Scope { prefixes: list(prefixes), secrets: list(secrets) };
+        let principal = Principal { name: name.to_owned(), role, scope };
+        let key = self.store.create_principal_key(principal, self.clock.now()).await.expect("an access key");
+        (key.access_key_id, key.secret)
+    }
+
+    /// Calls an operation with this key.
+    pub(crate) async fn call_as(&self, key: &Key, target: &str, body: &Value) -> Answer {
+        self.signed(target, body.to_string().as_bytes(), key).await
     }
 
     /// Calls an operation of Parameter Store as this principal: signed for that service, by the official signer.
@@ -287,9 +295,41 @@ impl Trail for Records {
     }
 }
 
+fn request(target: &str, body: &[u8], key: &Key, token: Option<&str>, at: Time) -> Request<Body> {
+    let mut headers =
+        vec![("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+    headers.extend(token.map(|token| ("x-amz-security-token", token)));
+    let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
+    let signer = Signer { access_key_id: &key.0, secret: &key.1, region: REGION };
+    let mut request = Request::post("/");
+    for (name, value) in &headers {
+        request = request.header(*name, *value);
+    }
+    for (name, value) in sign(&unsigned, &signer, at) {
+        request = request.header(name, value);
+    }
+    request.body(Body::from(body.to_vec())).expect("a request")
+}
+
 pub(crate) async fn new_key(store: &Store, principal: &str, now: Time) -> Key {
-    let key = store.create_access_key(principal, now).await.expect("an access key");
+    let key = match principal {
+        "admin" => store.create_access_key(principal, now).await,
+        _ => store.create_principal_key(reader_of_nothing(principal), now).await,
+    };
+    let key = key.expect("an access key");
     (key.access_key_id, key.secret)
+}
+
+fn reader_of_nothing(name: &str) -> Principal {
+    Principal { name: name.to_owned(), role: Role::Reader, scope: Scope::default() }
+}
+
+/// The targets of all operations there are, as the table in the source has them.
+pub(crate) fn targets() -> Vec<&'static str> {
+    let table = include_str!("../../src/op.rs").lines().filter(|line| line.trim_end().ends_with("::Request;"));
+    let targets: Vec<_> = table.filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(targets.len() >= 27 && targets.contains(&"secretsmanager.GetSecretValue"), "{targets:?}");
+    targets
 }
 
 /// A token, and so a version id.
