@@ -28,6 +28,8 @@ pub(crate) use claimed::claimed_key;
 use query::Presigned;
 use scope::Authorization;
 use sign::SigningKey;
+#[cfg(feature = "fuzzing")]
+pub(crate) use sign::sign_for;
 pub use sign::{Signer, Unsigned, sign};
 
 use crate::caller::Caller;

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::sigv4::{Signer, Unsigned, sign};
+use api::fuzzing::sign_for;
+use api::sigv4::{Signer, Unsigned};
 use api::{ApiState, router};
 use async_trait::async_trait;
 use axum::Router;
@@ -48,7 +49,8 @@ struct Server {
     store: Store,
     key: (String, SecretBytes),
     router: Router,
-    targets: Vec<&'static str>,
+    /// With the services they are signed for.
+    targets: Vec<(&'static str, &'static str)>,
     _data: TempDir,
 }
 
@@ -99,8 +101,9 @@ impl Server {
 
     async fn call(&self, line: &[u8]) {
         let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
-        let (target, body) = (self.target(&line[..end]), line.get(end + 1..).unwrap_or_default());
-        let response = self.router.clone().oneshot(self.signed(target, body)).await.expect("the router answers");
+        let ((target, service), body) = (self.target(&line[..end]), line.get(end + 1..).unwrap_or_default());
+        let request = self.signed(target, service, body);
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
         let status = response.status().as_u16();
         let answer = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         let shown = || format!("{target} {} → {status} {}", body.escape_ascii(), answer.escape_ascii());
@@ -111,15 +114,15 @@ impl Server {
         assert!(if status == 200 { is_reply } else { is_error }, "{}", shown());
     }
 
-    fn target(&self, name: &[u8]) -> &'static str {
-        let named = self.targets.iter().find(|target| {
+    fn target(&self, name: &[u8]) -> (&'static str, &'static str) {
+        let named = self.targets.iter().find(|(target, _)| {
             target.as_bytes().strip_suffix(name).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(b"."))
         });
         let sum: usize = name.iter().map(|byte| usize::from(*byte)).sum();
         named.copied().unwrap_or(self.targets[sum % self.targets.len()])
     }
 
-    fn signed(&self, target: &str, body: &[u8]) -> Request<Body> {
+    fn signed(&self, target: &str, service: &str, body: &[u8]) -> Request<Body> {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
@@ -128,7 +131,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in sign(&unsigned, &signer, self.clock.now()) {
+        for (name, value) in sign_for(service, &unsigned, &signer, self.clock.now()) {
             request = request.header(name, value);
         }
         request.body(Body::from(body.to_vec())).expect("a request")
@@ -165,6 +168,10 @@ impl Server {
             let all = ListQuery { include_deleted: true, limit: 100, ..ListQuery::default() };
             let page = self.store.list(all).await.expect("listed");
             for secret in &page.items {
+                let regions: Vec<_> = secret.replicas.iter().map(|replica| replica.region.clone()).collect();
+                if !regions.is_empty() {
+                    self.store.remove_replicas(&secret.arn, &regions, self.clock.now()).await.expect("removed");
+                }
                 self.store.delete_secret(&secret.arn, 0, self.clock.now()).await.expect("deleted");
             }
             if page.items.is_empty() {

@@ -2,6 +2,8 @@
 
 #[path = "../../../fuzz/properties/filters.rs"]
 mod filters;
+#[path = "../../../fuzz/properties/policy.rs"]
+mod policy;
 #[path = "../../../fuzz/properties/router.rs"]
 mod router;
 #[path = "../../../fuzz/properties/schedule.rs"]
@@ -41,6 +43,11 @@ fn no_request_of_the_corpus_forges_a_signature() {
 #[test]
 fn the_windows_of_every_schedule_of_the_corpus_follow_one_another() {
     replay("schedule", schedule::run);
+}
+
+#[test]
+fn policies_of_the_corpus_are_judged_alike_however_they_are_spaced() {
+    replay("policy", policy::run);
 }
 
 #[test]
