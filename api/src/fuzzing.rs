@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets and the replay of their corpora. Compiled with the feature `fuzzing` alone, which no
+//! Doors for the fuzz targets, the replay of their corpora, and benchmarks. Compiled with the feature `fuzzing` alone, which no
 //! release has. Never here: what must hold (`fuzz/properties/`).
 
 use std::sync::Arc;
@@ -24,14 +24,30 @@ pub fn sign_for(service: &str, request: &Unsigned<'_>, signer: &Signer<'_>, at: 
     sigv4::sign_for(service, request, signer, at)
 }
 
-/// Whether this request counts as signed with the key `secret`, whichever key it names.
+/// The verification of signatures for one region, as the server has it.
+pub struct Signatures(Verifier);
+
+impl Signatures {
+    /// Signatures of requests to this region.
+    #[must_use]
+    pub fn of_region(region: &str) -> Self {
+        Self(Verifier::new(region.to_owned()))
+    }
+
+    /// Whether this request counts as signed with the key `secret`, whichever key it names.
+    #[must_use]
+    pub fn accept(&self, request: &Parts, body: &[u8], secret: &SecretBytes, now: Time) -> bool {
+        let Ok(claim) = self.0.claim(request, SECRETS_MANAGER, now) else { return false };
+        let anyone = Principal { name: "anyone".to_owned(), role: Role::Administrator, scope: Scope::default() };
+        let caller = Caller::new(Arc::new(anyone), claim.access_key_id());
+        self.0.prove(&claim, request, body, secret, caller).is_ok()
+    }
+}
+
+/// As [`Signatures::accept`], with nothing remembered of requests before it.
 #[must_use]
 pub fn is_verified(request: &Parts, body: &[u8], region: &str, secret: &SecretBytes, now: Time) -> bool {
-    let verifier = Verifier::new(region.to_owned());
-    let Ok(claim) = verifier.claim(request, SECRETS_MANAGER, now) else { return false };
-    let anyone = Principal { name: "anyone".to_owned(), role: Role::Administrator, scope: Scope::default() };
-    let caller = Caller::new(Arc::new(anyone), claim.access_key_id());
-    verifier.prove(&claim, request, body, secret, caller).is_ok()
+    Signatures::of_region(region).accept(request, body, secret, now)
 }
 
 /// What is said of a policy that could be read.

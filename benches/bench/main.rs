@@ -6,6 +6,7 @@ mod core;
 mod fleet;
 mod read;
 mod rotation;
+mod signature;
 mod target;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     if runs("core") {
         core::run();
+    }
+    if runs("signature") {
+        signature::run();
     }
     if runs("read") {
         runtime.block_on(read::run());
