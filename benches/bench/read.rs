@@ -1,18 +1,22 @@
-//! GetSecretValue over HTTP with the signature verified, beside a bare axum handler that returns the same bytes.
+//! GetSecretValue over HTTP with the signature verified, beside a bare axum handler that returns the same bytes, and
+//! beside the same API without an audit trail.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api::ApiState;
 use api::sigv4::{Signer, Unsigned, sign};
 use axum::Router;
 use axum::routing::post;
 use engine::id::VersionId;
 use engine::port::Clock;
+use engine::schedule::Limits;
 use engine::secret::SecretValue;
 use pawl::boot::Server;
 use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
-use store::{NewSecret, Principal, Role, Scope};
+use pawl::metrics::Metrics;
+use store::{NewSecret, Principal, Role, Scope, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -34,6 +38,7 @@ pub(crate) async fn run() {
     let address = server.address.to_string();
     let request = signed_request(&server, &address).await;
     let (stop, shutdown) = watch::channel(false);
+    let untold = without_trail(server.store.clone()).await;
     let serving = tokio::spawn(server.run(shutdown));
 
     let answer = once(&address, &request).await;
@@ -44,23 +49,28 @@ pub(crate) async fn run() {
     println!(
         "\n### (a) GetSecretValue over HTTP, signature verified, beside a bare axum handler with the same bytes\n"
     );
-    println!("| connections | Pawl req/s | axum req/s | ratio (median of {ROUNDS}) | Pawl p99 | axum p99 |");
-    println!("|--:|--:|--:|--:|--:|--:|");
+    println!(
+        "| connections | Pawl req/s | axum req/s | ratio (median of {ROUNDS}) | without a trail | Pawl p99 | axum p99 |"
+    );
+    println!("|--:|--:|--:|--:|--:|--:|--:|");
     for connections in [1, 16, 64] {
-        let (mut ours, mut theirs, mut ratios) = (Load::default(), Load::default(), vec![]);
+        let (mut ours, mut theirs, mut ratios, mut untold_ratios) = (Load::default(), Load::default(), vec![], vec![]);
         for _ in 0..ROUNDS {
             // Side by side, so that a busy moment of the machine meets both.
             let pawl = load(&address, &request, connections).await;
             let axum = load(&bare, &request, connections).await;
+            let silent = load(&untold, &request, connections).await;
             ratios.push(pawl.rate() / axum.rate());
+            untold_ratios.push(silent.rate() / axum.rate());
             ours.add(pawl);
             theirs.add(axum);
         }
         println!(
-            "| {connections} | {:.0} | {:.0} | {:.2} | {:.2} ms | {:.2} ms |",
+            "| {connections} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} ms | {:.2} ms |",
             ours.rate(),
             theirs.rate(),
             median(ratios),
+            median(untold_ratios),
             ours.p99(),
             theirs.p99()
         );
@@ -108,15 +118,34 @@ async fn signed_request(server: &Server, address: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The same API over the same store, with metrics and all, but no audit trail.
+async fn without_trail(store: Store) -> String {
+    let metrics = Arc::new(Metrics::default());
+    let state = ApiState {
+        store,
+        clock: Arc::new(SystemClock),
+        region: "us-east-1".to_owned(),
+        account_id: "000000000000".to_owned(),
+        limits: Limits::Aws,
+        builtin: Arc::new(|_| false),
+        observer: Some(Arc::new(move |operation, status, took| metrics.call_ended(operation, status, took))),
+        trail: None,
+    };
+    listen(api::router(state)).await
+}
+
 async fn bare_axum(body: String) -> String {
     let body: Arc<str> = body.into();
     let handler = move |_request: String| {
         let body = Arc::clone(&body);
         async move { ([("content-type", "application/x-amz-json-1.1")], body.to_string()) }
     };
+    listen(Router::new().route("/", post(handler))).await
+}
+
+async fn listen(app: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
-    let app = Router::new().route("/", post(handler));
     let listener = listener.into_std().expect("a listener");
     tokio::spawn(axum_server::from_tcp(listener).expect("a server").serve(app.into_make_service()));
     address

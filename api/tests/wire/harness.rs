@@ -166,25 +166,7 @@ impl Server {
 
     /// Calls an operation of Parameter Store as this principal: signed for that service, by the official signer.
     pub(crate) async fn call_ssm(&self, op: &str, body: &Value, key: &Key) -> Answer {
-        let (target, body) = (format!("AmazonSSM.{op}"), body.to_string());
-        let headers = [
-            ("host", "127.0.0.1:7171"),
-            ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", target.as_str()),
-        ];
-        let secret = key.1.expose_str().expect("text");
-        let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
-        let params = v4::SigningParams::builder().identity(&identity).region(REGION).name("ssm");
-        let params = params.time(self.clock.now().into()).settings(SigningSettings::default()).build();
-        let params = params.expect("complete parameters").into();
-        let uri = "http://127.0.0.1:7171/";
-        let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
-        let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
-        let mut request = Request::post("/");
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        self.send(request.body(Body::from(body)).expect("a request")).await
+        self.signed(&format!("AmazonSSM.{op}"), body.to_string().as_bytes(), key).await
     }
 
     /// Signs and sends as HTTP/2 does: the host is in the request's target, and there is no header of that name.
@@ -295,7 +277,34 @@ impl Trail for Records {
     }
 }
 
+/// Signed for the service that the operation belongs to.
 fn request(target: &str, body: &[u8], key: &Key, token: Option<&str>, at: Time) -> Request<Body> {
+    match target.starts_with("AmazonSSM.") {
+        true => request_for("ssm", target, body, key, at),
+        false => request_of_ours(target, body, key, token, at),
+    }
+}
+
+/// Signed by the official signer, for any service.
+pub(crate) fn request_for(service: &str, target: &str, body: &[u8], key: &Key, at: Time) -> Request<Body> {
+    let headers =
+        [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+    let secret = key.1.expose_str().expect("text");
+    let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
+    let params = v4::SigningParams::builder().identity(&identity).region(REGION).name(service);
+    let params = params.time(at.into()).settings(SigningSettings::default()).build();
+    let params = params.expect("complete parameters").into();
+    let uri = "http://127.0.0.1:7171/";
+    let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body));
+    let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
+    let mut request = Request::post("/");
+    for (name, value) in headers.into_iter().chain(instructions.headers()) {
+        request = request.header(name, value);
+    }
+    request.body(Body::from(body.to_vec())).expect("a request")
+}
+
+fn request_of_ours(target: &str, body: &[u8], key: &Key, token: Option<&str>, at: Time) -> Request<Body> {
     let mut headers =
         vec![("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
     headers.extend(token.map(|token| ("x-amz-security-token", token)));

@@ -138,6 +138,7 @@ async fn scene() -> Scene {
 async fn every_operation_is_denied_to_every_role_that_was_not_given_it_and_to_no_other() {
     let Scene { server, reader, rotator, ids } = scene().await;
     let mut token = 100;
+    // Parameters are judged as the secrets they are, further down.
     for target in targets().into_iter().filter(|target| !target.starts_with("AmazonSSM.")) {
         let action = target.replacen('.', ":", 1);
         for (role, key, name) in [(Role::Reader, &reader, "web"), (Role::Rotator, &rotator, "rotate")] {
@@ -234,4 +235,55 @@ async fn a_rotator_cannot_borrow_another_admins_login() {
     server.ok("PutSecretValue", named).await;
     assert_eq!(put(52, json!({"username": "app2", "masterarn": "app/root"})).await.status, 200);
     assert!(denial(&put(53, json!({"masterarn": "app/root2"})).await).is_some());
+}
+
+/// What a refusal to read `resource` says to the principal `name`.
+fn may_not_read(name: &str, resource: &str) -> String {
+    format!(
+        "User: arn:aws:iam::{ACCOUNT}:user/{name} is not authorized to perform: secretsmanager:GetSecretValue on resource: \
+         {resource} because no identity-based policy allows the secretsmanager:GetSecretValue action"
+    )
+}
+
+#[tokio::test]
+async fn a_batch_is_judged_secret_by_secret_and_its_filters_find_what_the_reader_may_read() {
+    let Scene { server, reader, rotator, ids } = scene().await;
+    for chunk in ids.chunks(20) {
+        let list: Vec<_> = chunk.iter().map(|(id, ..)| id).collect();
+        let body = json!({ "SecretIdList": list });
+        let reply = server.call_as(&reader, "secretsmanager.BatchGetSecretValue", &body).await.json();
+        let denied = reply["Errors"].as_array().into_iter().flatten();
+        let denied = denied.filter(|error| error["ErrorCode"] == "AccessDeniedException");
+        let said: Vec<_> = denied.map(|error| (error["SecretId"].clone(), error["Message"].clone())).collect();
+        let outside = chunk.iter().filter(|(_, _, for_reader, _)| !for_reader);
+        let expected: Vec<_> =
+            outside.map(|(id, resource, ..)| (json!(id), json!(may_not_read("web", resource)))).collect();
+        assert_eq!(said, expected);
+    }
+    let all = json!({"Filters": [{"Key": "name", "Values": ["app", "named", "other", "user"]}]});
+    let reply = server.call_as(&reader, "secretsmanager.BatchGetSecretValue", &all).await.json();
+    let mut names: Vec<_> =
+        reply["SecretValues"].as_array().into_iter().flatten().filter_map(|value| value["Name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!((names, &reply["Errors"]), (vec!["app/db", "app/root2", "app/web", "named"], &json!([])));
+    let answer = server.call_as(&rotator, "secretsmanager.BatchGetSecretValue", &all).await;
+    assert!(denial(&answer).is_some());
+}
+
+#[tokio::test]
+async fn a_parameter_is_as_readable_as_its_secret() {
+    let Scene { server, reader, rotator, ids } = scene().await;
+    for (id, resource, for_reader, for_rotator) in &ids {
+        for (key, name, allowed) in [(&reader, "web", for_reader), (&rotator, "rotate", for_rotator)] {
+            let path = format!("/aws/reference/secretsmanager/{id}");
+            for (op, body) in [
+                ("GetParameter", json!({"Name": path, "WithDecryption": true})),
+                ("GetParameters", json!({"Names": [path], "WithDecryption": true})),
+            ] {
+                let answer = server.call_ssm(op, &body, key).await;
+                let expected = (!allowed).then(|| may_not_read(name, resource));
+                assert_eq!(denial(&answer), expected, "{op} {id} as {name}: {}", answer.text());
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::{NOT_YET, assert_all_called, client, of_the_venv, succeeded};
+use super::{assert_all_called, client, of_the_venv, succeeded};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::{unique, wait_for};
 
@@ -80,15 +80,9 @@ fn the_aws_cli_drives_every_operation() {
     versions_are_labelled(&mut aws);
     secrets_are_listed(&mut aws);
     rotation_is_configured(&mut aws);
-    if !NOT_YET.contains(&"BatchGetSecretValue") {
-        secrets_are_read_together(&mut aws);
-    }
-    if !NOT_YET.contains(&"PutResourcePolicy") {
-        policies_are_kept(&mut aws);
-    }
-    if !NOT_YET.contains(&"ReplicateSecretToRegions") {
-        replication_is_reported(&mut aws);
-    }
+    secrets_are_read_together(&mut aws);
+    policies_are_kept(&mut aws);
+    replication_is_reported(&mut aws);
     assert_all_called(&aws.called);
 }
 

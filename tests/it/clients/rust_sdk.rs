@@ -15,7 +15,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::DateTime;
 use aws_sdk_secretsmanager::{Client, Config};
 
-use super::{NOT_YET, assert_all_called};
+use super::assert_all_called;
 use crate::harness::pawl::{Home, Pawl};
 
 /// The SDK, as the administrator, and what was asked with it.
@@ -48,21 +48,15 @@ fn the_rust_sdk_drives_every_operation() {
         secrets::lives_and_dies(&client).await;
         secrets::is_binary(&client).await;
         secrets::are_listed_in_pages(&client).await;
-        if !NOT_YET.contains(&"BatchGetSecretValue") {
-            secrets::are_read_together(&client).await;
-        }
+        secrets::are_read_together(&client).await;
         secrets::a_password_is_made(&client).await;
         versions::labels_move(&client).await;
         versions::are_listed_in_pages(&client).await;
         rotation::is_configured_and_cancelled(&client).await;
         rotation::is_refused_in_awss_types(&client).await;
         rotation::rotates_an_account(&client).await;
-        if !NOT_YET.contains(&"PutResourcePolicy") {
-            policies::are_stored_and_judged(&client).await;
-        }
-        if !NOT_YET.contains(&"ReplicateSecretToRegions") {
-            replication::is_recorded_and_ended(&client).await;
-        }
+        policies::are_stored_and_judged(&client).await;
+        replication::is_recorded_and_ended(&client).await;
     });
     assert_all_called(&http.called());
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{NOT_YET, client, succeeded};
+use super::{client, succeeded};
 use crate::harness::account::Account;
 use crate::harness::pawl::{Home, Pawl, nothing};
 use crate::harness::{servers, wait_for};
@@ -86,7 +86,7 @@ const SECOND: &str = "changed=true";
 
 #[test]
 fn terraform_applies_plans_nothing_changes_and_destroys() {
-    if servers::left_out("terraform") || NOT_YET.contains(&"GetResourcePolicy") {
+    if servers::left_out("terraform") {
         return;
     }
     let Some(server) = servers::postgres() else { return };
