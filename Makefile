@@ -4,7 +4,7 @@ CARGO ?= cargo
 # One set of features for linting and testing, so that nothing is compiled twice.
 FEATURES := --workspace --features pawl/failpoints
 
-.PHONY: help demo test lint bench servers
+.PHONY: help demo test lint bench fuzz torture servers clients
 
 help: ## Say what there is (this is what a bare `make` does)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ demo: ## Rotate a real PostgreSQL and a real MariaDB account every few seconds, 
 	@scripts/setup-servers postgres mariadb
 	$(CARGO) run --locked -- demo
 
-test: servers ## Run all tests, over private PostgreSQL, MariaDB and MySQL servers
+test: servers clients ## Run all tests, over private PostgreSQL, MariaDB and MySQL servers, with AWS's own clients
 	$(CARGO) test --locked $(FEATURES) --no-fail-fast
 
 lint: ## Check the formatting, and clippy with warnings as errors
@@ -24,5 +24,14 @@ bench: ## Measure, each figure beside a baseline of the same run
 	@scripts/setup-servers postgres
 	$(CARGO) bench --locked --package pawl
 
+fuzz: ## Look for inputs that break something, five minutes a target (TARGET=router, SECONDS=60)
+	@scripts/fuzz $(or $(SECONDS),300) $(TARGET)
+
+torture: ## The same for half an hour a target
+	@scripts/fuzz $(or $(SECONDS),1800) $(TARGET)
+
 servers: ## Get what the tests run against (demo and test do it by themselves)
-	@scripts/setup-servers postgres mariadb mysql boto3
+	@scripts/setup-servers postgres mariadb mysql
+
+clients: ## Get the clients that the tests are driven with: AWS's SDKs and its CLI (test does it by itself)
+	@scripts/setup-clients

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
 
 /// The name of the principal that the first key belongs to.
-pub const ADMINISTRATOR: &str = "admin";
+pub use store::ADMINISTRATOR;
 
 /// Why a server does not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and
-//! `key create` is a client of the API of a running server.
+//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and what works on
+//! the data folder of a stopped server is a client of the API.
 
 mod audit;
 pub(crate) mod client;
@@ -45,7 +45,7 @@ enum Verb {
     /// Enable, start, watch and give up rotations
     #[command(subcommand)]
     Rotation(rotation::RotationVerb),
-    /// Access keys
+    /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
     /// Read and verify the audit trail of a server on this machine

@@ -1,33 +1,148 @@
-//! What a principal may do. For now there is one that may do everything, the administrator.
+//! What a principal may do: one table of role and operation, and a scope of names. What the table does not allow is denied.
 //!
 //! Decided before existence is revealed, as AWS does. Never here: who the principal is.
+
+use store::{Named, Principal, Role, Scope, StoreError};
 
 use crate::error::ApiError;
 use crate::op::{Cx, Op};
 
-/// The principal of the first start's access key.
-const ADMINISTRATOR: &str = "admin";
+/// How many characters of an ARN's end are its random suffix, hyphen included.
+const SUFFIX: usize = 7;
 
-/// Lets the administrator pass.
+/// What an operation takes for a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// No more than the role. The operation itself shows no more than its caller may see.
+    Role,
+    /// A secret in the principal's scope.
+    Secret,
+    /// The role is not enough, whatever it is about.
+    AnotherRole,
+}
+
+/// The table. An operation that is not in it is the administrator's alone.
+fn allows(role: Role, op: Op) -> Need {
+    match role {
+        Role::Administrator => Need::Role,
+        Role::Reader => match op {
+            // A batch and a parameter are judged secret by secret, as GetSecretValue.
+            Op::ListSecrets | Op::BatchGetSecretValue | Op::GetParameter | Op::GetParameters | Op::CreateSession => {
+                Need::Role
+            }
+            Op::DescribeSecret | Op::GetSecretValue | Op::ListSecretVersionIds | Op::DescribeRotation => Need::Secret,
+            _ => Need::AnotherRole,
+        },
+        Role::Rotator => match op {
+            Op::GetRandomPassword | Op::GetParameter | Op::GetParameters | Op::CreateSession => Need::Role,
+            Op::DescribeSecret
+            | Op::GetSecretValue
+            | Op::ListSecretVersionIds
+            | Op::PutSecretValue
+            | Op::UpdateSecretVersionStage
+            | Op::DescribeRotation => Need::Secret,
+            _ => Need::AnotherRole,
+        },
+    }
+}
+
+/// Lets the call pass, or not.
 ///
 /// # Errors
-/// AccessDeniedException in AWS's words; it names the secret by its ARN only where the id leads to one.
+/// AccessDeniedException in AWS's words; it names the secret by its ARN only where the id leads to one. Where the store
+/// cannot say what the id leads to, nobody passes who needs that.
 pub(crate) async fn authorize(cx: &Cx<'_>, op: Op, secret_id: Option<&str>) -> Result<(), ApiError> {
-    if cx.principal() == ADMINISTRATOR {
+    let need = allows(cx.caller().principal().role, op);
+    if need == Need::Role {
         return Ok(());
     }
-    let resource = match secret_id {
-        None => "*".to_owned(),
-        Some(id) => match cx.state.store.describe(id).await {
-            Ok(secret) => secret.arn,
-            Err(_) => id.to_owned(),
-        },
+    let Some(id) = secret_id else {
+        return Err(denied(cx, op, "*"));
     };
+    let there = match cx.state.store.named(id).await {
+        Ok(named) => Some(named),
+        Err(StoreError::SecretNotFound) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if need == Need::Secret && in_scope(cx, id, there.as_ref()).await? {
+        return Ok(());
+    }
+    Err(denied(cx, op, there.as_ref().map_or(id, |named| &named.arn)))
+}
+
+/// What a list may show the caller; None: everything.
+pub(crate) fn visible(cx: &Cx<'_>) -> Option<Scope> {
+    let principal = cx.caller().principal();
+    match principal.role {
+        Role::Administrator => None,
+        Role::Reader => Some(principal.scope.clone()),
+        Role::Rotator => Some(Scope { prefixes: Vec::new(), secrets: principal.scope.secrets.clone() }),
+    }
+}
+
+/// Whether the caller may write no value that names another admin secret: whoever may write a secret must not be able to
+/// borrow another admin's login with it.
+pub(crate) fn keeps_admin(cx: &Cx<'_>) -> bool {
+    cx.caller().principal().role != Role::Administrator
+}
+
+/// A secret that is there is judged by its name, whatever it was called by. An admin secret is read by nobody who does not
+/// have it by name. An id that leads nowhere is judged by the names it may mean.
+async fn in_scope(cx: &Cx<'_>, id: &str, there: Option<&Named>) -> Result<bool, StoreError> {
+    let Principal { role, scope, .. } = cx.caller().principal();
+    // Rotators change secrets that are named one by one.
+    let begins = |name: &str| *role == Role::Reader && scope.begins(name);
+    match there {
+        Some(named) if scope.names(&named.name) => Ok(true),
+        Some(named) if begins(&named.name) => Ok(!cx.state.store.is_admin_secret(&named.arn).await?),
+        Some(_) => Ok(false),
+        None => Ok(meant_by(id).any(|name| scope.names(name) || begins(name))),
+    }
+}
+
+/// The names that an id may mean: itself, or the end of an ARN with and without what may be its suffix.
+fn meant_by(id: &str) -> impl Iterator<Item = &str> {
+    let is_arn = id.starts_with("arn:");
+    let name = if is_arn { id.splitn(7, ':').nth(6) } else { Some(id) };
+    let without = name.filter(|_| is_arn).and_then(|name| {
+        let (name, suffix) = name.split_at_checked(name.len().checked_sub(SUFFIX)?)?;
+        suffix.starts_with('-').then_some(name)
+    });
+    name.into_iter().chain(without)
+}
+
+fn denied(cx: &Cx<'_>, op: Op, resource: &str) -> ApiError {
+    let who = cx.caller_arn();
     let action = op.action();
-    Err(ApiError::access_denied(format!(
-        "User: arn:aws:iam::{}:user/{} is not authorized to perform: {action} on resource: {resource} because no \
-         identity-based policy allows the {action} action",
-        cx.state.account_id,
-        cx.principal(),
-    )))
+    ApiError::access_denied(format!(
+        "User: {who} is not authorized to perform: {action} on resource: {resource} because no identity-based policy \
+         allows the {action} action"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_administrator_may_change_what_is_not_a_rotators_own_secret() {
+        for &op in Op::ALL {
+            assert_eq!(allows(Role::Administrator, op), Need::Role);
+            let given = [Role::Reader, Role::Rotator].map(|role| allows(role, op) != Need::AnotherRole);
+            let of_rotators = matches!(op, Op::PutSecretValue | Op::UpdateSecretVersionStage);
+            let expected = if of_rotators { [false, true] } else { [false, false] };
+            assert!(op.reads() || op == Op::CreateSession || given == expected, "{}", op.name());
+        }
+    }
+
+    #[test]
+    fn an_arn_that_leads_nowhere_may_mean_its_tail_with_and_without_a_suffix() {
+        let meant = |id: &'static str| meant_by(id).collect::<Vec<_>>();
+        assert_eq!(meant("app/db-AbCdEf"), ["app/db-AbCdEf"]);
+        let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:app/db";
+        assert_eq!(meant(arn), ["app/db"]);
+        let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:app/db-AbCdEf";
+        assert_eq!(meant(arn), ["app/db-AbCdEf", "app/db"]);
+        assert!(meant("arn:aws:secretsmanager").is_empty());
+    }
 }

@@ -217,6 +217,14 @@ impl From<StoreError> for ApiError {
             E::NoRotator => Self::invalid_request("No Lambda rotation function ARN is associated with this secret."),
             E::NoValue => Self::invalid_request("The secret has no value to rotate: write one first."),
             E::NotOpen => Self::invalid_request("No rotation of this secret is open."),
+            E::AccessKeyNotFound
+            | E::PrincipalNotFound(_)
+            | E::PrincipalDiffers(_)
+            | E::KeyQuota(_)
+            | E::LastAdministratorKey => of_key(error),
+            E::AdminDiffers => Self::access_denied(
+                "A rotation function may not name another admin secret (masterarn) than the current value does.",
+            ),
             E::Refused(refusal) => of_rotation(&refusal),
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
             E::Sealed(_) => Self {
@@ -250,6 +258,26 @@ fn of_label(error: &StoreError) -> ApiError {
         E::LabelQuota => ApiError::limit("A secret can have at most 20 staging labels across all its versions."),
         E::BadLabel(_) => ApiError::invalid_parameter("A staging label has 1 to 256 characters."),
         _ => ApiError::invalid_parameter("You must provide MoveToVersionId or RemoveFromVersionId."),
+    }
+}
+
+/// What operations on access keys are refused for.
+fn of_key(error: StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::AccessKeyNotFound => ApiError::not_found("There is no access key of this id."),
+        E::PrincipalNotFound(name) => ApiError::not_found(format!("There is no principal {name}.")),
+        E::PrincipalDiffers(name) => ApiError::exists(format!(
+            "The principal {name} exists with another role or other secrets. Its keys share what they may do: choose \
+             another name, or delete its keys first."
+        )),
+        E::KeyQuota(name) => ApiError::limit(format!(
+            "The principal {name} has two access keys, which is the most. Delete one of them first; disable it before \
+             that to see that nothing uses it any more."
+        )),
+        _ => ApiError::invalid_request(
+            "This is the last enabled access key of an administrator: without it nobody could administer this server.",
+        ),
     }
 }
 

@@ -15,9 +15,10 @@ use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
 
 use crate::call::Call;
+use crate::caller::{Caller, Credential};
 use crate::error::ApiError;
 use crate::op::{Cx, Op};
-use crate::sigv4::{Refusal, Verifier};
+use crate::sigv4::Verifier;
 use crate::state::ApiState;
 use crate::wire;
 
@@ -116,9 +117,9 @@ impl Server {
         now: engine::Time,
     ) -> Result<crate::sigv4::Verified, ApiError> {
         let claim = self.verifier.claim(parts, op.service(), now)?;
-        let key = self.state.store.access_key(claim.access_key_id()).await?;
-        let key = key.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
-        Ok(self.verifier.prove(&claim, parts, body, &key.secret, key.principal)?)
+        let credential = Credential::find(&self.state.store, claim.access_key_id(), claim.token(), now).await?;
+        let caller = Caller::new(credential.principal(), claim.access_key_id());
+        Ok(self.verifier.prove(&claim, parts, body, credential.secret(), caller)?)
     }
 }
 

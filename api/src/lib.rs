@@ -8,9 +8,13 @@
 pub mod audit;
 mod authorize;
 mod call;
+mod caller;
 mod constraint;
+mod credentials;
 mod error;
 mod external;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod kms;
 mod members;

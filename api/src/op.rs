@@ -14,12 +14,17 @@ pub(crate) mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
+mod pawl_create_access_key;
+mod pawl_create_session;
+mod pawl_delete_access_key;
 mod pawl_describe_rotation;
 mod pawl_enable_rotation;
+mod pawl_list_access_keys;
 mod pawl_list_rotation_history;
 mod pawl_pause_rotation;
 mod pawl_preview_rotation;
 mod pawl_resume_rotation;
+mod pawl_update_access_key;
 mod put_resource_policy;
 mod put_secret_value;
 mod remove_regions_from_replication;
@@ -44,6 +49,7 @@ use serde::de::DeserializeOwned;
 use crate::audit::NotKept;
 use crate::authorize::authorize;
 use crate::call::Notes;
+use crate::caller::Caller;
 use crate::constraint::Constraints;
 use crate::error::ApiError;
 use crate::members::Asks;
@@ -70,10 +76,14 @@ impl<'a> Cx<'a> {
         self.caller.principal()
     }
 
-    /// Who calls, as policies name them.
+    /// Who calls, with which key.
+    pub(crate) fn caller(&self) -> &Caller {
+        self.caller.caller()
+    }
+
+    /// Who calls, as policies and refusals name them.
     pub(crate) fn caller_arn(&self) -> String {
-        let partition = &self.state.store.identity().partition;
-        format!("arn:{partition}:iam::{}:user/{}", self.state.account_id, self.principal())
+        self.caller.caller().arn(&self.state.account_id)
     }
 }
 
@@ -100,7 +110,7 @@ macro_rules! operations {
                 match target { $($target => Some(Self::$variant),)* _ => None }
             }
 
-            fn target(self) -> &'static str {
+            pub(crate) fn target(self) -> &'static str {
                 match self { $(Self::$variant => $target,)* }
             }
 
@@ -114,7 +124,7 @@ macro_rules! operations {
                 match self { $(Self::$variant => call::<$request>(self, cx, body, about).await,)* }
             }
 
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The members of its request, by their names on the wire.
@@ -153,12 +163,17 @@ operations! {
     GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
     GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
+    CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
+    CreateSession = "pawl.CreateSession" => pawl_create_session::Request;
+    DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
+    ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
     PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
     ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
+    UpdateAccessKey = "pawl.UpdateAccessKey" => pawl_update_access_key::Request;
 }
 
 impl Op {
@@ -173,10 +188,7 @@ impl Op {
 
     /// The action of policies: `secretsmanager:GetSecretValue`.
     pub(crate) fn action(self) -> String {
-        match self {
-            Self::GetParameter | Self::GetParameters => self.name().to_owned(),
-            _ => self.target().replacen('.', ":", 1),
-        }
+        self.target().replacen("AmazonSSM.", "ssm.", 1).replacen('.', ":", 1)
     }
 
     /// The signing name its requests are signed for: Parameter Store's operations are another service's.
@@ -199,6 +211,7 @@ impl Op {
                 | Self::ListSecrets
                 | Self::ValidateResourcePolicy
                 | Self::DescribeRotation
+                | Self::ListAccessKeys
                 | Self::ListRotationHistory
                 | Self::PreviewRotation
         )

@@ -1,17 +1,19 @@
 //! Signature Version 4: who sent this request, and is it the request they sent?
 //!
 //! Verified in two halves around the look-up of the access key: [`Verifier::claim`] takes the
-//! header apart and checks what needs no key; [`Verifier::prove`] checks the signature and
+//! header, or a presigned query, apart and checks what needs no key; [`Verifier::prove`] checks the signature and
 //! returns [`Verified`], which nothing else can make and every operation asks for.
 //! Never here: what a principal may do, or what an operation means.
 
 mod canonical;
 mod claimed;
+mod query;
 mod scope;
 mod sign;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -23,12 +25,19 @@ use subtle::ConstantTimeEq;
 
 use canonical::{Canonical, hash_of};
 pub(crate) use claimed::claimed_key;
+use query::Presigned;
 use scope::Authorization;
 use sign::SigningKey;
+#[cfg(feature = "fuzzing")]
+pub(crate) use sign::sign_for;
 pub use sign::{Signer, Unsigned, sign};
 
+use crate::caller::Caller;
+
+/// The header of the session token.
+const TOKEN: &str = "x-amz-security-token";
 /// Headers without which a signature would not say what is asked of whom, and when.
-const MUST_BE_SIGNED: [&str; 3] = ["host", "x-amz-date", "x-amz-target"];
+const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-target", TOKEN];
 /// Signing keys remembered; past that, all are forgotten and derived anew.
 const REMEMBERED: usize = 1024;
 /// The signing name of Secrets Manager, and of Pawl's own operations.
@@ -37,29 +46,39 @@ pub(crate) const SECRETS_MANAGER: &str = "secretsmanager";
 /// Proof that a request was signed by an enabled access key of this principal.
 #[derive(Debug)]
 pub struct Verified {
-    principal: String,
+    caller: Caller,
 }
 
 impl Verified {
     /// Whose access key it was.
     #[must_use]
     pub fn principal(&self) -> &str {
-        &self.principal
+        &self.caller.principal().name
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 
 /// What a request claims about itself, before any key was looked at.
 pub(crate) struct Claim<'r> {
     authorization: Authorization<'r>,
-    amz_date: &'r str,
-    day: &'r str,
     service: &'static str,
+    token: Option<Cow<'r, str>>,
+    /// The parameter of the query that the signature does not cover.
+    unsigned: Option<&'static str>,
 }
 
-impl<'r> Claim<'r> {
+impl Claim<'_> {
     /// The access key that is said to have signed.
-    pub(crate) fn access_key_id(&self) -> &'r str {
-        self.authorization.access_key_id
+    pub(crate) fn access_key_id(&self) -> &str {
+        self.authorization.access_key_id()
+    }
+
+    /// The session token that came along.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 }
 
@@ -78,21 +97,40 @@ impl Verifier {
     /// Everything that can be said without the key. `service` is the signing name of the service that is called.
     pub(crate) fn claim<'r>(&self, request: &'r Parts, service: &'static str, now: Time) -> Result<Claim<'r>, Refusal> {
         let headers = &request.headers;
-        let header = text_of(headers, AUTHORIZATION.as_str());
-        if header.is_some() && request.uri.query().is_some_and(|query| query.contains("X-Amz-Algorithm=")) {
-            return Err(Refusal::Both);
+        let query = request.uri.query().unwrap_or("");
+        match (headers.contains_key(AUTHORIZATION), query::is_presigned(query)) {
+            (true, true) => Err(Refusal::Both),
+            (false, false) => Err(Refusal::Missing),
+            (true, false) => self.of_header(headers, service, now),
+            (false, true) => self.of_query(headers, query, service, now),
         }
-        let header = header.ok_or(Refusal::Missing)?;
-        let (authorization, amz_date) = Authorization::parse(header, text_of(headers, "x-amz-date"))?;
-        let day = authorization.check_scope(&self.region, service, amz_date)?;
-        if headers.contains_key("x-amz-security-token") {
-            return Err(Refusal::SessionToken);
-        }
-        if let Some(name) = MUST_BE_SIGNED.into_iter().find(|name| !authorization.signs(name)) {
-            return Err(Refusal::Unsigned(name));
-        }
-        scope::check_skew(amz_date, now)?;
-        Ok(Claim { authorization, amz_date, day, service })
+    }
+
+    fn of_header<'r>(&self, headers: &'r HeaderMap, service: &'static str, now: Time) -> Result<Claim<'r>, Refusal> {
+        let header = text_of(headers, AUTHORIZATION.as_str()).ok_or(Refusal::Missing)?;
+        let authorization = Authorization::parse(header, text_of(headers, "x-amz-date"))?;
+        authorization.check_scope(&self.region, service)?;
+        let must = |name: &&str| *name != TOKEN || headers.contains_key(TOKEN);
+        check_signed(&authorization, must)?;
+        scope::check_skew(&authorization.amz_date, now)?;
+        Ok(Claim { authorization, service, token: text_of(headers, TOKEN).map(Cow::from), unsigned: None })
+    }
+
+    fn of_query<'r>(
+        &self,
+        headers: &'r HeaderMap,
+        query: &'r str,
+        service: &'static str,
+        now: Time,
+    ) -> Result<Claim<'r>, Refusal> {
+        let Presigned { authorization, lifetime, token } = Presigned::parse(query)?;
+        authorization.check_scope(&self.region, service)?;
+        // The date stands in the query, all of which is signed.
+        let must = |name: &&str| *name == "host" || *name != "x-amz-date" && headers.contains_key(*name);
+        check_signed(&authorization, must)?;
+        scope::check_lifetime(&authorization.amz_date, lifetime, now)?;
+        let token = token.or_else(|| text_of(headers, TOKEN).map(Cow::from));
+        Ok(Claim { authorization, service, token, unsigned: Some(query::SIGNATURE) })
     }
 
     /// Checks the signature with the key the claim names.
@@ -102,16 +140,17 @@ impl Verifier {
         request: &Parts,
         body: &[u8],
         secret: &SecretBytes,
-        principal: String,
+        caller: Caller,
     ) -> Result<Verified, Refusal> {
-        let signed_headers = claim.authorization.signed_headers;
+        let signed_headers = &*claim.authorization.signed_headers;
         let hash = hash_of(body);
         // A client that says what it hashed must have hashed this body; unsigned bodies are not taken.
         if text_of(&request.headers, "x-amz-content-sha256").is_some_and(|said| said.as_bytes() != hash) {
             return Err(Refusal::Signature);
         }
         let uri = &request.uri;
-        let mut canonical = Canonical::begin(request.method.as_str(), uri.path(), uri.query().unwrap_or(""));
+        let query = uri.query().unwrap_or("");
+        let mut canonical = Canonical::begin(request.method.as_str(), uri.path(), query, claim.unsigned);
         for name in signed_headers.split(';') {
             match uri.authority() {
                 // HTTP/2 carries the host in the request's target.
@@ -129,22 +168,22 @@ impl Verifier {
         let given = claim.authorization.signature_bytes().ok_or(Refusal::Signature)?;
         let (key, remembered) = match self.remembered(claim) {
             Some(key) => (key, true),
-            None => (SigningKey::derive(secret, claim.day, &self.region, claim.service), false),
+            None => (SigningKey::derive(secret, claim.authorization.day(), &self.region, claim.service), false),
         };
-        let right = key.signature(claim.amz_date, claim.authorization.scope, &canonical);
+        let right = key.signature(&claim.authorization.amz_date, claim.authorization.scope(), &canonical);
         if !bool::from(right.ct_eq(&given)) {
             return Err(Refusal::Signature);
         }
         if !remembered {
             self.remember(claim, key);
         }
-        Ok(Verified { principal })
+        Ok(Verified { caller })
     }
 
     fn remembered(&self, claim: &Claim<'_>) -> Option<SigningKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let (day, service, key) = keys.get(claim.access_key_id())?;
-        (day == claim.day && *service == claim.service).then(|| key.clone())
+        (day == claim.authorization.day() && *service == claim.service).then(|| key.clone())
     }
 
     fn remember(&self, claim: &Claim<'_>, key: SigningKey) {
@@ -152,8 +191,14 @@ impl Verifier {
         if keys.len() >= REMEMBERED {
             keys.clear();
         }
-        keys.insert(claim.access_key_id().to_owned(), (claim.day.to_owned(), claim.service, key));
+        keys.insert(claim.access_key_id().to_owned(), (claim.authorization.day().to_owned(), claim.service, key));
     }
+}
+
+/// Those of [`MUST_BE_SIGNED`] that `must` names must be among the signed headers.
+fn check_signed(authorization: &Authorization<'_>, must: impl Fn(&&str) -> bool) -> Result<(), Refusal> {
+    let unsigned = MUST_BE_SIGNED.into_iter().filter(|name| must(name)).find(|name| !authorization.signs(name));
+    unsigned.map_or(Ok(()), |name| Err(Refusal::Unsigned(name)))
 }
 
 fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -181,19 +226,20 @@ pub(crate) enum Refusal {
     Day { scope: String, day: String, header: String },
     #[error("Date must be in ISO-8601 'basic format', YYYYMMDDTHHMMSSZ.")]
     DateForm,
-    #[error("Signature expired: {signed} is now earlier than {limit} ({now} - 5 min.)")]
-    Expired { signed: String, limit: String, now: String },
+    #[error("Signature expired: {signed} is now earlier than {limit} ({now} - {age})")]
+    Expired { signed: String, limit: String, now: String, age: String },
     #[error("Signature not yet current: {signed} is still later than {limit} ({now} + 5 min.)")]
     NotYetCurrent { signed: String, limit: String, now: String },
     #[error("'{0}' must be a 'SignedHeader' in the AWS Authorization.")]
     Unsigned(&'static str),
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
-    #[error(
-        "The security token included in the request is invalid. This server issues no session tokens: sign with an \
-         access key alone."
-    )]
-    SessionToken,
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
+    #[error("Unsupported algorithm: X-Amz-Algorithm must be AWS4-HMAC-SHA256.")]
+    Algorithm,
+    #[error("X-Amz-Expires must be a number of seconds from 1 to 604800.")]
+    Lifetime,
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
          Key and signing method. Consult the service documentation for details."
@@ -218,12 +264,22 @@ impl Refusal {
         Self::Incomplete(text)
     }
 
+    /// The same of a presigned query.
+    fn incomplete_query(missing: &[&str]) -> Self {
+        let sentence = |name: &&str| format!("AWS query-string parameters must include '{name}'. ");
+        let text: String = missing.iter().map(sentence).collect();
+        Self::Incomplete(text + "Re-examine the query-string parameters.")
+    }
+
     /// AWS's error code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Missing => "MissingAuthenticationTokenException",
-            Self::Incomplete(_) | Self::ScopeForm | Self::DateForm => "IncompleteSignatureException",
-            Self::UnknownKey | Self::SessionToken => "UnrecognizedClientException",
+            Self::Incomplete(_) | Self::ScopeForm | Self::DateForm | Self::Algorithm | Self::Lifetime => {
+                "IncompleteSignatureException"
+            }
+            Self::UnknownKey => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
             Self::Both
             | Self::Region
             | Self::Service(_)

@@ -16,7 +16,7 @@ use pawl::boot::Server;
 use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
 use pawl::metrics::Metrics;
-use store::{NewSecret, Store};
+use store::{NewSecret, Principal, Role, Scope, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -95,7 +95,10 @@ async fn signed_request(server: &Server, address: &str) -> Vec<u8> {
         by: "bench".to_owned(),
     };
     server.store.create_secret(new, now).await.expect("created");
-    let key = server.store.create_access_key(pawl::boot::ADMINISTRATOR, now).await.expect("a key");
+    // As a service has it: its scope is looked at with every read.
+    let scope = Scope { prefixes: vec!["ben".to_owned()], secrets: Vec::new() };
+    let reader = Principal { name: "reader".to_owned(), role: Role::Reader, scope };
+    let key = server.store.create_principal_key(reader, now).await.expect("a key");
     let body = r#"{"SecretId":"bench"}"#;
     let headers = [
         ("host", address),

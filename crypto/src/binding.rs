@@ -15,6 +15,8 @@ pub enum Kind {
     DataKey,
     /// The secret half of an access key.
     AccessKey,
+    /// The secret half of temporary credentials, as their token carries it.
+    Session,
     /// The row that shows whether a keyring belongs to a store.
     Check,
     /// Where a page of a list ended.
@@ -29,6 +31,7 @@ impl Kind {
             Self::Binary => "binary",
             Self::DataKey => "data-key",
             Self::AccessKey => "access-key",
+            Self::Session => "session",
             Self::Check => "check",
             Self::Cursor => "cursor",
         }
@@ -40,9 +43,9 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, the access key's id, or the query of a cursor.
+    /// Whose it is: the secret's ARN, the id of an access key or session, or the query of a cursor.
     pub owner: &'a str,
-    /// Which one: the version's id, or the principal of an access key; empty for a data key.
+    /// Which one: the version's id, the principal of an access key, or the access key of a session; empty for a data key.
     pub version: &'a str,
     /// Which candidate of that version; 0 for a value that never was one.
     pub candidate: u32,
@@ -70,7 +73,8 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 6] = [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Check, Kind::Cursor];
+    const KINDS: [Kind; 7] =
+        [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check, Kind::Cursor];
 
     #[test]
     fn associated_data_has_the_recorded_form() {

@@ -24,8 +24,15 @@ pub(crate) struct Client {
     endpoint: reqwest::Url,
     host: String,
     region: String,
+    key: Key,
+}
+
+/// What requests are signed with.
+struct Key {
     access_key_id: String,
     secret: SecretBytes,
+    /// Of temporary credentials.
+    session_token: Option<String>,
 }
 
 impl Client {
@@ -40,8 +47,8 @@ impl Client {
             .or_else(|| variable("AWS_REGION"))
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .unwrap_or_else(|| "us-east-1".to_owned());
-        let (access_key_id, secret) = key(connection)?;
-        Ok(Self { http: http(connection)?, endpoint, host, region, access_key_id, secret })
+        let key = key(connection)?;
+        Ok(Self { http: http(connection)?, endpoint, host, region, key })
     }
 
     /// One of AWS's operations.
@@ -57,10 +64,14 @@ impl Client {
     async fn call(&self, prefix: &str, operation: &str, body: Value) -> Result<Value, Refused> {
         let target = format!("{prefix}.{operation}");
         let body = body.to_string();
-        let headers =
-            [("host", self.host.as_str()), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
+        let mut headers = vec![
+            ("host", self.host.as_str()),
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", &target),
+        ];
+        headers.extend(self.key.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-        let signer = Signer { access_key_id: &self.access_key_id, secret: &self.secret, region: &self.region };
+        let signer = Signer { access_key_id: &self.key.access_key_id, secret: &self.key.secret, region: &self.region };
         let mut request = self.http.post(self.endpoint.clone());
         for (name, value) in &headers[1..] {
             request = request.header(*name, *value);
@@ -125,6 +136,10 @@ impl Refused {
             "InvalidRequestException" if self.message.starts_with("A previous rotation") => {
                 " `pawl rotation status` says where it stands; `pawl rotation abandon` gives it up."
             }
+            "ExpiredTokenException" => " `pawl key session` makes new temporary credentials.",
+            "LimitExceededException" if self.message.contains("access keys") => {
+                " `pawl key list` shows them; `pawl key disable ID` and `pawl key delete ID` take one away."
+            }
             "InvalidSignatureException" if self.message.contains("region") => " Say --region as the server has it.",
             _ => "",
         };
@@ -171,12 +186,13 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// `--data`, then the environment, then the AWS credentials file, then a server's folder here.
-fn key(connection: &Connection) -> Result<(String, SecretBytes), CliError> {
+fn key(connection: &Connection) -> Result<Key, CliError> {
     if let Some(data) = &connection.data {
         return key_of_file(&credentials_path(data), "default");
     }
     if let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
-        return Ok((id, SecretBytes::from(secret)));
+        let session_token = variable("AWS_SESSION_TOKEN");
+        return Ok(Key { access_key_id: id, secret: SecretBytes::from(secret), session_token });
     }
     let file = variable("AWS_SHARED_CREDENTIALS_FILE")
         .map(PathBuf::from)
@@ -191,12 +207,16 @@ fn key(connection: &Connection) -> Result<(String, SecretBytes), CliError> {
     }
 }
 
-fn key_of_file(file: &Path, profile: &str) -> Result<(String, SecretBytes), CliError> {
+fn key_of_file(file: &Path, profile: &str) -> Result<Key, CliError> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| CliError::usage(format!("cannot read the access key in {}: {error}", file.display())))?;
     let section = section(&text, profile);
     match (section.get("aws_access_key_id"), section.get("aws_secret_access_key")) {
-        (Some(id), Some(secret)) => Ok(((*id).to_owned(), SecretBytes::from(*secret))),
+        (Some(id), Some(secret)) => Ok(Key {
+            access_key_id: (*id).to_owned(),
+            secret: SecretBytes::from(*secret),
+            session_token: section.get("aws_session_token").map(|token| (*token).to_owned()),
+        }),
         _ => Err(CliError::usage(format!("{} has no access key under [{profile}]", file.display()))),
     }
 }

@@ -78,6 +78,10 @@ struct Kept {
     doubted: HashMap<SecretId, Turn>,
     generations: Vec<u64>,
     turns: u64,
+    /// Whether these are admin secrets: what one is depends on others, so any commit ends it all.
+    admins: HashMap<SecretId, bool>,
+    /// How often that ended.
+    changes: u64,
 }
 
 impl Default for Cache {
@@ -89,6 +93,8 @@ impl Default for Cache {
             doubted: HashMap::new(),
             generations: vec![0; GROUPS],
             turns: 0,
+            admins: HashMap::new(),
+            changes: 0,
         }))
     }
 }
@@ -129,6 +135,28 @@ impl Cache {
         kept.by_key.insert(found.arn.clone(), Arc::clone(found));
     }
 
+    /// Whether a secret is an admin secret, if that is known and nobody is about to change anything.
+    pub(crate) fn is_admin(&self, secret: SecretId) -> Option<bool> {
+        let kept = self.read();
+        if kept.doubted.is_empty() { kept.admins.get(&secret).copied() } else { None }
+    }
+
+    /// To be taken before the snapshot in which [`Cache::keep_admin`]'s answer is looked up.
+    pub(crate) fn admin_ticket(&self) -> u64 {
+        self.read().changes
+    }
+
+    /// Keeps that answer, unless something changed or is changing since the ticket was taken.
+    pub(crate) fn keep_admin(&self, ticket: u64, secret: SecretId, is_admin: bool) {
+        let mut kept = self.write();
+        if kept.changes == ticket && kept.doubted.is_empty() {
+            if kept.admins.len() >= MOST_SECRETS {
+                kept.admins.clear();
+            }
+            kept.admins.insert(secret, is_admin);
+        }
+    }
+
     /// A writer's turn begins: taken by whoever has the one write transaction there is.
     pub(crate) fn turn(&self) -> Turn {
         let mut kept = self.write();
@@ -145,6 +173,10 @@ impl Cache {
     pub(crate) fn settle(&self, turn: Turn) {
         let mut kept = self.write();
         let settled: Vec<SecretId> = kept.doubted.extract_if(|_, doubter| *doubter <= turn).map(|(id, _)| id).collect();
+        if !settled.is_empty() {
+            kept.admins.clear();
+            kept.changes += 1;
+        }
         for secret in settled {
             kept.generations[group(secret)] += 1;
             kept.remove(secret);
@@ -242,6 +274,25 @@ mod tests {
         cache.settle(cache.turn());
         cache.insert(cache.ticket(SECRET), &found());
         assert!(cache.get("name").is_some());
+    }
+
+    #[test]
+    fn what_is_known_of_admin_secrets_ends_with_every_commit_and_is_not_served_during_one() {
+        let cache = Cache::default();
+        let other = SecretId(8);
+        cache.keep_admin(cache.admin_ticket(), SECRET, true);
+        assert_eq!(cache.is_admin(SECRET), Some(true));
+        let early = cache.admin_ticket();
+        let turn = cache.turn();
+        cache.doubt(turn, &[other]);
+        assert_eq!(cache.is_admin(SECRET), None);
+        cache.keep_admin(early, SECRET, true);
+        cache.settle(turn);
+        assert_eq!(cache.is_admin(SECRET), None);
+        cache.keep_admin(early, SECRET, true);
+        assert_eq!(cache.is_admin(SECRET), None, "looked up before the commit");
+        cache.keep_admin(cache.admin_ticket(), SECRET, false);
+        assert_eq!(cache.is_admin(SECRET), Some(false));
     }
 
     #[test]

@@ -104,6 +104,24 @@ pub enum StoreError {
     /// The machine does not take the event in this state.
     #[error(transparent)]
     Refused(Refusal),
+    /// No access key has this id.
+    #[error("no such access key")]
+    AccessKeyNotFound,
+    /// No principal has this name.
+    #[error("no such principal: {0}")]
+    PrincipalNotFound(String),
+    /// The principal exists with another role or scope.
+    #[error("the principal {0} has another role or other secrets")]
+    PrincipalDiffers(String),
+    /// A principal has two access keys at most.
+    #[error("the principal {0} has two access keys already")]
+    KeyQuota(String),
+    /// Without this key nobody could administer the server any more.
+    #[error("this is the last enabled access key of an administrator")]
+    LastAdministratorKey,
+    /// The value names another admin secret than AWSCURRENT's value does, and its writer may not do that.
+    #[error("the value names another admin secret")]
+    AdminDiffers,
     /// A sealed row does not open: another keyring, or somebody changed the row.
     #[error("a sealed row does not open")]
     Sealed(#[from] crypto::SealError),

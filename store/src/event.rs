@@ -15,7 +15,7 @@ use crate::instant::whole_ms;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{candidate, history, sealed, version};
+use crate::{admin, candidate, history, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -171,7 +171,7 @@ async fn copy_current(
     let (_, value) = current(w, subject, at).await?.ok_or(StoreError::NoValue)?;
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, &value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &admin::mark_of(&value.bytes), at.now).await?;
     subject.labels = subject.labels.pend(token);
     subject.save_labels(w).await?;
     version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
@@ -199,7 +199,8 @@ async fn seal(
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), n, &value)?;
     candidate::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
-    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, at.now).await
+    let masterarn = admin::mark_of(&value.bytes);
+    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &masterarn, at.now).await
 }
 
 /// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already. Returns that

@@ -1,102 +1,275 @@
-//! Table `access_key`: who may sign requests. Loaded when the store is opened, since this process owns it.
+//! Table `access_key`: who may sign requests. In memory, since this process owns the store; a commit that touches keys or
+//! principals ends what is there, and until it is known to have ended every question goes to the database.
 //!
-//! Never here: verifying signatures.
+//! Never here: verifying signatures, what a role may do.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crypto::{Binding, Kind};
+use crypto::{Binding, Kind, SealError};
 use engine::Time;
 use engine::secret::SecretBytes;
 use rand::{Rng, RngExt};
 
-use crate::instant::ms;
-use crate::model::{AccessKey, NewAccessKey};
+use crate::cache::Turn;
+use crate::instant::{instant, ms};
+use crate::model::{AccessKey, AccessKeyEntry, NewAccessKey, Principal, Role};
 use crate::open::Inner;
-use crate::tx::{Writing, snapshot};
+use crate::principal::{self, Raw as RawPrincipal};
+use crate::tx::{Conn, Writing, snapshot};
 use crate::{Store, StoreError};
 
+/// How many access keys a principal may have: two, so that they can be changed without a gap.
+const MOST_KEYS: i64 = 2;
 const ID_PREFIX: &str = "AKIA";
 const ID_LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const ID_LENGTH: usize = 16;
+/// How many letters follow the prefix of an id.
+pub(crate) const ID_LETTERS_COUNT: usize = 16;
 const SECRET_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const SECRET_LENGTH: usize = 40;
 
 /// Every access key by its id. One whose row does not open is kept as the reason why.
+type Keys = HashMap<String, Result<Arc<AccessKey>, SealError>>;
+
+/// The access keys in memory.
 #[derive(Default)]
-pub(crate) struct AccessKeys(RwLock<HashMap<String, Result<AccessKey, crypto::SealError>>>);
+pub(crate) struct AccessKeys(RwLock<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    keys: Option<Arc<Keys>>,
+    /// The latest writer whose commit may be under way.
+    doubted: Option<Turn>,
+    /// How often what was kept has ended.
+    generation: u64,
+}
 
 impl AccessKeys {
-    pub(crate) async fn load(&self, inner: &Inner) -> Result<(), StoreError> {
-        let mut tx = snapshot(inner).await?;
-        let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
-        let keys = rows.into_iter().map(|row| (row.access_key_id.clone(), open(inner, row)));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.collect();
-        Ok(())
+    /// These are about to change: ask the database until [`AccessKeys::settle`].
+    pub(crate) fn doubt(&self, turn: Turn) {
+        self.write().doubted = Some(turn);
+    }
+
+    /// The commit of this turn has ended, and so have those before it.
+    pub(crate) fn settle(&self, turn: Turn) {
+        if self.read().doubted.is_some_and(|doubter| doubter <= turn) {
+            let mut kept = self.write();
+            kept.doubted = kept.doubted.filter(|doubter| *doubter > turn);
+            kept.keys = None;
+            kept.generation += 1;
+        }
+    }
+
+    /// The keys as they were last committed.
+    pub(crate) async fn get(&self, inner: &Inner) -> Result<Arc<Keys>, StoreError> {
+        let generation = {
+            let kept = self.read();
+            match &kept.keys {
+                Some(keys) if kept.doubted.is_none() => return Ok(Arc::clone(keys)),
+                _ => kept.generation,
+            }
+        };
+        let keys = Arc::new(load(inner).await?);
+        let mut kept = self.write();
+        if kept.doubted.is_none() && kept.generation == generation {
+            kept.keys = Some(Arc::clone(&keys));
+        }
+        Ok(keys)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store {
-    /// The access key of this id.
+    /// The access key of this id. A key whose principal is gone, or has a role this binary does not know, is none.
     ///
     /// # Errors
-    /// [`StoreError::Sealed`] where its row does not open.
-    #[expect(clippy::unused_async, reason = "a PostgreSQL store will have to ask")]
-    pub async fn access_key(&self, access_key_id: &str) -> Result<Option<AccessKey>, StoreError> {
-        let keys = self.0.access_keys.0.read().unwrap_or_else(PoisonError::into_inner);
+    /// [`StoreError::Sealed`] where its row does not open; or the database fails.
+    pub async fn access_key(&self, access_key_id: &str) -> Result<Option<Arc<AccessKey>>, StoreError> {
+        let keys = self.0.access_keys.get(&self.0).await?;
         Ok(keys.get(access_key_id).cloned().transpose()?)
     }
 
-    /// Makes an access key for `principal`. Its secret half is in the answer and, sealed, in the store.
+    /// Every access key, by principal and age.
     ///
     /// # Errors
-    /// The database fails, or there are no random bytes.
+    /// The database fails.
+    pub async fn list_access_keys(&self) -> Result<Vec<AccessKeyEntry>, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+        rows.into_iter().filter_map(|row| row.entry().transpose()).collect()
+    }
+
+    /// Makes another access key for a principal that is there. Its secret half is in the answer and, sealed, in the
+    /// store.
+    ///
+    /// # Errors
+    /// [`StoreError::PrincipalNotFound`], [`StoreError::KeyQuota`]; the database fails, or there are no random bytes.
     pub async fn create_access_key(&self, principal: &str, now: Time) -> Result<NewAccessKey, StoreError> {
-        let new = generate(principal, &mut rand::rng());
-        let binding = place(&new.access_key_id, principal);
-        let sealed = self.0.keyring.seal(&binding, new.secret.expose())?;
         let mut w = Writing::begin(&self.0).await?;
-        let query = sqlx::query(INSERT).bind(&new.access_key_id).bind(principal).bind(sealed);
-        query.bind(ms(now)).execute(w.conn()).await?;
-        w.commit().await?;
-        let key = AccessKey {
-            access_key_id: new.access_key_id.clone(),
-            secret: new.secret.clone(),
-            principal: principal.to_owned(),
-            enabled: true,
+        let there = principal::get(w.conn(), principal).await?;
+        there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
+        self.insert_key(w, principal, now).await
+    }
+
+    /// Makes an access key for a principal, and the principal where it is new. One that is there must have the same
+    /// role and scope: a second key never changes what the first may do.
+    ///
+    /// # Errors
+    /// [`StoreError::PrincipalDiffers`], [`StoreError::KeyQuota`]; the database fails, or there are no random bytes.
+    pub async fn create_principal_key(&self, new: Principal, now: Time) -> Result<NewAccessKey, StoreError> {
+        let new = Principal { scope: new.scope.normal(), ..new };
+        let mut w = Writing::begin(&self.0).await?;
+        match principal::get(w.conn(), &new.name).await? {
+            None => principal::insert(w.conn(), &new, now).await?,
+            Some(there) if there == new => {}
+            Some(_) => return Err(StoreError::PrincipalDiffers(new.name)),
+        }
+        self.insert_key(w, &new.name, now).await
+    }
+
+    /// As [`Store::create_access_key`], for whoever lost the keys there are and has the data folder in hand: where the
+    /// principal has all the keys it may have, a disabled one or else the oldest is deleted. Says which.
+    ///
+    /// # Errors
+    /// As [`Store::create_access_key`], without the quota.
+    pub async fn replace_access_key(
+        &self,
+        principal: &str,
+        now: Time,
+    ) -> Result<(NewAccessKey, Option<String>), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let there = principal::get(w.conn(), principal).await?;
+        there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
+        let full = count(w.conn(), principal).await? >= MOST_KEYS;
+        let replaced: Option<String> = match full {
+            true => sqlx::query_scalar(DELETE_LEAST).bind(principal).fetch_optional(w.conn()).await?,
+            false => None,
         };
-        let mut keys = self.0.access_keys.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(new.access_key_id.clone(), Ok(key));
-        Ok(new)
+        Ok((self.insert_key(w, principal, now).await?, replaced))
+    }
+
+    async fn insert_key(&self, mut w: Writing<'_>, principal: &str, now: Time) -> Result<NewAccessKey, StoreError> {
+        if count(w.conn(), principal).await? >= MOST_KEYS {
+            return Err(StoreError::KeyQuota(principal.to_owned()));
+        }
+        let (access_key_id, secret) = generate(ID_PREFIX, &mut rand::rng());
+        let sealed = self.0.keyring.seal(&place(&access_key_id, principal), secret.expose())?;
+        let query = sqlx::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
+        query.bind(ms(now)).execute(w.conn()).await?;
+        w.touch_keys();
+        w.commit().await?;
+        Ok(NewAccessKey { access_key_id, secret, principal: principal.to_owned(), enabled: true })
+    }
+
+    /// Lets an access key sign, or refuses it from the next request on.
+    ///
+    /// # Errors
+    /// [`StoreError::AccessKeyNotFound`], [`StoreError::LastAdministratorKey`]; or the database fails.
+    pub async fn set_access_key_enabled(&self, access_key_id: &str, enabled: bool) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        if !enabled {
+            keep_an_administrator(w.conn(), access_key_id).await?;
+        }
+        let changed = sqlx::query(SET_ENABLED).bind(access_key_id).bind(enabled).execute(w.conn()).await?;
+        found(changed.rows_affected())?;
+        w.touch_keys();
+        w.commit().await
+    }
+
+    /// Deletes an access key; and its principal with the last one, the first administrator apart.
+    ///
+    /// # Errors
+    /// As [`Store::set_access_key_enabled`].
+    pub async fn delete_access_key(&self, access_key_id: &str) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        keep_an_administrator(w.conn(), access_key_id).await?;
+        let changed = sqlx::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
+        found(changed.rows_affected())?;
+        principal::remove_keyless(w.conn()).await?;
+        w.touch_keys();
+        w.commit().await
     }
 
     /// Is there any access key?
     ///
     /// # Errors
-    /// None today.
-    #[expect(clippy::unused_async, reason = "a PostgreSQL store will have to ask")]
+    /// The database fails.
     pub async fn has_access_keys(&self) -> Result<bool, StoreError> {
-        let keys = self.0.access_keys.0.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(!keys.is_empty())
+        Ok(!self.0.access_keys.get(&self.0).await?.is_empty())
     }
 }
 
+/// A new id with this prefix, and a secret.
+pub(crate) fn generate(prefix: &str, rng: &mut impl Rng) -> (String, SecretBytes) {
+    let mut id = String::with_capacity(prefix.len() + ID_LETTERS_COUNT);
+    id.push_str(prefix);
+    id.extend((0..ID_LETTERS_COUNT).map(|_| char::from(ID_LETTERS[rng.random_range(0..ID_LETTERS.len())])));
+    let secret = (0..SECRET_LENGTH).map(|_| SECRET_LETTERS[rng.random_range(0..SECRET_LETTERS.len())]).collect();
+    (id, SecretBytes::new(secret))
+}
+
+/// A key and its principal as stored.
 #[derive(sqlx::FromRow)]
 struct Raw {
     access_key_id: String,
-    principal: String,
     sealed: Vec<u8>,
     enabled: bool,
+    created_ms: i64,
+    #[sqlx(flatten)]
+    principal: RawPrincipal,
 }
 
-fn open(inner: &Inner, row: Raw) -> Result<AccessKey, crypto::SealError> {
-    let mut plain = inner.keyring.open(&place(&row.access_key_id, &row.principal), &row.sealed)?;
-    Ok(AccessKey {
-        secret: SecretBytes::new(std::mem::take(&mut *plain)),
-        access_key_id: row.access_key_id,
-        principal: row.principal,
-        enabled: row.enabled,
-    })
+impl Raw {
+    fn entry(self) -> Result<Option<AccessKeyEntry>, StoreError> {
+        let created = instant(self.created_ms)?;
+        let Self { access_key_id, enabled, .. } = self;
+        Ok(self.principal.read().map(|principal| AccessKeyEntry { access_key_id, principal, enabled, created }))
+    }
+
+    fn open(self, inner: &Inner) -> Option<(String, Result<Arc<AccessKey>, SealError>)> {
+        let id = self.access_key_id;
+        let Some(principal) = self.principal.read() else {
+            tracing::warn!(access_key_id = %id, "the principal of an access key cannot be read; the key is refused");
+            return None;
+        };
+        let opened = inner.keyring.open(&place(&id, &principal.name), &self.sealed).map(|mut plain| {
+            let secret = SecretBytes::new(std::mem::take(&mut *plain));
+            let principal = Arc::new(principal);
+            Arc::new(AccessKey { access_key_id: id.clone(), secret, principal, enabled: self.enabled })
+        });
+        Some((id, opened))
+    }
+}
+
+async fn load(inner: &Inner) -> Result<Keys, StoreError> {
+    let mut tx = snapshot(inner).await?;
+    let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+    Ok(rows.into_iter().filter_map(|row| row.open(inner)).collect())
+}
+
+async fn count(conn: &mut Conn, principal: &str) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(COUNT).bind(principal).fetch_one(conn).await?)
+}
+
+/// Nobody locks himself out: refuses where this key is enabled, an administrator's, and the only one of that kind.
+async fn keep_an_administrator(conn: &mut Conn, access_key_id: &str) -> Result<(), StoreError> {
+    let enabled: Vec<String> =
+        sqlx::query_scalar(ADMINISTRATORS).bind(Role::Administrator.name()).fetch_all(conn).await?;
+    match enabled.as_slice() {
+        [last] if last == access_key_id => Err(StoreError::LastAdministratorKey),
+        _ => Ok(()),
+    }
+}
+
+fn found(rows: u64) -> Result<(), StoreError> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::AccessKeyNotFound) }
 }
 
 /// The principal is bound too: who may write the database cannot make a key somebody else's.
@@ -104,15 +277,28 @@ fn place<'a>(access_key_id: &'a str, principal: &'a str) -> Binding<'a> {
     Binding { kind: Kind::AccessKey, owner: access_key_id, version: principal, candidate: 0 }
 }
 
-fn generate(principal: &str, rng: &mut impl Rng) -> NewAccessKey {
-    let mut access_key_id = String::from(ID_PREFIX);
-    access_key_id.extend((0..ID_LENGTH).map(|_| char::from(ID_LETTERS[rng.random_range(0..ID_LETTERS.len())])));
-    let secret = (0..SECRET_LENGTH).map(|_| SECRET_LETTERS[rng.random_range(0..SECRET_LETTERS.len())]).collect();
-    NewAccessKey { access_key_id, secret: SecretBytes::new(secret), principal: principal.to_owned(), enabled: true }
-}
-
 const ALL: &str = "-- key::load
-SELECT access_key_id, principal, sealed, enabled FROM access_key";
+SELECT k.access_key_id, k.sealed, k.enabled, k.created_ms, p.name, p.role, p.prefixes, p.secrets
+FROM access_key k JOIN principal p ON p.name = k.principal
+ORDER BY k.principal, k.created_ms, k.access_key_id";
+
+const COUNT: &str = "-- key::count
+SELECT COUNT(*) FROM access_key WHERE principal = $1";
 
 const INSERT: &str = "-- key::insert
 INSERT INTO access_key (access_key_id, principal, sealed, created_ms) VALUES ($1, $2, $3, $4)";
+
+const SET_ENABLED: &str = "-- key::set_access_key_enabled
+UPDATE access_key SET enabled = $2 WHERE access_key_id = $1";
+
+const DELETE: &str = "-- key::delete_access_key
+DELETE FROM access_key WHERE access_key_id = $1";
+
+const DELETE_LEAST: &str = "-- key::replace_access_key
+DELETE FROM access_key WHERE access_key_id = (
+    SELECT access_key_id FROM access_key WHERE principal = $1 ORDER BY enabled, created_ms, access_key_id LIMIT 1)
+RETURNING access_key_id";
+
+const ADMINISTRATORS: &str = "-- key::keep_an_administrator
+SELECT k.access_key_id FROM access_key k JOIN principal p ON p.name = k.principal
+WHERE p.role = $1 AND k.enabled = 1";

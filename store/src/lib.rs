@@ -9,6 +9,7 @@
 //!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
+mod admin;
 mod cache;
 mod candidate;
 mod config;
@@ -20,6 +21,8 @@ mod error;
 mod event;
 mod external;
 mod filter;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod history;
 mod instant;
 mod key;
@@ -30,13 +33,16 @@ mod material;
 mod model;
 mod open;
 mod policy;
+mod principal;
 mod read;
 mod recover;
 mod replica;
 mod resolve;
 mod rotation;
+mod scope;
 mod sealed;
 mod secret;
+mod session;
 mod subject;
 mod tag;
 mod tx;
@@ -46,4 +52,7 @@ mod write;
 pub use error::{OpenError, StoreError};
 pub use model::*;
 pub use open::Store;
+pub use principal::ADMINISTRATOR;
 pub use recover::Recovered;
+pub use scope::Scope;
+pub use session::{LONGEST_SESSION, SHORTEST_SESSION};

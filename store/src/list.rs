@@ -7,8 +7,9 @@ use engine::id::SecretId;
 use crate::cursor::Cursor;
 use crate::describe::describe;
 use crate::model::{Description, ListQuery, Page, SortBy};
+use crate::scope::Scope;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, filter, secret};
+use crate::{Store, StoreError, admin, filter, secret};
 
 const MOST_A_PAGE: u32 = 100;
 /// Secrets read at once.
@@ -22,7 +23,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::BadCursor`], or the database fails.
     pub async fn list(&self, query: ListQuery) -> Result<Page<Description>, StoreError> {
-        let about = format!("{:?} {} {} {:?}", query.sort, query.descending, query.include_deleted, query.filters);
+        let about = format!(
+            "{:?} {} {} {:?} {:?}",
+            query.sort, query.descending, query.include_deleted, query.filters, query.visible
+        );
         let mut at = query.after.as_deref().map(|text| self.0.cursors.read(text, &about)).transpose()?;
         let limit = usize::try_from(query.limit.clamp(1, MOST_A_PAGE)).unwrap_or(1);
         let mut items = Vec::new();
@@ -37,9 +41,11 @@ impl Store {
                 at = Some(key);
                 let row = secret::by_id(&mut tx, id).await?;
                 let row = row.ok_or_else(|| StoreError::inconsistent("a listed secret is not there"))?;
-                let description = describe(&mut tx, row).await?;
-                if filter::passes(&description, &query.filters) {
-                    items.push(description);
+                if is_visible(&mut tx, &row, query.visible.as_ref()).await? {
+                    let description = describe(&mut tx, row).await?;
+                    if filter::passes(&description, &query.filters) {
+                        items.push(description);
+                    }
                 }
                 looked_at += 1;
                 let at_the_end = is_last_batch && i + 1 == count;
@@ -52,6 +58,16 @@ impl Store {
                 return Ok(Page { items, next: None });
             }
         }
+    }
+}
+
+/// Whether the list is for eyes that may see this secret: an admin secret must be named for that.
+async fn is_visible(conn: &mut Conn, row: &secret::Row, scope: Option<&Scope>) -> Result<bool, StoreError> {
+    match scope {
+        None => Ok(true),
+        Some(scope) if scope.names(&row.name) => Ok(true),
+        Some(scope) if scope.begins(&row.name) => Ok(!admin::is_admin(conn, row.id, &row.name, &row.arn).await?),
+        Some(_) => Ok(false),
     }
 }
 

@@ -9,6 +9,7 @@ use engine::port::{Known, Material, Options};
 use engine::rotation::{Rotation, Run, Step};
 use engine::secret::SecretBytes;
 
+use crate::admin::named_by;
 use crate::open::Inner;
 use crate::tx::Conn;
 use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
@@ -118,13 +119,6 @@ fn distinct(wanted: Option<&SecretBytes>, known: Vec<Known>) -> Vec<Known> {
     out
 }
 
-/// The only key of a secret's JSON that the store looks at. Borrowed, so that no copy is left behind.
-#[derive(serde::Deserialize)]
-struct NamesAdmin<'a> {
-    #[serde(borrow, default)]
-    masterarn: Option<std::borrow::Cow<'a, str>>,
-}
-
 /// What there is of the secret that `masterarn` names.
 #[derive(Default)]
 struct Admin {
@@ -136,9 +130,7 @@ struct Admin {
 
 /// AWSCURRENT of the secret that `masterarn` names, or why there is none.
 async fn admin(conn: &mut Conn, inner: &Inner, own: SecretId, current: &SecretBytes) -> Result<Admin, StoreError> {
-    // A value that is not JSON of this form names no admin; whether it is usable is the rotator's to say.
-    let named = serde_json::from_slice::<NamesAdmin<'_>>(current.expose()).ok().and_then(|json| json.masterarn);
-    let Some(named) = named else {
+    let Some(named) = named_by(current) else {
         return Ok(Admin::default());
     };
     // Anybody's text, on its way into messages and logs.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Time;
@@ -12,6 +13,8 @@ use engine::port::Lease;
 use engine::rotation::Rotation;
 use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
+
+use crate::scope::Scope;
 
 /// What new ARNs are made of. ARNs are stored: changing this changes no existing one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +133,8 @@ pub struct PutValue {
     pub value: SecretValue,
     /// VersionStages; None is a plain write, which takes AWSCURRENT.
     pub stages: Option<Vec<String>>,
+    /// The value may name no other admin secret than AWSCURRENT's value does.
+    pub keeps_admin: bool,
     /// Who asks, for history.
     pub by: String,
 }
@@ -325,6 +330,8 @@ pub struct ListQuery {
     pub descending: bool,
     /// Filters.
     pub filters: Vec<Filter>,
+    /// Only what a reader of this scope may see; None: everything.
+    pub visible: Option<Scope>,
 }
 
 /// One page. It may be short although another follows.
@@ -452,6 +459,28 @@ pub struct RotationCounts {
     pub oldest_current_seconds: Option<u64>,
 }
 
+/// What a principal is there for; what each may do is decided where requests are authorised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Whoever runs the server.
+    Administrator,
+    /// A service that reads its secrets.
+    Reader,
+    /// A rotation function.
+    Rotator,
+}
+
+/// Who signs requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Its name.
+    pub name: String,
+    /// What it is there for.
+    pub role: Role,
+    /// Which secrets it is there for; an administrator's is empty and means nothing.
+    pub scope: Scope,
+}
+
 /// An access key that may sign requests.
 #[derive(Debug, Clone)]
 pub struct AccessKey {
@@ -460,7 +489,7 @@ pub struct AccessKey {
     /// What signs.
     pub secret: SecretBytes,
     /// Who signs.
-    pub principal: String,
+    pub principal: Arc<Principal>,
     /// False: refuse it.
     pub enabled: bool,
 }
@@ -476,4 +505,41 @@ pub struct NewAccessKey {
     pub principal: String,
     /// Always true.
     pub enabled: bool,
+}
+
+/// An access key as lists show it: without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKeyEntry {
+    /// `AKIA…`.
+    pub access_key_id: String,
+    /// Who signs.
+    pub principal: Principal,
+    /// False: it is refused.
+    pub enabled: bool,
+    /// When it was made.
+    pub created: Time,
+}
+
+/// Temporary credentials just made: the one time their secret is shown.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// `ASIA` and 16 of `A-Z2-7`.
+    pub access_key_id: String,
+    /// 40 characters.
+    pub secret: SecretBytes,
+    /// The session token, which every request carries.
+    pub token: String,
+    /// From then on it is refused.
+    pub expires: Time,
+}
+
+/// What a session token says.
+#[derive(Debug, Clone)]
+pub struct OpenedSession {
+    /// What signs.
+    pub secret: SecretBytes,
+    /// The id of the access key it was made with. The session is as good as that key is now.
+    pub parent: String,
+    /// From then on it is refused.
+    pub expires: Time,
 }

@@ -24,7 +24,7 @@ use crate::instant::ms;
 use crate::key::AccessKeys;
 use crate::model::{Identity, Location, Options};
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, secret};
+use crate::{OpenError, StoreError, admin, secret};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -66,6 +66,15 @@ impl Store {
         directory.join(DATABASE).try_exists().unwrap_or(true)
     }
 
+    /// Has a process opened the store at this location? Says no where that cannot be found out: opening it will tell.
+    #[must_use]
+    pub fn is_open(location: &Location) -> bool {
+        let Location::Sqlite(directory) = location;
+        let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
+        let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        matches!(locked, Err(rustix::io::Errno::WOULDBLOCK))
+    }
+
     /// Opens the store, making it if there is none: takes the lock file, brings the schema up to date, and checks that
     /// the keyring is its own.
     ///
@@ -104,7 +113,8 @@ impl Store {
             _lock: lock,
         };
         check_keyring(&inner).await?;
-        inner.access_keys.load(&inner).await?;
+        admin::look_at_all(&inner).await?;
+        inner.access_keys.get(&inner).await?;
         Ok(Self(Arc::new(inner)))
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Writing<'a> {
     tx: Transaction<'static, Sqlite>,
     turn: Turn,
     touched: Vec<SecretId>,
+    touches_keys: bool,
     wakes: bool,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Writing<'a> {
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
         let tx = inner.writer.begin_with(durability.begin()).await?;
         let turn = inner.cache.turn();
-        Ok(Self { inner, tx, turn, touched: Vec::new(), wakes: false })
+        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, wakes: false })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -65,6 +66,11 @@ impl<'a> Writing<'a> {
         }
     }
 
+    /// What is in memory of access keys and principals ends with the commit.
+    pub(crate) fn touch_keys(&mut self) {
+        self.touches_keys = true;
+    }
+
     /// The commit may make something due sooner.
     pub(crate) fn wake(&mut self) {
         self.wakes = true;
@@ -75,8 +81,12 @@ impl<'a> Writing<'a> {
     /// turns, so what was committing before it has ended.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.inner.cache.doubt(self.turn, &self.touched);
+        if self.touches_keys {
+            self.inner.access_keys.doubt(self.turn);
+        }
         self.tx.commit().await?;
         self.inner.cache.settle(self.turn);
+        self.inner.access_keys.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
         }

@@ -82,6 +82,13 @@ pub(crate) struct Entry {
     pub(crate) kms_key_id: Option<String>,
 }
 
+/// The admin secret that a version's value names; empty where it names none, or has no value.
+pub(crate) async fn masterarn(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<String, StoreError> {
+    let query = sqlx::query_scalar(MASTERARN).bind(secret.0).bind(version.as_str());
+    let named: Option<Option<String>> = query.fetch_optional(conn).await?;
+    Ok(named.flatten().unwrap_or_default())
+}
+
 /// Versions that have a value, newest first, after `(created_ms, version_id)`.
 pub(crate) async fn page(
     conn: &mut Conn,
@@ -106,16 +113,17 @@ pub(crate) async fn insert_placeholder(
     Ok(())
 }
 
-/// A version with a value of its own.
+/// A version with a value of its own; `masterarn` as [`crate::admin::mark_of`] reads it there.
 pub(crate) async fn insert(
     conn: &mut Conn,
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
+    masterarn: &str,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(INSERT).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
+    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now)).bind(masterarn);
     query.execute(conn).await?;
     Ok(())
 }
@@ -126,10 +134,11 @@ pub(crate) async fn show_candidate(
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
+    masterarn: &str,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(SHOW_CANDIDATE).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now));
+    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now)).bind(masterarn);
     query.execute(conn).await?;
     Ok(())
 }
@@ -234,20 +243,23 @@ WHERE v.secret_id = $1
 ORDER BY v.created_ms DESC, v.version_id ASC
 LIMIT $5";
 
+const MASTERARN: &str = "-- version::masterarn
+SELECT masterarn FROM version WHERE secret_id = $1 AND version_id = $2";
+
 const INSERT_PLACEHOLDER: &str = "-- version::insert_placeholder
 INSERT INTO version (secret_id, version_id, created_ms, kms_key_id)
 VALUES ($1, $2, $3, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
 
 const INSERT: &str = "-- version::insert
-INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
+INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, masterarn, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
 
 const SHOW_CANDIDATE: &str = "-- version::show_candidate
-INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))
+INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, masterarn, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))
 ON CONFLICT (secret_id, version_id) DO UPDATE
 SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate,
-    created_ms = excluded.created_ms, kms_key_id = excluded.kms_key_id";
+    created_ms = excluded.created_ms, masterarn = excluded.masterarn, kms_key_id = excluded.kms_key_id";
 
 const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";

@@ -16,7 +16,7 @@ use crate::model::{External, Identity, Named, NewSecret, PutValue, UpdateSecret,
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, external, replica, rotation, sealed, secret, tag, version};
+use crate::{Store, StoreError, admin, external, replica, rotation, sealed, secret, tag, version};
 
 const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -47,10 +47,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TokenInUse`],
-    /// [`StoreError::LabelQuota`], [`StoreError::VersionQuota`], [`StoreError::BadLabel`], or the database fails.
+    /// [`StoreError::LabelQuota`], [`StoreError::VersionQuota`], [`StoreError::BadLabel`], [`StoreError::AdminDiffers`],
+    /// or the database fails.
     pub async fn put_value(&self, id: &str, put: PutValue, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        if put.keeps_admin {
+            same_admin(&mut w, &subject, &put.value).await?;
+        }
         let at = Occasion { kind: put.value.kind, ..Occasion::called(&self.0, &put.by, now) };
         let value = Offered { token: &put.token, value: &put.value, stages: put.stages.as_deref() };
         let changed = offer(&mut w, &mut subject, &value, &at).await?;
@@ -191,6 +195,19 @@ async fn offer(
     Ok(true)
 }
 
+/// Refuses a value that names another admin secret than AWSCURRENT's does. Naming none any more borrows nobody's login.
+async fn same_admin(w: &mut Writing<'_>, subject: &Subject, value: &SecretValue) -> Result<(), StoreError> {
+    let named = admin::mark_of(&value.bytes);
+    if named.is_empty() {
+        return Ok(());
+    }
+    let current = match subject.labels.holder(label::CURRENT) {
+        Some(current) => version::masterarn(w.conn(), subject.secret.id, current).await?,
+        None => String::new(),
+    };
+    if named == current { Ok(()) } else { Err(StoreError::AdminDiffers) }
+}
+
 /// The value of a rotation's placeholder, written by whoever makes it.
 async fn fill(
     w: &mut Writing<'_>,
@@ -215,6 +232,8 @@ async fn relabel(
     what: &str,
     at: &Occasion<'_>,
 ) -> Result<(), StoreError> {
+    // A version of an earlier binary may get its first label for long.
+    admin::look_at(w.conn(), at.inner, subject.secret.id).await?;
     let before = std::mem::replace(&mut subject.labels, next);
     let moved = before.holder(label::CURRENT) != subject.labels.holder(label::CURRENT);
     let Some(run) = subject.rotation.state.run() else {
@@ -320,7 +339,7 @@ async fn make_version(
 ) -> Result<(), StoreError> {
     let key = subject.key(&inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, now).await
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &admin::mark_of(&value.bytes), now).await
 }
 
 fn same_value(

@@ -109,8 +109,31 @@ fn a_lost_administrators_key_is_replaced_offline() {
     assert_eq!(mode & 0o077, 0);
     let server = home.serve();
     server.json(&["secret", "list"]);
-    let output = pawl().args(["key", "create", "--data"]).arg(home.data()).output().expect("runs");
-    assert!(!output.status.success(), "not while the server runs");
+    let kept = std::fs::read(&credentials).expect("made");
+    let mut command = pawl();
+    command.args(["key", "create", "--data"]).arg(home.data()).env("PAWL_ENDPOINT_URL", "http://127.0.0.1:9");
+    let output = command.output().expect("runs");
+    assert_eq!(output.status.code(), Some(3), "while the server runs it is asked, and nothing is done behind its back");
+    assert_eq!(std::fs::read(&credentials).expect("kept"), kept);
+}
+
+#[test]
+fn keys_that_were_lost_over_and_over_are_replaced_and_the_oldest_goes() {
+    let home = Home::new();
+    drop(home.serve());
+    let create = || {
+        let output = pawl().args(["key", "create", "--json", "--data"]).arg(home.data()).output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    };
+    let first = std::fs::read_to_string(home.data().join("credentials")).expect("credentials");
+    let (second, third) = (create(), create());
+    assert!(second["Replaced"].is_null());
+    assert!(first.contains(third["Replaced"].as_str().expect("an id")), "{third}");
+    let server = home.serve();
+    let keys = server.json(&["key", "list"]);
+    let ids: Vec<_> = keys["AccessKeys"].as_array().into_iter().flatten().map(|key| &key["AccessKeyId"]).collect();
+    assert_eq!(ids, [&second["AccessKeyId"], &third["AccessKeyId"]]);
 }
 
 #[test]

@@ -18,13 +18,14 @@ const OURS: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of others that have one home. Tests of `pawl` talk to real servers, hence `dev`.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("sqlx", &["store"]),
     ("rusqlite", &[]),
     ("tokio-postgres", &["rotators", "pawl (dev)"]),
     ("mysql_async", &["rotators", "pawl (dev)"]),
     ("aes-gcm", &["crypto"]),
     ("postgres-protocol", &["rotators", "pawl (dev)"]),
+    ("aws-sdk-secretsmanager", &["pawl (dev)"]),
     ("axum", &["api", "pawl"]),
     ("axum-server", &["pawl"]),
     ("clap", &["pawl"]),
@@ -126,13 +127,12 @@ fn what_decides_and_what_seals_has_no_runtime() {
 
 #[test]
 fn there_is_one_list_of_dependencies_and_all_of_it_is_used() {
-    let own_versions =
-        tracked().into_iter().filter(|(path, _)| path.ends_with("/Cargo.toml")).flat_map(|(path, text)| {
-            let dependencies =
-                text.lines().skip_while(|line| !line.contains("dependencies]")).take_while(|line| *line != "[lints]");
-            let wrong = dependencies.filter(|line| line.contains('=') && !line.contains("workspace = true"));
-            wrong.map(|line| format!("{path}: {line}")).collect::<Vec<_>>()
-        });
+    let own_versions = tracked().into_iter().filter(|(path, _)| is_a_member(path)).flat_map(|(path, text)| {
+        let dependencies =
+            text.lines().skip_while(|line| !line.contains("dependencies]")).take_while(|line| *line != "[lints]");
+        let wrong = dependencies.filter(|line| line.contains('=') && !line.contains("workspace = true"));
+        wrong.map(|line| format!("{path}: {line}")).collect::<Vec<_>>()
+    });
     assert_none(own_versions, "versions stand in the root Cargo.toml only");
 
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the root manifest");
@@ -143,6 +143,31 @@ fn there_is_one_list_of_dependencies_and_all_of_it_is_used() {
     let edges = edges();
     let used: BTreeSet<_> = edges.iter().map(|edge| edge.to.as_str()).collect();
     assert_none(listed.difference(&used), "listed, and used by no crate");
+}
+
+/// The manifest of a crate of this workspace; `fuzz/` is one of its own.
+fn is_a_member(path: &str) -> bool {
+    path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/")
+}
+
+#[test]
+fn the_doors_for_fuzzing_are_open_in_tests_alone() {
+    let metadata = output(env!("CARGO"), &["metadata", "--offline", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    let mut seen = 0;
+    for package in metadata["packages"].as_array().expect("packages") {
+        let (name, features) = (&package["name"], &package["features"]);
+        let others = features.as_object().expect("features").iter().filter(|(name, _)| *name != "fuzzing");
+        let asked = others.flat_map(|(_, asked)| asked.as_array().expect("a list"));
+        assert!(asked.into_iter().all(|asked| !asked.to_string().contains("fuzzing")), "{name}: {features}");
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            if dependency["features"].to_string().contains("fuzzing") {
+                assert_eq!(dependency["kind"], "dev", "{name} takes {} into what ships", dependency["name"]);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0, "the corpora are replayed through them");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use store::{ListQuery, SortBy};
 
 use super::list_secrets::Filter;
 use super::{Cx, Op, Operation, get_secret_value};
-use crate::authorize::authorize;
+use crate::authorize::{authorize, visible};
 use crate::error::ApiError;
 use crate::members::{Between, Each, Items, Length, request};
 
@@ -79,6 +79,7 @@ impl Request {
                     sort: SortBy::CreatedDate,
                     descending: false,
                     filters: filters.into_iter().map(Filter::parsed).collect::<Result<_, _>>()?,
+                    visible: visible(cx),
                 };
                 let page = cx.state.store.list(query).await?;
                 Ok((page.items.into_iter().map(|secret| secret.arn).collect(), page.next))

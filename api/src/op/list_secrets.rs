@@ -5,6 +5,7 @@ use store::{ListQuery, SortBy};
 
 use super::describe_secret::Entry;
 use super::{Cx, Operation};
+use crate::authorize::visible;
 use crate::error::ApiError;
 use crate::members::{Between, Each, Items, Length, Matching, OneOf, members, request};
 
@@ -25,7 +26,7 @@ request! {
 members! {
     pub(crate) struct Filter {
         key "Key": String [OneOf(&FILTER_KEYS)],
-        values "Values": Vec<String> [Items(0..=10, 0..=512), Matching(r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", is_filter_value)],
+        values "Values": Vec<String> [Items(1..=10, 0..=512), Matching(r"^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$", is_filter_value)],
     }
 }
 
@@ -47,8 +48,8 @@ impl Filter {
             return Err(ApiError::invalid_parameter("Invalid filter key"));
         };
         match self.values {
-            Some(values) if !values.is_empty() => Ok(store::Filter { key, values }),
-            _ => Err(ApiError::invalid_parameter(format!("Invalid filter values for key: {key}"))),
+            Some(values) => Ok(store::Filter { key, values }),
+            None => Err(ApiError::invalid_parameter(format!("Invalid filter values for key: {key}"))),
         }
     }
 }
@@ -72,6 +73,7 @@ impl Operation for Request {
             // As AWS was seen to do: the order of creation, unless another one is asked for.
             descending: self.sort_order.as_deref() == Some("desc"),
             filters: filters.collect::<Result<_, _>>()?,
+            visible: visible(cx),
         };
         let page = cx.state.store.list(query).await?;
         Ok(Reply { secret_list: page.items.into_iter().map(Entry::in_list).collect(), next_token: page.next })

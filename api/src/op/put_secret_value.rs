@@ -4,6 +4,7 @@ use serde::Serialize;
 use store::PutValue;
 
 use super::{Cx, Operation};
+use crate::authorize::keeps_admin;
 use crate::error::ApiError;
 use crate::members::{Items, Length, Matching, Required, SecretId, request};
 use crate::wire::{Blob, Made, Text, token_of, value_of};
@@ -38,7 +39,13 @@ impl Operation for Request {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;
         let value = value_of(self.secret_string, self.secret_binary)?
             .ok_or_else(|| ApiError::invalid_request("You must provide either SecretString or SecretBinary."))?;
-        let put = PutValue { token, value, stages: self.version_stages, by: cx.principal().to_owned() };
+        let put = PutValue {
+            token,
+            value,
+            stages: self.version_stages,
+            keeps_admin: keeps_admin(cx),
+            by: cx.principal().to_owned(),
+        };
         let id = self.secret_id.unwrap_or_default();
         let mut written = cx.state.store.put_value(&id, put, cx.now).await?;
         Ok(Reply { version_stages: std::mem::take(&mut written.stages), made: written.into() })

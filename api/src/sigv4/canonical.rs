@@ -14,15 +14,16 @@ pub(super) type HexHash = [u8; 64];
 pub(super) struct Canonical(Sha256);
 
 impl Canonical {
-    /// Method, path and query. Headers follow in the order of the list of signed headers.
-    pub(super) fn begin(method: &str, path: &str, query: &str) -> Self {
+    /// Method, path and query, of which the parameter `unsigned` is left out: a signature cannot cover itself. Headers
+    /// follow in the order of the list of signed headers.
+    pub(super) fn begin(method: &str, path: &str, query: &str, unsigned: Option<&str>) -> Self {
         let mut hash = Sha256::new();
         hash.update(method);
         hash.update(b"\n");
         hash.update(canonical_path(path).as_bytes());
         hash.update(b"\n");
         if !query.is_empty() {
-            hash.update(canonical_query(query));
+            hash.update(canonical_query(query, unsigned));
         }
         hash.update(b"\n");
         Self(hash)
@@ -106,18 +107,20 @@ fn canonical_path(path: &str) -> Cow<'_, str> {
 }
 
 /// Names and values decoded, encoded in the one canonical way, and sorted.
-fn canonical_query(query: &str) -> String {
-    let mut pairs: Vec<(String, String)> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (encoded_anew(name), encoded_anew(value))
-        })
+fn canonical_query(query: &str, unsigned: Option<&str>) -> String {
+    let mut pairs: Vec<(String, String)> = pairs(query)
+        .map(|(name, value)| (encoded_anew(name), encoded_anew(value)))
+        .filter(|(name, _)| Some(name.as_str()) != unsigned)
         .collect();
     pairs.sort();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
+}
+
+/// The parameters of a query as they are spelled.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let given = query.split('&').filter(|pair| !pair.is_empty());
+    given.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn encoded_anew(text: &str) -> String {
@@ -127,7 +130,7 @@ fn encoded_anew(text: &str) -> String {
 }
 
 /// Percent escapes undone; what is no escape stays as it is.
-fn decoded(text: &[u8]) -> Vec<u8> {
+pub(super) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&first, tail)) = rest.split_first() {
@@ -178,14 +181,14 @@ mod tests {
 
     #[test]
     fn queries_are_sorted_after_encoding() {
-        assert_eq!(canonical_query("b=2&a=%7e&a=1&c"), "a=1&a=~&b=2&c=");
-        assert_eq!(canonical_query("x=%zz"), "x=%25zz");
+        assert_eq!(canonical_query("b=2&a=%7e&a=1&c", None), "a=1&a=~&b=2&c=");
+        assert_eq!(canonical_query("x=%zz", None), "x=%25zz");
     }
 
     #[test]
     fn runs_of_spaces_in_header_values_count_once() {
         let hash = |value: &[u8]| {
-            let mut canonical = Canonical::begin("POST", "/", "");
+            let mut canonical = Canonical::begin("POST", "/", "", None);
             canonical.header("a", std::iter::once(value));
             canonical.finish("a", &[b'0'; 64])
         };

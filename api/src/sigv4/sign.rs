@@ -74,9 +74,19 @@ pub struct Signer<'a> {
 /// Signs a request: returns the headers to add, `x-amz-date` and `authorization`.
 #[must_use]
 pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static str, String); 2] {
+    sign_for(SECRETS_MANAGER, request, signer, at)
+}
+
+/// The same for the service of this signing name.
+pub(crate) fn sign_for(
+    service: &str,
+    request: &Unsigned<'_>,
+    signer: &Signer<'_>,
+    at: Time,
+) -> [(&'static str, String); 2] {
     let amz_date = at.format(DATE_FORMAT).to_string();
     let day = &amz_date[..8];
-    let scope = format!("{day}/{}/{SECRETS_MANAGER}/{TERMINATOR}", signer.region);
+    let scope = format!("{day}/{}/{service}/{TERMINATOR}", signer.region);
 
     let mut headers: Vec<(String, &str)> =
         request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value)).collect();
@@ -84,7 +94,7 @@ pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static
     // Stable: values of one name keep their order.
     headers.sort_by(|a, b| a.0.cmp(&b.0));
 
-    let mut canonical = Canonical::begin(request.method, request.path, request.query);
+    let mut canonical = Canonical::begin(request.method, request.path, request.query, None);
     let mut signed_headers = String::new();
     for group in headers.chunk_by(|a, b| a.0 == b.0) {
         let name = &group[0].0;
@@ -95,7 +105,7 @@ pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static
         signed_headers.push_str(name);
     }
     let canonical = canonical.finish(&signed_headers, &hash_of(request.body));
-    let key = SigningKey::derive(signer.secret, day, signer.region, SECRETS_MANAGER);
+    let key = SigningKey::derive(signer.secret, day, signer.region, service);
     let signature = hex::encode(key.signature(&amz_date, &scope, &canonical));
     let authorization = format!(
         "{ALGORITHM} Credential={}/{scope}, SignedHeaders={signed_headers}, Signature={signature}",

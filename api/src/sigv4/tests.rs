@@ -1,9 +1,15 @@
 //! The official signer is the oracle: what it signs is taken, and what was changed after is not.
 
-use std::time::SystemTime;
+mod mutation;
+mod presigned;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sign_by_oracle};
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign as sign_by_oracle,
+};
 use aws_sigv4::sign::v4;
 use axum::http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
@@ -21,6 +27,7 @@ fn now() -> Time {
 /// A request with all its parts in view, so that a test can change one.
 #[derive(Debug, Clone)]
 struct Sent {
+    method: String,
     path_and_query: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -31,6 +38,7 @@ impl Sent {
         let headers =
             [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         Self {
+            method: "POST".to_owned(),
             path_and_query: "/".to_owned(),
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: body.to_vec(),
@@ -46,23 +54,52 @@ impl Sent {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
-    fn signed_by_oracle(mut self, secret: &str, region: &str, at: Time) -> Self {
-        let identity = Credentials::new(KEY_ID, secret, None, None, "test").into();
+    fn signed_by_oracle(self, secret: &str, region: &str, at: Time) -> Self {
+        self.signed_with(secret, region, at, None, SigningSettings::default())
+    }
+
+    /// The same with a session token.
+    fn signed_in_session(self, token: &str) -> Self {
+        self.signed_with(SECRET, REGION, now(), Some(token), SigningSettings::default())
+    }
+
+    /// The same with the signature in the query, good for some seconds.
+    fn presigned(self, at: Time, seconds: u64, token: Option<&str>) -> Self {
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(seconds));
+        self.signed_with(SECRET, REGION, at, token, settings)
+    }
+
+    fn signed_with(
+        mut self,
+        secret: &str,
+        region: &str,
+        at: Time,
+        token: Option<&str>,
+        settings: SigningSettings,
+    ) -> Self {
+        let identity = Credentials::new(KEY_ID, secret, token.map(str::to_owned), None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
             .name("secretsmanager")
             .time(SystemTime::from(at))
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
             .expect("complete parameters")
             .into();
         let uri = format!("http://127.0.0.1:7171{}", self.path_and_query);
-        let signable = SignableRequest::new("POST", uri, self.pairs().into_iter(), SignableBody::Bytes(&self.body))
-            .expect("signable");
+        let signable =
+            SignableRequest::new(self.method.as_str(), uri, self.pairs().into_iter(), SignableBody::Bytes(&self.body))
+                .expect("signable");
         let (instructions, _) = sign_by_oracle(signable, &params).expect("signed").into_parts();
         let added: Vec<_> = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         self.headers.extend(added);
+        for (name, value) in instructions.params() {
+            let joint = if self.path_and_query.contains('?') { '&' } else { '?' };
+            self.path_and_query.push_str(&format!("{joint}{name}={}", in_query(value)));
+        }
         self
     }
 
@@ -92,20 +129,33 @@ impl Sent {
     }
 
     fn verified_by(&self, verifier: &Verifier, at: Time) -> Result<Verified, Refusal> {
-        let mut request = Request::post(&self.path_and_query);
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path_and_query);
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name).expect("a header name");
             request = request.header(name, HeaderValue::from_bytes(value.as_bytes()).expect("a header value"));
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
         let claim = verifier.claim(&parts, SECRETS_MANAGER, at)?;
-        assert_eq!(claim.access_key_id(), KEY_ID);
-        verifier.prove(&claim, &parts, &self.body, &SecretBytes::from(SECRET), "admin".to_owned())
+        // As the look-up of the key would.
+        if claim.access_key_id() != KEY_ID {
+            return Err(Refusal::UnknownKey);
+        }
+        let scope = store::Scope::default();
+        let admin = store::Principal { name: "admin".to_owned(), role: store::Role::Administrator, scope };
+        let caller = Caller::new(Arc::new(admin), claim.access_key_id());
+        verifier.prove(&claim, &parts, &self.body, &SecretBytes::from(SECRET), caller)
     }
 
     fn refusal(&self) -> String {
         self.verified().expect_err("a refusal").to_string()
     }
+}
+
+/// A value as it stands in a query.
+fn in_query(value: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let spelled = |byte: u8| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    value.bytes().map(spelled).collect()
 }
 
 fn get_secret_value() -> Sent {
@@ -191,10 +241,15 @@ fn a_target_that_was_not_signed_is_refused() {
 }
 
 #[test]
-fn session_tokens_are_refused_in_clear_words() {
-    let sent =
-        get_secret_value().header("x-amz-security-token", "FwoGZXIvYXdzE").signed_by_oracle(SECRET, REGION, now());
-    assert!(sent.refusal().contains("issues no session tokens"));
+fn a_session_token_that_was_signed_is_taken_and_one_that_was_added_is_not() {
+    let sent = get_secret_value().signed_in_session("FwoGZXIvYXdzE/+=");
+    assert!(sent.verified().is_ok());
+    let added = get_secret_value().signed_by_oracle(SECRET, REGION, now()).header("x-amz-security-token", "FwoGZXIv");
+    assert_eq!(added.refusal(), "'x-amz-security-token' must be a 'SignedHeader' in the AWS Authorization.");
+    let mut changed = sent.clone();
+    changed.value("x-amz-security-token").replace_range(0..1, "G");
+    assert_eq!(changed.refusal(), MISMATCH);
+    assert!(sent.without("x-amz-security-token").verified().is_err());
 }
 
 #[test]

@@ -21,7 +21,7 @@ use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Store};
+use store::{Identity, Location, Options, Principal, Role, Scope, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -142,41 +142,31 @@ impl Server {
 
     /// Signs with the date `at` and sends.
     pub(crate) async fn signed_at(&self, target: &str, body: &[u8], key: &Key, at: Time) -> Answer {
-        let headers =
-            [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
-        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
-        let signer = Signer { access_key_id: &key.0, secret: &key.1, region: REGION };
-        let mut request = Request::post("/");
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        for (name, value) in sign(&unsigned, &signer, at) {
-            request = request.header(name, value);
-        }
-        self.send(request.body(Body::from(body.to_vec())).expect("a request")).await
+        self.send(request(target, body, key, None, at)).await
+    }
+
+    /// A signed request, with a session token or without, to be sent as it is or changed.
+    pub(crate) fn request(&self, target: &str, body: &[u8], key: &Key, token: Option<&str>) -> Request<Body> {
+        request(target, body, key, token, self.clock.now())
+    }
+
+    /// A key of a new principal.
+    pub(crate) async fn key_of(&self, name: &str, role: Role, prefixes: &[&str], secrets: &[&str]) -> Key {
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let scope = Scope { prefixes: list(prefixes), secrets: list(secrets) };
+        let principal = Principal { name: name.to_owned(), role, scope };
+        let key = self.store.create_principal_key(principal, self.clock.now()).await.expect("an access key");
+        (key.access_key_id, key.secret)
+    }
+
+    /// Calls an operation with this key.
+    pub(crate) async fn call_as(&self, key: &Key, target: &str, body: &Value) -> Answer {
+        self.signed(target, body.to_string().as_bytes(), key).await
     }
 
     /// Calls an operation of Parameter Store as this principal: signed for that service, by the official signer.
     pub(crate) async fn call_ssm(&self, op: &str, body: &Value, key: &Key) -> Answer {
-        let (target, body) = (format!("AmazonSSM.{op}"), body.to_string());
-        let headers = [
-            ("host", "127.0.0.1:7171"),
-            ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", target.as_str()),
-        ];
-        let secret = key.1.expose_str().expect("text");
-        let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
-        let params = v4::SigningParams::builder().identity(&identity).region(REGION).name("ssm");
-        let params = params.time(self.clock.now().into()).settings(SigningSettings::default()).build();
-        let params = params.expect("complete parameters").into();
-        let uri = "http://127.0.0.1:7171/";
-        let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
-        let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
-        let mut request = Request::post("/");
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
-            request = request.header(name, value);
-        }
-        self.send(request.body(Body::from(body)).expect("a request")).await
+        self.signed(&format!("AmazonSSM.{op}"), body.to_string().as_bytes(), key).await
     }
 
     /// Signs and sends as HTTP/2 does: the host is in the request's target, and there is no header of that name.
@@ -287,9 +277,68 @@ impl Trail for Records {
     }
 }
 
+/// Signed for the service that the operation belongs to.
+fn request(target: &str, body: &[u8], key: &Key, token: Option<&str>, at: Time) -> Request<Body> {
+    match target.starts_with("AmazonSSM.") {
+        true => request_for("ssm", target, body, key, at),
+        false => request_of_ours(target, body, key, token, at),
+    }
+}
+
+/// Signed by the official signer, for any service.
+pub(crate) fn request_for(service: &str, target: &str, body: &[u8], key: &Key, at: Time) -> Request<Body> {
+    let headers =
+        [("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+    let secret = key.1.expose_str().expect("text");
+    let identity = Credentials::new(key.0.as_str(), secret, None, None, "test").into();
+    let params = v4::SigningParams::builder().identity(&identity).region(REGION).name(service);
+    let params = params.time(at.into()).settings(SigningSettings::default()).build();
+    let params = params.expect("complete parameters").into();
+    let uri = "http://127.0.0.1:7171/";
+    let signable = SignableRequest::new("POST", uri, headers.into_iter(), SignableBody::Bytes(body));
+    let (instructions, _) = sign_by_oracle(signable.expect("signable"), &params).expect("signed").into_parts();
+    let mut request = Request::post("/");
+    for (name, value) in headers.into_iter().chain(instructions.headers()) {
+        request = request.header(name, value);
+    }
+    request.body(Body::from(body.to_vec())).expect("a request")
+}
+
+fn request_of_ours(target: &str, body: &[u8], key: &Key, token: Option<&str>, at: Time) -> Request<Body> {
+    let mut headers =
+        vec![("host", "127.0.0.1:7171"), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+    headers.extend(token.map(|token| ("x-amz-security-token", token)));
+    let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body };
+    let signer = Signer { access_key_id: &key.0, secret: &key.1, region: REGION };
+    let mut request = Request::post("/");
+    for (name, value) in &headers {
+        request = request.header(*name, *value);
+    }
+    for (name, value) in sign(&unsigned, &signer, at) {
+        request = request.header(name, value);
+    }
+    request.body(Body::from(body.to_vec())).expect("a request")
+}
+
 pub(crate) async fn new_key(store: &Store, principal: &str, now: Time) -> Key {
-    let key = store.create_access_key(principal, now).await.expect("an access key");
+    let key = match principal {
+        "admin" => store.create_access_key(principal, now).await,
+        _ => store.create_principal_key(reader_of_nothing(principal), now).await,
+    };
+    let key = key.expect("an access key");
     (key.access_key_id, key.secret)
+}
+
+fn reader_of_nothing(name: &str) -> Principal {
+    Principal { name: name.to_owned(), role: Role::Reader, scope: Scope::default() }
+}
+
+/// The targets of all operations there are, as the table in the source has them.
+pub(crate) fn targets() -> Vec<&'static str> {
+    let table = include_str!("../../src/op.rs").lines().filter(|line| line.trim_end().ends_with("::Request;"));
+    let targets: Vec<_> = table.filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(targets.len() >= 27 && targets.contains(&"secretsmanager.GetSecretValue"), "{targets:?}");
+    targets
 }
 
 /// A token, and so a version id.

@@ -2,16 +2,23 @@
 
 mod audit;
 mod batch;
+mod callers;
+mod corpus;
 mod errors;
 mod facts;
 mod front;
 mod harness;
+mod keys;
 mod labels;
 mod lists;
 mod log;
+mod model;
 mod parameter_store;
 mod policy;
 mod presence;
+mod presigned;
 mod replication;
+mod roles;
 mod rotation;
+mod sessions;
 mod trial;

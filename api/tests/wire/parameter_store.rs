@@ -3,7 +3,7 @@
 use engine::port::Clock;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Server, new_key, v};
+use crate::harness::{Answer, Server, new_key, request_for, v};
 use crate::log::Log;
 
 const PATH: &str = "/aws/reference/secretsmanager/";
@@ -163,8 +163,15 @@ async fn s14_a_signature_for_the_other_service_is_refused() {
     let server = Server::start().await;
     server.create("a").await;
     let body = json!({"Name": format!("{PATH}a"), "WithDecryption": true}).to_string();
-    let answer = server.signed("AmazonSSM.GetParameter", body.as_bytes(), &server.key).await;
-    assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!("InvalidSignatureException")));
+    for (service, target) in [
+        ("secretsmanager", "AmazonSSM.GetParameter"),
+        ("ssm", "secretsmanager.ListSecrets"),
+        ("ssm", "pawl.ListAccessKeys"),
+    ] {
+        let request = request_for(service, target, body.as_bytes(), &server.key, server.clock.now());
+        let answer = server.send(request).await;
+        assert_eq!((answer.status, &answer.json()["__type"]), (400, &json!("InvalidSignatureException")), "{target}");
+    }
 }
 
 #[tokio::test]

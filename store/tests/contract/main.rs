@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod about;
+mod admins;
 mod cache;
 mod config;
 mod delete;
@@ -18,6 +19,7 @@ mod list;
 mod material;
 mod pruning;
 mod secrets;
+mod sessions;
 mod sqlite;
 mod tokens;
 mod trial;
@@ -180,5 +182,25 @@ contract! { over_sqlite:
     keys::{
         an_access_key_is_found_as_it_was_made,
         access_keys_have_the_form_clients_expect,
+        a_principal_has_two_keys_at_most,
+        a_second_key_never_changes_what_the_first_may_do,
+        a_principal_goes_with_its_last_key_and_its_name_is_free,
+        a_key_is_disabled_enabled_and_deleted_at_once_and_for_the_next_process,
+        the_last_enabled_administrators_key_stays,
+        keys_are_listed_with_their_principals_and_without_secrets,
+        lost_keys_are_replaced_the_disabled_one_first,
+        a_disabled_key_is_disabled_also_when_its_caller_went_away,
+    },
+    sessions::{
+        a_session_is_opened_by_its_token_alone,
+        a_token_that_was_changed_or_is_anothers_opens_nothing,
+        only_an_enabled_key_makes_sessions_and_for_no_longer_than_allowed,
+    },
+    admins::{
+        a_secret_is_an_admin_secret_while_a_labelled_version_of_another_names_it,
+        a_rotations_candidate_and_a_secret_marked_for_deletion_name_an_admin_too,
+        what_an_earlier_binary_wrote_is_looked_at_when_the_store_opens_or_a_label_comes,
+        a_writer_that_keeps_the_admin_may_name_no_other,
+        a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
     },
 }

@@ -182,12 +182,34 @@ async fn a_candidate_shown_by_another_version_does_not_open() {
 #[tokio::test]
 async fn an_access_key_given_to_another_principal_does_not_open() {
     let world = World::over_sqlite().await;
-    let key = world.store.create_access_key("reader", world.now()).await.unwrap();
+    let reader = crate::keys::principal("reader", store::Role::Reader, &["app/"], &[]);
+    let key = world.store.create_principal_key(reader, world.now()).await.unwrap();
     let mut raw = world.raw().await;
     sqlx::query("UPDATE access_key SET principal = 'admin'").execute(&mut raw).await.unwrap();
     let world = world.reopen().await;
     let found = world.store.access_key(&key.access_key_id).await;
     assert!(matches!(found, Err(StoreError::Sealed(_))));
+}
+
+#[tokio::test]
+async fn a_key_of_a_principal_that_is_gone_or_of_a_role_of_later_days_is_no_key() {
+    let world = World::over_sqlite().await;
+    world.store.create_access_key("admin", world.now()).await.unwrap();
+    let reader = crate::keys::principal("reader", store::Role::Reader, &["app/"], &[]);
+    let key = world.store.create_principal_key(reader, world.now()).await.unwrap();
+    let mut raw = world.raw().await;
+    let mut world = world;
+    for change in [
+        "UPDATE principal SET prefixes = 'app/' WHERE name = 'reader'",
+        "UPDATE principal SET role = 'auditor', prefixes = '[]' WHERE name = 'reader'",
+        "DELETE FROM principal WHERE name = 'reader'",
+    ] {
+        sqlx::query(change).execute(&mut raw).await.unwrap();
+        world = world.reopen().await;
+        assert!(world.store.access_key(&key.access_key_id).await.unwrap().is_none(), "{change}");
+        assert!(world.store.has_access_keys().await.unwrap());
+        assert_eq!(world.store.list_access_keys().await.unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -252,6 +274,8 @@ async fn the_queue_is_read_from_its_index() {
         ("src/due.rs", "COUNT_ENABLED", "rotation_enabled"),
         ("src/candidate.rs", "UNRESOLVED", "candidate_unresolved"),
         ("src/secret.rs", "BY_NAME", "secret_name"),
+        ("src/admin.rs", "IS_ADMIN", "version_masterarn"),
+        ("src/admin.rs", "UNSEEN", "version_unseen"),
     ];
     for (file, name, index) in cases {
         let plan = plan(&mut raw, file, name).await;
@@ -294,7 +318,8 @@ async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
         schedule_limits: engine::schedule::Limits::Aws,
         boot_id: "boot-9".to_owned(),
     };
-    let store = Store::open(&Location::Sqlite(data), Arc::new(keyring), world.clock.clone(), options).await.unwrap();
+    let store =
+        Store::open(&Location::Sqlite(data.clone()), Arc::new(keyring), world.clock.clone(), options).await.unwrap();
     let value = store.get_value("scheduled", None, None, world.now()).await.unwrap();
     assert_eq!(value.value.bytes.expose_str(), Some("second"));
     assert_eq!(value.stages, ["AWSCURRENT"]);
@@ -303,7 +328,14 @@ async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
     let counts = store.rotation_counts(world.now()).await.unwrap();
     assert_eq!((counts.scheduled, counts.open, counts.enabled), (1, 1, 2));
     assert_eq!(counts.overdue, 0);
-    assert!(store.has_access_keys().await.unwrap());
+    let keys = store.list_access_keys().await.unwrap();
+    assert_eq!((keys.len(), keys[0].principal.name.as_str(), keys[0].enabled), (1, "admin", true));
+    assert_eq!(keys[0].principal.role, store::Role::Administrator);
+    assert!(store.access_key(&keys[0].access_key_id).await.unwrap().is_some());
+    assert!(!store.is_admin_secret("plain").await.unwrap());
+    let mut raw = world.raw_of(&data).await;
+    let unseen = "SELECT COUNT(*) FROM version v JOIN label l USING (secret_id, version_id) WHERE masterarn IS NULL";
+    assert_eq!(sqlx::query_scalar::<_, i64>(unseen).fetch_one(&mut raw).await.unwrap(), 0, "all were looked at");
     assert!(store.rotation("plain").await.unwrap().due.is_none());
 }
 

@@ -1,6 +1,5 @@
 //! What tests stand on: a store with a clock they set, and short words for common acts.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -104,13 +103,14 @@ impl World {
         open(&self.dir, keyring, &self.clock, self.limits, &self.boot).await
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.dir.path().join("data/pawl.db")
-    }
-
     /// A second connection to the database, beside the store's own.
     pub(crate) async fn raw(&self) -> SqliteConnection {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.database());
+        self.raw_of(&self.dir.path().join("data")).await
+    }
+
+    /// The same to the database in another data directory.
+    pub(crate) async fn raw_of(&self, data: &std::path::Path) -> SqliteConnection {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("pawl.db"));
         options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap()
     }
 
@@ -148,6 +148,7 @@ impl World {
             token: token(of),
             value,
             stages: stages.map(|stages| stages.iter().map(|stage| (*stage).to_owned()).collect()),
+            keeps_admin: false,
             by: "tester".to_owned(),
         };
         self.store.put_value(id, put, self.now()).await

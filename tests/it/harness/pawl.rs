@@ -47,7 +47,12 @@ impl Home {
         self.serve_with(&[], &[])
     }
 
-    /// The same with more flags and variables.
+    /// The same with AWS's own limits of a schedule.
+    pub(crate) fn serve_as_aws(&self) -> Pawl {
+        self.serve_with(&["--schedule-limits", "aws"], &[])
+    }
+
+    /// [`serve`](Self::serve) with more flags and variables.
     pub(crate) fn serve_with(&self, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
         self.serve_by(pawl(), flags, variables)
     }
@@ -56,9 +61,11 @@ impl Home {
     pub(crate) fn serve_by(&self, mut command: Command, flags: &[&str], variables: &[(&str, &str)]) -> Pawl {
         let log = File::options().append(true).create(true).open(self.path().join("log")).expect("a log");
         let before = self.log().matches(" listens on ").count();
+        let limits = if flags.contains(&"--schedule-limits") { vec![] } else { vec!["--schedule-limits", "none"] };
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "12", "--schedule-limits", "none", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--lease", "12", "--data"])
             .arg(self.data())
+            .args(limits)
             .args(flags)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
@@ -97,7 +104,8 @@ pub(crate) fn pawl_with_limits() -> Command {
 }
 
 fn without_aws(mut command: Command) -> Command {
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
+    let ours = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "PAWL_DATA"];
+    for name in ours.into_iter().chain(["AWS_REGION", "AWS_DEFAULT_REGION"]) {
         command.env_remove(name);
     }
     command.env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent").env_remove("RUST_LOG");

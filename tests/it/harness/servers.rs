@@ -57,9 +57,14 @@ pub(crate) fn left_out(name: &str) -> bool {
     let names = env::var("PAWL_TEST_WITHOUT").unwrap_or_default();
     let left_out = names.split(',').any(|left_out| left_out.trim() == name);
     if left_out {
-        // Past the test runner's capture, which would hide it in a test that then passes.
-        let words = format!("{name}: left out of these tests, as PAWL_TEST_WITHOUT says\n");
-        std::io::stderr().write_all(words.as_bytes()).expect("stderr takes a line");
+        say_left_out(name, "PAWL_TEST_WITHOUT says so");
     }
     left_out
+}
+
+/// Says what is not tested here, and why, past the test runner's capture, which would hide it in a test that then
+/// passes. `.ci/run` repeats these lines at its end.
+pub(crate) fn say_left_out(name: &str, why: &str) {
+    let words = format!("left out: {name}: {why}\n");
+    std::io::stderr().write_all(words.as_bytes()).expect("stderr takes a line");
 }

@@ -184,7 +184,7 @@ async fn s2_8_what_is_no_filter_is_refused() {
     for (body, code) in [
         (query(json!({"Values": ["x"]})), "InvalidParameterException"),
         (query(json!({"Key": "description"})), "InvalidParameterException"),
-        (query(json!({"Key": "description", "Values": []})), "InvalidParameterException"),
+        (query(json!({"Key": "description", "Values": []})), "ValidationException"),
         (query(json!({"Key": "invalid", "Values": ["x"]})), "ValidationException"),
         (values(vec!["a".to_owned(); 11]), "ValidationException"),
         (values(vec!["a".repeat(513)]), "ValidationException"),

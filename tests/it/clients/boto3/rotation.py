@@ -1,6 +1,6 @@
 """One account of each database rotated with boto3 as the only client, as an AWS user would.
 
-usage: sdk.py ENDPOINT_URL ACCOUNTS.json    (credentials from the AWS environment)
+usage: rotation.py ACCOUNTS.json
 ACCOUNTS: [{"name", "value": {...}, "admin": {...} or null}]; prints {name: {"old", "new"}} for the caller to log in with.
 """
 
@@ -9,17 +9,11 @@ import sys
 import time
 import uuid
 
-import boto3
+from suite import check, connect
 
-client = boto3.client("secretsmanager", endpoint_url=sys.argv[1], region_name="us-east-1")
-accounts = json.load(open(sys.argv[2]))
+client = connect()
+accounts = json.load(open(sys.argv[1]))
 passwords = {}
-
-
-def check(what, holds):
-    if not holds:
-        sys.exit("not so: " + what)
-
 
 for account in accounts:
     name, value = account["name"], account["value"]

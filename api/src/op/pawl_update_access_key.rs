@@ -1,0 +1,21 @@
+//! pawl.UpdateAccessKey: lets a key sign, or refuses it from the next request on.
+
+use super::{Cx, Operation};
+use crate::credentials::KEY_ID;
+use crate::error::ApiError;
+use crate::members::{Length, Required, request};
+
+request! {
+    access_key_id "AccessKeyId": String [Required, Length(16..=128), KEY_ID],
+    enabled "Enabled": bool [Required],
+}
+
+impl Operation for Request {
+    type Reply = ();
+    const EMPTY: bool = true;
+
+    async fn run(self, cx: &Cx<'_>) -> Result<(), ApiError> {
+        let id = self.access_key_id.unwrap_or_default();
+        Ok(cx.state.store.set_access_key_enabled(&id, self.enabled == Some(true)).await?)
+    }
+}

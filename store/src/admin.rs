@@ -1,0 +1,195 @@
+//! Admin secrets: those that another secret's value names as its `masterarn`. Column `version.masterarn` keeps that name
+//! beside the sealed value, so that the question needs no unsealing.
+//!
+//! Never here: who may read an admin secret (that is `api`'s to say); whether the name leads anywhere.
+
+use std::borrow::Cow;
+
+use engine::id::SecretId;
+use engine::secret::SecretBytes;
+
+use crate::model::Named;
+use crate::open::Inner;
+use crate::sealed::{Sealed, kind_of};
+use crate::tx::{Conn, Writing, snapshot};
+use crate::version::version_id;
+use crate::{Store, StoreError, resolve, sealed};
+
+/// No id is longer.
+const LONGEST_ID: usize = 2048;
+/// Versions looked at in one transaction.
+const BATCH: i64 = 256;
+
+/// The only key of a secret's JSON that the store looks at. Borrowed, so that no copy is left behind.
+#[derive(serde::Deserialize)]
+struct NamesAdmin<'a> {
+    #[serde(borrow, default)]
+    masterarn: Option<Cow<'a, str>>,
+}
+
+/// The admin secret that a value names. A value that is not JSON of this form names none; whether it is usable is the
+/// rotator's to say.
+pub(crate) fn named_by(value: &SecretBytes) -> Option<Cow<'_, str>> {
+    serde_json::from_slice::<NamesAdmin<'_>>(value.expose()).ok()?.masterarn
+}
+
+/// The same as the column keeps it: empty for none, and for what could be no secret's id (it may be anything, and so
+/// must not stand there in clear).
+pub(crate) fn mark_of(value: &SecretBytes) -> String {
+    let of_ids = |c: char| c.is_ascii_alphanumeric() || "-/_+=.@!:".contains(c);
+    let named = named_by(value).filter(|id| id.len() <= LONGEST_ID && id.chars().all(of_ids));
+    named.map(Cow::into_owned).unwrap_or_default()
+}
+
+impl Store {
+    /// The name and ARN of a secret, also of one that is to be deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn named(&self, id: &str) -> Result<Named, StoreError> {
+        Ok(self.known(id).await?.1)
+    }
+
+    /// Is this an admin secret: does a labelled version of another secret name it? One that is marked for deletion
+    /// counts among the others, for it may come back.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn is_admin_secret(&self, id: &str) -> Result<bool, StoreError> {
+        let (secret, named) = self.known(id).await?;
+        if let Some(known) = self.0.cache.is_admin(secret) {
+            return Ok(known);
+        }
+        // The ticket comes before the snapshot, as with values.
+        let ticket = self.0.cache.admin_ticket();
+        let mut tx = snapshot(&self.0).await?;
+        let is_admin = is_admin(&mut tx, secret, &named.name, &named.arn).await?;
+        self.0.cache.keep_admin(ticket, secret, is_admin);
+        Ok(is_admin)
+    }
+
+    async fn known(&self, id: &str) -> Result<(SecretId, Named), StoreError> {
+        if let Some(hit) = self.0.cache.get(id) {
+            return Ok((hit.id, Named { arn: hit.arn.clone(), name: hit.name.clone() }));
+        }
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        Ok((row.id, Named { arn: row.arn, name: row.name }))
+    }
+}
+
+/// Does a labelled version of another secret name this one: by name, by ARN, or by ARN without suffix?
+pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn: &str) -> Result<bool, StoreError> {
+    let partial = arn.rsplit_once('-').map_or(arn, |(partial, _suffix)| partial);
+    let query = sqlx::query_scalar(IS_ADMIN).bind(name).bind(arn).bind(partial).bind(secret.0);
+    let row: Option<i64> = query.fetch_optional(conn).await?;
+    Ok(row.is_some())
+}
+
+/// Fills in what an earlier binary left open, for every labelled version.
+pub(crate) async fn look_at_all(inner: &Inner) -> Result<(), StoreError> {
+    let mut after = Some(Place { secret: 0, version: String::new() });
+    while let Some(place) = after {
+        let mut w = Writing::begin(inner).await?;
+        after = look_at_batch(w.conn(), inner, &place, i64::MAX, false).await?;
+        w.commit().await?;
+    }
+    Ok(())
+}
+
+/// The same for all versions of one secret: one of them is about to be labelled.
+pub(crate) async fn look_at(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<(), StoreError> {
+    let mut after = Some(Place { secret: secret.0, version: String::new() });
+    while let Some(place) = after {
+        after = look_at_batch(&mut *conn, inner, &place, secret.0, true).await?;
+    }
+    Ok(())
+}
+
+struct Place {
+    secret: i64,
+    version: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    secret_id: i64,
+    version_id: String,
+    arn: String,
+    data_key: Vec<u8>,
+    kind: String,
+    candidate: i64,
+    sealed: Vec<u8>,
+}
+
+/// Returns where to go on; None at the end. What does not open cannot be used either, and is left as it is.
+async fn look_at_batch(
+    conn: &mut Conn,
+    inner: &Inner,
+    after: &Place,
+    last: i64,
+    unlabelled_too: bool,
+) -> Result<Option<Place>, StoreError> {
+    let query = sqlx::query_as(UNSEEN).bind(after.secret).bind(&after.version).bind(last);
+    let rows: Vec<Raw> = query.bind(unlabelled_too).bind(BATCH).fetch_all(&mut *conn).await?;
+    for row in &rows {
+        match mark(inner, row) {
+            Ok(mark) => {
+                let query = sqlx::query(MARK).bind(row.secret_id).bind(&row.version_id);
+                query.bind(mark).execute(&mut *conn).await?;
+            }
+            Err(StoreError::Sealed(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let full = i64::try_from(rows.len()).is_ok_and(|count| count == BATCH);
+    let last = rows.into_iter().next_back().filter(|_| full);
+    Ok(last.map(|row| Place { secret: row.secret_id, version: row.version_id }))
+}
+
+fn mark(inner: &Inner, row: &Raw) -> Result<String, StoreError> {
+    let candidate = u32::try_from(row.candidate);
+    let candidate = candidate.map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))?;
+    let sealed = Sealed { kind: kind_of(&row.kind)?, candidate, envelope: row.sealed.clone() };
+    let key = inner.keyring.unwrap(&row.arn, &row.data_key)?;
+    let version = version_id(row.version_id.clone())?;
+    Ok(mark_of(&sealed::open(&key, &row.arn, version.as_str(), &sealed)?.bytes))
+}
+
+const IS_ADMIN: &str = "-- admin::is_admin
+SELECT v.secret_id FROM version v JOIN secret s ON s.id = v.secret_id
+WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND s.gone = 0
+  AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
+LIMIT 1";
+
+const UNSEEN: &str = "-- admin::look_at_batch
+SELECT v.secret_id, v.version_id, s.arn, s.data_key, v.kind, COALESCE(v.candidate, 0) AS candidate,
+       COALESCE(c.sealed, v.sealed) AS sealed
+FROM version v
+JOIN secret s ON s.id = v.secret_id
+LEFT JOIN candidate c ON c.secret_id = v.secret_id AND c.version_id = v.version_id AND c.n = v.candidate
+WHERE v.masterarn IS NULL AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
+  AND (v.secret_id, v.version_id) > ($1, $2) AND v.secret_id <= $3
+  AND COALESCE(c.sealed, v.sealed) IS NOT NULL
+  AND ($4 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
+ORDER BY v.secret_id, v.version_id LIMIT $5";
+
+const MARK: &str = "-- admin::look_at_batch (mark)
+UPDATE version SET masterarn = $3 WHERE secret_id = $1 AND version_id = $2";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_be_an_id_is_kept_of_a_value() {
+        let mark = |value: &str| mark_of(&SecretBytes::from(value));
+        assert_eq!(mark(r#"{"masterarn":"db/admin","password":"p"}"#), "db/admin");
+        let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:db/admin-AbCdEf";
+        assert_eq!(mark(&format!(r#"{{"masterarn":"{arn}"}}"#)), arn);
+        for value in ["", "x", "[]", "{}", r#"{"masterarn":null}"#, r#"{"masterarn":5}"#, r#"{"masterarn":"a b"}"#] {
+            assert_eq!(mark(value), "", "{value}");
+        }
+        assert_eq!(mark(&format!(r#"{{"masterarn":"{}"}}"#, "a".repeat(LONGEST_ID + 1))), "");
+    }
+}
