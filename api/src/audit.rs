@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 
 /// Takes records, in order, and keeps them.
 pub trait Trail: Send + Sync {
-    /// Whether records can be written just now. A call that would change something is refused while they cannot.
+    /// Whether records can be written just now. While they cannot, a call that would
+    /// change something is refused unless it takes a right away or stores nothing.
     fn is_up(&self) -> bool;
 
     /// Takes a record. What comes back is to be awaited before the call is answered; it may be dropped where nobody

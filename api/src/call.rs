@@ -44,6 +44,7 @@ pub(crate) struct Call<'a> {
 #[derive(Default)]
 pub(crate) struct Notes {
     changes: AtomicBool,
+    may_be_held: AtomicBool,
     arn: OnceLock<String>,
     also: Mutex<Vec<Also>>,
 }
@@ -62,6 +63,11 @@ impl Notes {
     /// From here on the call may change something, so its record is to be on disk before it is answered.
     pub(crate) fn may_change(&self) {
         self.changes.store(true, Ordering::Relaxed);
+    }
+
+    /// Its record may be held in memory while the trail cannot be written, and it is answered all the same.
+    pub(crate) fn may_be_held(&self) {
+        self.may_be_held.store(true, Ordering::Relaxed);
     }
 
     /// Keeps the ARN that a reply begins with, as every reply about one secret does.
@@ -118,10 +124,15 @@ impl<'a> Call<'a> {
             Ok(_) => ("ok", 200),
             Err(error) => (error.code, error.status.as_u16()),
         };
-        match self.put(code, Some(status)) {
-            Some(wait) => wait.await,
-            None => Ok(()),
+        let Some(wait) = self.put(code, Some(status)) else { return Ok(()) };
+        if !self.notes.may_be_held.load(Ordering::Relaxed) {
+            return wait.await;
         }
+        if self.state.trail.as_ref().is_some_and(|trail| trail.is_up()) {
+            // What cannot be written now is written first when it can be.
+            let _held = wait.await;
+        }
+        Ok(())
     }
 
     fn put(&mut self, outcome: &'static str, status: Option<u16>) -> Option<Wait> {

@@ -33,6 +33,11 @@ pub(crate) struct Reply {
 impl Operation for Request {
     type Reply = Reply;
 
+    /// Nothing is stored, and a service that cannot get credentials is down.
+    fn runs_in_outage(&self) -> bool {
+        true
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         // Or whoever got hold of one could stay for ever.
         if cx.caller().is_session() {

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use serde_json::{Value, json};
+use store::Role;
 
 use crate::harness::{Server, new_key, v};
 
@@ -161,6 +162,35 @@ async fn while_the_trail_is_down_reads_go_on_and_changes_are_refused_before_they
     assert_eq!(value["SecretString"], "value-1", "it did not run");
     let refused = &server.trail.since()[1];
     assert_eq!((&refused.0["outcome"], refused.1), (&json!("InternalServiceError"), Until::Queued));
+}
+
+#[tokio::test]
+async fn while_the_trail_is_down_rights_can_be_taken_away_and_sessions_made_and_their_records_are_held() {
+    for unnoticed in [false, true] {
+        let server = Server::start().await;
+        let key = server.key_of("web", Role::Reader, &["app/"], &[]).await;
+        if unnoticed {
+            server.trail.fail_unnoticed();
+        } else {
+            server.trail.go_down();
+        }
+        server.signed("pawl.CreateSession", b"{}", &key).await.json()["SessionToken"].as_str().expect("a token");
+        server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": key.0, "Enabled": false})).await;
+        assert_eq!(server.call_as(&key, "secretsmanager.ListSecrets", &json!({})).await.status, 400);
+        let enabled = server.call("pawl.UpdateAccessKey", json!({"AccessKeyId": key.0, "Enabled": true})).await;
+        let created = server.call("pawl.CreateAccessKey", json!({})).await;
+        assert_eq!((enabled.status, created.status), (500, 500), "what gives a right waits");
+        server.ok("pawl.DeleteAccessKey", json!({"AccessKeyId": key.0})).await;
+        let held = server.trail.since().into_iter().filter(|(_, until)| *until == Until::Synced);
+        let held: Vec<_> =
+            held.filter(|(record, _)| record["outcome"] == "ok").map(|(r, _)| r["operation"].clone()).collect();
+        let mut expected = vec!["pawl.CreateSession", "pawl.UpdateAccessKey", "pawl.DeleteAccessKey"];
+        if unnoticed {
+            // These ran before anybody knew, and are answered with an error.
+            expected.splice(2..2, ["pawl.UpdateAccessKey", "pawl.CreateAccessKey"]);
+        }
+        assert_eq!(held, expected);
+    }
 }
 
 #[tokio::test]
