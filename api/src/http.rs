@@ -15,7 +15,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
 
 use crate::call::Call;
-use crate::caller::{Caller, Credential};
+use crate::caller::Credential;
 use crate::error::ApiError;
 use crate::op::{Cx, Op};
 use crate::sigv4::Verifier;
@@ -118,7 +118,7 @@ impl Server {
     ) -> Result<crate::sigv4::Verified, ApiError> {
         let claim = self.verifier.claim(parts, op.service(), now)?;
         let credential = Credential::find(&self.state.store, claim.access_key_id(), claim.token(), now).await?;
-        let caller = Caller::new(credential.principal(), claim.access_key_id());
+        let caller = credential.caller(claim.access_key_id());
         Ok(self.verifier.prove(&claim, parts, body, credential.secret(), caller)?)
     }
 }

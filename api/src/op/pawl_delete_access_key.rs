@@ -20,6 +20,7 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<(), ApiError> {
         let id = self.access_key_id.unwrap_or_default();
+        cx.notes.about(&id);
         Ok(cx.state.store.delete_access_key(&id).await?)
     }
 }

@@ -149,6 +149,43 @@ async fn whoever_signs_cannot_put_another_key_into_the_record_as_proven() {
 }
 
 #[tokio::test]
+async fn a_record_says_which_access_key_it_is_about_and_a_sessions_call_with_which_key_it_was_made() {
+    let server = Server::start().await;
+    let about = || server.trail.one().0.get("about").cloned().unwrap_or(Value::Null);
+    let rotator = json!({"Principal": "rotate-app", "Role": "rotator", "Secrets": ["db"]});
+    let key = server.ok("pawl.CreateAccessKey", rotator).await;
+    let id = key["AccessKeyId"].as_str().expect("an id");
+    assert_eq!(about(), format!("{id} rotate-app rotator"));
+    let other = json!({"Principal": "rotate-app", "Role": "rotator", "Secrets": ["other"]});
+    assert_eq!(server.call("pawl.CreateAccessKey", other).await.status, 400);
+    assert_eq!(about(), "rotate-app rotator", "which was refused");
+
+    let secret = key["SecretAccessKey"].as_str().expect("a secret").into();
+    let session = server.signed("pawl.CreateSession", b"{}", &(id.to_owned(), secret)).await.json();
+    let text = |name: &str| session[name].as_str().expect("a text").to_owned();
+    assert_eq!(about(), text("AccessKeyId"));
+    let of_session = (text("AccessKeyId"), text("SecretAccessKey").as_str().into());
+    let token = text("SessionToken");
+    server.send(server.request("secretsmanager.ListSecrets", b"{}", &of_session, Some(&token))).await;
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["access_key_id"], &record["parent_key_id"]), (&json!(of_session.0), &json!(id)));
+    assert!(!record.to_string().contains(&token), "{record}");
+
+    server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": id, "Enabled": false})).await;
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["about"], record.get("parent_key_id")), (&json!(format!("{id} disabled")), None));
+    server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": id, "Enabled": true})).await;
+    assert_eq!(about(), format!("{id} enabled"));
+    server.ok("pawl.DeleteAccessKey", json!({"AccessKeyId": id})).await;
+    assert_eq!(about(), id);
+    server.call("pawl.DeleteAccessKey", json!({"AccessKeyId": id})).await;
+    assert_eq!(about(), id, "which is gone");
+    let long = "x".repeat(128);
+    server.call("pawl.DeleteAccessKey", json!({"AccessKeyId": long})).await;
+    assert_eq!(about(), long);
+}
+
+#[tokio::test]
 async fn while_the_trail_is_down_reads_go_on_and_changes_are_refused_before_they_run() {
     let server = Server::start().await;
     server.create("s").await;
