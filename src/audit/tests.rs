@@ -48,9 +48,8 @@ fn kinds(folder: &Path) -> Vec<String> {
 /// A trail of ended servers, one segment for each number of changes.
 fn trail_of(changes: &[usize]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let queue = Arc::new(Queue::default());
-    let mut writer =
-        Writer::open_with(folder.path(), Arc::clone(&queue), clock(), Arc::new(|_| {}), 1).expect("a trail");
+    let queue = Arc::new(Queue::new(Arc::new(|_| {})));
+    let mut writer = Writer::open_with(folder.path(), Arc::clone(&queue), clock(), 1).expect("a trail");
     let mut batch = Batch::default();
     for count in changes {
         for n in 0..*count {
@@ -245,13 +244,13 @@ struct Fragile {
 impl Fragile {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let (queue, lost) = (Arc::new(Queue::default()), Arc::new(AtomicU64::new(0)));
+        let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         let on_lost: OnLost = Arc::new(move |count| {
             counted.fetch_add(count, Ordering::Relaxed);
         });
-        let writer =
-            Writer::open_with(&home.path().join("audit"), Arc::clone(&queue), clock(), on_lost, 1).expect("a trail");
+        let queue = Arc::new(Queue::new(on_lost));
+        let writer = Writer::open_with(&home.path().join("audit"), Arc::clone(&queue), clock(), 1).expect("a trail");
         Self { home, queue, writer, lost, batch: Batch::default() }
     }
 
