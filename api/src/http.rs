@@ -3,6 +3,7 @@
 //! The order of checks is AWS's: method, body, content type, JSON, operation, authentication, types, constraints.
 //! Never here: what an operation does. A log line has no body and no message, only names and codes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
+use futures_util::future::{Either, select};
 
 use crate::call::Call;
 use crate::caller::Credential;
@@ -24,6 +26,8 @@ use crate::wire;
 
 /// A value of 64 KiB whose every character is a six-character escape fits, with the rest of its request.
 const MAX_BODY: usize = 512 * 1024;
+/// How long a body may take to come: as long as nobody wants it, it holds a connection that others could have.
+const BODY_COMES: Duration = Duration::from_secs(10);
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -86,7 +90,7 @@ impl Server {
         if parts.method != Method::POST {
             return Err(ApiError::method());
         }
-        let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::too_large())?;
+        let body = self.body(body).await?;
         if !is_json(parts.headers.get(CONTENT_TYPE)) {
             return Err(ApiError::content_type());
         }
@@ -106,6 +110,14 @@ impl Server {
             // Whether the body is JSON comes before the other two; asked only when it matters.
             Err(_) if !wire::is_json_object(&body) => Err(ApiError::not_json()),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn body(&self, body: Body) -> Result<Bytes, ApiError> {
+        let limit = self.state.clock.sleep(BODY_COMES);
+        match select(pin!(to_bytes(body, MAX_BODY)), limit).await {
+            Either::Left((read, _)) => read.map_err(|_| ApiError::too_large()),
+            Either::Right(((), _)) => Err(ApiError::too_slow()),
         }
     }
 

@@ -255,6 +255,20 @@ async fn a_call_whose_client_goes_away_leaves_its_record() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_in_time_is_a_request_timeout_and_leaves_its_record() {
+    let server = Server::start().await;
+    server.clock.be_impatient();
+    let whole = server.call("ListSecrets", json!({})).await;
+    assert_eq!((whole.status, server.trail.one().0["outcome"].clone()), (200, json!("ok")), "what is there is taken");
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, Infallible>>());
+    let answer = server.send(Request::post("/").body(body).expect("a request")).await;
+    let said = json!({"__type": "RequestTimeoutException", "message": "The body of the request did not come in time."});
+    assert_eq!((answer.status, answer.json()), (408, said));
+    let expected = json!({"operation": "unknown", "outcome": "RequestTimeoutException", "status": 408});
+    assert_eq!(core(&server.trail.one().0), expected);
+}
+
+#[tokio::test]
 async fn no_value_is_in_any_record() {
     let server = Server::start().await;
     let canary = "Canary-value-0123456789-0123456789-0123";
