@@ -201,6 +201,7 @@ contract! { over_sqlite:
         a_rotations_candidate_and_a_secret_marked_for_deletion_name_an_admin_too,
         what_an_earlier_binary_wrote_is_looked_at_when_the_store_opens_or_a_label_comes,
         a_writer_that_keeps_the_admin_may_name_no_other,
+        a_mover_of_labels_that_keeps_the_admin_brings_no_other_back,
         a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
     },
 }
