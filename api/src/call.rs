@@ -145,13 +145,15 @@ impl<'a> Call<'a> {
 
     fn as_record(&self, outcome: &'static str, status: Option<u16>) -> Record<'_> {
         let headers = &self.parts.headers;
-        let key = claimed_key(self.parts).map(|key| plain(key.as_bytes(), LONGEST_KEY));
+        // What a signer says beside its signature may name another's key: once it is known who calls, only that counts.
+        let proven = self.caller.as_ref().map(|caller| caller.caller().access_key_id());
+        let key = proven.or_else(|| claimed_key(self.parts)).map(|key| plain(key.as_bytes(), LONGEST_KEY));
         let secret = self.notes.arn.get().or(self.secret.as_ref());
         let source = self.parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Record {
             request_id: Some(self.id()),
             principal: self.caller.as_ref().map(Verified::principal),
-            proven: key.as_ref().map(|_| self.caller.is_some()),
+            proven: key.as_ref().map(|_| proven.is_some()),
             access_key_id: key,
             source: source.map(|ConnectInfo(address)| address.ip().to_canonical()),
             user_agent: headers.get(USER_AGENT).map(|agent| plain(agent.as_bytes(), LONGEST_USER_AGENT)),

@@ -1,6 +1,6 @@
-//! Which access key a request says it was signed with, right or wrong: for the audit trail alone.
+//! Which access key a request says it was signed with, right or wrong: for the record of a call that proved nothing.
 //!
-//! Never here: whether that is true.
+//! Never here: whether that is true. A signature does not make it so: it may cover two such texts, and this reads the first.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;

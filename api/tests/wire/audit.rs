@@ -135,6 +135,19 @@ async fn unsigned_and_malformed_calls_leave_a_record_of_a_strangers_words_made_h
 }
 
 #[tokio::test]
+async fn whoever_signs_cannot_put_another_key_into_the_record_as_proven() {
+    let server = Server::start().await;
+    let target = "secretsmanager.ListSecrets";
+    let mut request = server.request(target, b"{}", &server.key, None);
+    let header = request.headers()["authorization"].to_str().expect("text");
+    let header = header.replace("Credential=", "XCredential=AKIAOTHER/x, Credential=");
+    request.headers_mut().insert("authorization", header.parse().expect("a header"));
+    assert_eq!(server.send(request).await.status, 200);
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["access_key_id"], &record["proven"]), (&json!(server.key.0), &json!(true)));
+}
+
+#[tokio::test]
 async fn while_the_trail_is_down_reads_go_on_and_changes_are_refused_before_they_run() {
     let server = Server::start().await;
     server.create("s").await;

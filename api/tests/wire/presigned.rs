@@ -21,6 +21,12 @@ const HEADERS: [(&str, &str); 3] =
 
 /// The path and query of a request that this key signs for a minute.
 fn presigned(server: &Server, key: &Key, token: Option<&str>) -> String {
+    presigned_beside(server, "", key, token)
+}
+
+/// The same, beside what stands in the query already.
+fn presigned_beside(server: &Server, query: &str, key: &Key, token: Option<&str>) -> String {
+    let uri = format!("http://127.0.0.1:7171/{query}");
     let secret = key.1.expose_str().expect("a text");
     let identity = Credentials::new(&key.0, secret, token.map(str::to_owned), None, "test").into();
     let mut settings = SigningSettings::default();
@@ -36,9 +42,9 @@ fn presigned(server: &Server, key: &Key, token: Option<&str>) -> String {
         .expect("complete parameters")
         .into();
     let body = SignableBody::Bytes(BODY.as_bytes());
-    let signable = SignableRequest::new("POST", "http://127.0.0.1:7171/", HEADERS.into_iter(), body).expect("signable");
+    let signable = SignableRequest::new("POST", uri.as_str(), HEADERS.into_iter(), body).expect("signable");
     let (instructions, _) = sign(signable, &params).expect("signed").into_parts();
-    let mut request = Request::post("http://127.0.0.1:7171/").body(()).expect("a request");
+    let mut request = Request::post(uri).body(()).expect("a request");
     instructions.apply_to_request_http1x(&mut request);
     request.uri().path_and_query().expect("a query").as_str().to_owned()
 }
@@ -81,4 +87,15 @@ async fn a_session_presigns_and_its_token_is_looked_at_with_each_use() {
     assert_eq!(send(&server, &signed, BODY).await.json()["__type"], "UnrecognizedClientException");
     let without = presigned(&server, &session, None);
     assert_eq!(send(&server, &without, BODY).await.json()["__type"], "UnrecognizedClientException");
+}
+
+#[tokio::test]
+async fn whoever_presigns_cannot_put_another_key_into_the_record_as_proven() {
+    let server = Server::start().await;
+    server.create("s").await;
+    server.trail.since();
+    let signed = presigned_beside(&server, "?x=X-Amz-Credential=AKIAOTHER", &server.key, None);
+    assert_eq!(send(&server, &signed, BODY).await.status, 200);
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["access_key_id"], &record["proven"]), (&json!(server.key.0), &json!(true)));
 }
