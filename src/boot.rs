@@ -36,6 +36,17 @@ fn boot_error(what: impl std::fmt::Display, cause: impl std::fmt::Display) -> Bo
     BootError(format!("{what}: {cause}"))
 }
 
+/// An error with what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(cause) = behind {
+        text.push_str(&format!(": {cause}"));
+        behind = cause.source();
+    }
+    text
+}
+
 /// A server that is ready to run.
 pub struct Server {
     /// Where it listens.
@@ -139,7 +150,7 @@ pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<St
     let location = Location::Sqlite(settings.data.clone());
     Store::open(&location, Arc::new(keyring), clock, options)
         .await
-        .map_err(|error| boot_error(format!("cannot open the store in {}", settings.data.display()), error))
+        .map_err(|error| boot_error(format!("cannot open the store in {}", settings.data.display()), causes(&error)))
 }
 
 fn keyring(settings: &Settings) -> Result<Keyring, BootError> {

@@ -42,7 +42,7 @@ pub(crate) struct Expression;
 
 impl Rule<String> for Expression {
     fn check(&self, place: &Place<'_>, value: Option<&String>, must: &mut Constraints) {
-        let is_one = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "()#?*-/, .".contains(c));
+        let is_one = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "()#?*-/, ".contains(c));
         Matching(r"[0-9A-Za-z\(\)#\?\*\-\/, ]+", is_one).check(place, value, must);
     }
 }

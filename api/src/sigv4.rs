@@ -38,6 +38,8 @@ use crate::caller::Caller;
 const TOKEN: &str = "x-amz-security-token";
 /// Headers without which a signature would not say what is asked of whom, and when.
 const MUST_BE_SIGNED: [&str; 4] = ["host", "x-amz-date", "x-amz-target", TOKEN];
+/// More signed headers than any client has; each costs a look at the request before the signature is compared.
+const MOST_SIGNED: usize = 100;
 /// Signing keys remembered; past that, all are forgotten and derived anew.
 const REMEMBERED: usize = 1024;
 /// The signing name of Secrets Manager, and of Pawl's own operations.
@@ -195,8 +197,13 @@ impl Verifier {
     }
 }
 
-/// Those of [`MUST_BE_SIGNED`] that `must` names must be among the signed headers.
+/// The signed headers must be a list as every signer makes it, sorted and each once, or a stranger could have one header
+/// hashed again and again; and those of [`MUST_BE_SIGNED`] that `must` names must be in it.
 fn check_signed(authorization: &Authorization<'_>, must: impl Fn(&&str) -> bool) -> Result<(), Refusal> {
+    let names = || authorization.signed_headers.split(';');
+    if names().nth(MOST_SIGNED).is_some() || !names().is_sorted_by(|a, b| a < b) {
+        return Err(Refusal::SignedHeaders);
+    }
     let unsigned = MUST_BE_SIGNED.into_iter().filter(|name| must(name)).find(|name| !authorization.signs(name));
     unsigned.map_or(Ok(()), |name| Err(Refusal::Unsigned(name)))
 }
@@ -232,6 +239,8 @@ pub(crate) enum Refusal {
     NotYetCurrent { signed: String, limit: String, now: String },
     #[error("'{0}' must be a 'SignedHeader' in the AWS Authorization.")]
     Unsigned(&'static str),
+    #[error("SignedHeaders must be at most {MOST_SIGNED} names in alphabetical order, each once.")]
+    SignedHeaders,
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
     #[error("The security token included in the request is expired")]
@@ -287,6 +296,7 @@ impl Refusal {
             | Self::Expired { .. }
             | Self::NotYetCurrent { .. }
             | Self::Unsigned(_)
+            | Self::SignedHeaders
             | Self::Signature => "InvalidSignatureException",
         }
     }

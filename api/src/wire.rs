@@ -126,6 +126,10 @@ impl From<store::Tag> for Tag {
 
 /// Tags as the store takes them; AWS's rules on keys.
 pub(crate) fn tags_of(tags: Vec<Tag>) -> Result<Vec<store::Tag>, ApiError> {
+    // More would be refused with what is there already; said before they are compared with each other.
+    if tags.len() > store::MOST_TAGS {
+        return Err(store::StoreError::TagQuota.into());
+    }
     let mut taken: Vec<store::Tag> = Vec::with_capacity(tags.len());
     for tag in tags {
         let (Some(key), value) = (tag.key, tag.value.unwrap_or_default()) else {

@@ -117,7 +117,7 @@ struct Raw {
     version_id: String,
     arn: String,
     data_key: Vec<u8>,
-    kind: String,
+    kind: Option<String>,
     candidate: i64,
     sealed: Vec<u8>,
 }
@@ -138,7 +138,10 @@ async fn look_at_batch(
                 let query = sqlx::query(MARK).bind(row.secret_id).bind(&row.version_id);
                 query.bind(mark).execute(&mut *conn).await?;
             }
-            Err(StoreError::Sealed(_)) => {}
+            // One row that cannot be read must not keep all the others from being served.
+            Err(error @ (StoreError::Sealed(_) | StoreError::Inconsistent { .. })) => {
+                tracing::error!(secret.arn = %row.arn, version = %row.version_id, %error, "a version cannot be read");
+            }
             Err(error) => return Err(error),
         }
     }
@@ -150,7 +153,8 @@ async fn look_at_batch(
 fn mark(inner: &Inner, row: &Raw) -> Result<String, StoreError> {
     let candidate = u32::try_from(row.candidate);
     let candidate = candidate.map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))?;
-    let sealed = Sealed { kind: kind_of(&row.kind)?, candidate, envelope: row.sealed.clone() };
+    let sealed =
+        Sealed { kind: kind_of(row.kind.as_deref().unwrap_or_default())?, candidate, envelope: row.sealed.clone() };
     let key = inner.keyring.unwrap(&row.arn, &row.data_key)?;
     let version = version_id(row.version_id.clone())?;
     Ok(mark_of(&sealed::open(&key, &row.arn, version.as_str(), &sealed)?.bytes))

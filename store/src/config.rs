@@ -39,7 +39,10 @@ impl Store {
         external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         self.configure(&mut subject, rotate, now)?;
         if subject.labels.holder(label::CURRENT).is_none() {
-            return Err(StoreError::NoValue);
+            return match start {
+                Start::Test => self.configured_without_value(w, subject, &token, &by, now).await,
+                Start::Rotate | Start::Wait => Err(StoreError::NoValue),
+            };
         }
         let (asks, by, window_ends) = (token.clone(), by.as_str(), now + MANUAL_WINDOW);
         let at = Occasion::called(&self.0, by, now);
@@ -59,6 +62,23 @@ impl Store {
         w.wake();
         w.commit().await?;
         Ok(subject.written(Some(&token)))
+    }
+
+    /// There is nothing to test with yet: the configuration is kept all the same, as after any test that fails.
+    async fn configured_without_value(
+        &self,
+        mut w: Writing<'_>,
+        mut subject: Subject,
+        token: &VersionId,
+        by: &str,
+        now: Time,
+    ) -> Result<Written, StoreError> {
+        let said = "rotation was configured; the secret has no value to test with";
+        history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+        subject.save(&mut w, now).await?;
+        w.wake();
+        w.commit().await?;
+        Ok(subject.written(Some(token)))
     }
 
     /// Takes over what the request names; what it leaves out stays. Plans anew only where the plan changes.

@@ -8,7 +8,6 @@ use engine::Time;
 use engine::id::SecretId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
-use engine::schedule::{Window, pick};
 
 use crate::instant::{instant, instant_opt, ms};
 use crate::lease::millis;
@@ -16,9 +15,6 @@ use crate::model::{Claim, RotationCounts};
 use crate::open::Inner;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, history, rotation, secret};
-
-/// A missed rotation is put off by at most this, so that a backlog does not fire at once.
-const LONGEST_SPREAD: TimeDelta = TimeDelta::minutes(10);
 
 impl Store {
     /// Leases up to `limit` secrets whose rotation has something to do now: rotations whose driver's lease ran out
@@ -169,14 +165,18 @@ async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> 
     let row = rotation::load(&mut *conn, id).await?;
     let secret = secret::by_id(&mut *conn, id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
-    let missed = row.window.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    let next = row.next_window(missed.opens, inner.options.schedule_limits);
-    let interval = next.map_or(TimeDelta::days(1), |next| next.opens - missed.opens);
-    let late = Window { opens: now, closes: now + (interval / 20).min(LONGEST_SPREAD) };
-    let due = pick(&secret.arn, &late);
+    let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
+    let due = row.made_up_for(arn, now, limits);
+    let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
     sqlx::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
-    let message = format!("the window that closed at {} was missed; rotating at {due}", missed.closes);
-    history::note(conn, id, None, "missed-window", None, &message, now).await
+    note_missed(conn, &row, due, now).await
+}
+
+/// A line of history about a window that is made up for at `due`.
+pub(crate) async fn note_missed(conn: &mut Conn, row: &rotation::Row, due: Time, now: Time) -> Result<(), StoreError> {
+    let closed = row.window.map_or(now, |window| window.closes);
+    let message = format!("the window that closed at {closed} was missed; rotating at {due}");
+    history::note(conn, row.secret, None, "missed-window", None, &message, now).await
 }
 
 const DUE: &str = "-- due::claim

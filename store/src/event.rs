@@ -15,7 +15,7 @@ use crate::instant::whole_ms;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{admin, candidate, history, sealed, version};
+use crate::{admin, candidate, due, history, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -68,8 +68,11 @@ pub(crate) async fn apply(
     if closed {
         history::trim(w.conn(), subject.secret.id).await?;
     }
-    let rotated = closed && before.run().is_some_and(|run| !run.trial);
-    settle(subject, rotated, at);
+    let was_trial = before.run().is_some_and(|run| run.trial);
+    settle(subject, closed && !was_trial, at);
+    if closed && was_trial {
+        make_up(w, subject, at).await?;
+    }
     // Whoever is to act goes on by itself; only what waits concerns the scheduler.
     if decision.act.is_none() {
         w.wake();
@@ -84,6 +87,17 @@ fn settle(subject: &mut Subject, rotated: bool, at: &Occasion<'_>) {
         subject.rotation.plan(at.now, at.limits());
     }
     subject.rotation.set_due(&subject.secret.arn, at.now);
+}
+
+/// A window that passed while a trial was open, its process dead perhaps, is made up for like any that was missed.
+async fn make_up(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) -> Result<(), StoreError> {
+    let row = &subject.rotation;
+    let late = row.made_up_for(&subject.secret.arn, at.now, at.limits());
+    if let Some(due) = late.filter(|_| row.due.is_some()) {
+        due::note_missed(w.conn(), row, due, at.now).await?;
+        subject.rotation.due = Some(due);
+    }
+    Ok(())
 }
 
 fn ending(event: &Event) -> Option<(rotation::Step, &'static str, String)> {

@@ -13,8 +13,11 @@ pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<External, 
     let Some((kind, metadata, role_arn)) = row else {
         return Ok(External::default());
     };
-    let metadata = serde_json::from_str(&metadata)
-        .map_err(|_| StoreError::inconsistent("the metadata of an external secret cannot be read"))?;
+    // Shown and nothing else: what cannot be read must not make every list fail.
+    let metadata = serde_json::from_str(&metadata).unwrap_or_else(|_| {
+        tracing::error!(secret.id = secret.0, "the metadata of an external secret cannot be read");
+        Vec::new()
+    });
     Ok(External { kind, metadata: Some(metadata), role_arn })
 }
 

@@ -53,8 +53,9 @@ pub(crate) async fn note(
     let query = sqlx::query(NOTE).bind(secret.0).bind(run.map(|run| run.token.as_str())).bind(kind);
     let query = query.bind(run.map_or(0, |run| i64::from(run.attempt)));
     let by = by.or(run.map(|run| run.started_by.as_str()));
-    query.bind(by).bind(ms(now)).bind(message).execute(conn).await?;
-    Ok(())
+    query.bind(by).bind(ms(now)).bind(message).execute(&mut *conn).await?;
+    // What belongs to a rotation is trimmed when that closes.
+    if run.is_none() { trim(conn, secret).await } else { Ok(()) }
 }
 
 /// A step begins.

@@ -56,3 +56,4 @@ pub use principal::ADMINISTRATOR;
 pub use recover::Recovered;
 pub use scope::Scope;
 pub use session::{LONGEST_SESSION, SHORTEST_SESSION};
+pub use tag::MOST_TAGS;

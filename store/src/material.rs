@@ -9,7 +9,7 @@ use engine::port::{Known, Material, Options};
 use engine::rotation::{Rotation, Run, Step};
 use engine::secret::SecretBytes;
 
-use crate::admin::named_by;
+use crate::admin::{mark_of, named_by};
 use crate::open::Inner;
 use crate::tx::Conn;
 use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
@@ -133,8 +133,11 @@ async fn admin(conn: &mut Conn, inner: &Inner, own: SecretId, current: &SecretBy
     let Some(named) = named_by(current) else {
         return Ok(Admin::default());
     };
-    // Anybody's text, on its way into messages and logs.
-    let shown: String = named.escape_debug().take(100).collect();
+    // Anybody's text, on its way into messages and logs: shown only where it could be a secret's id.
+    let shown: String = match mark_of(current) {
+        mark if mark.is_empty() => "that masterarn names".to_owned(),
+        mark => mark.chars().take(100).collect(),
+    };
     let missing =
         |why: &str| Ok(Admin { missing: Some(format!("the admin secret {shown} {why}")), ..Admin::default() });
     let row = match resolve::find(conn, &named).await {

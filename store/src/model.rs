@@ -133,10 +133,25 @@ pub struct PutValue {
     pub value: SecretValue,
     /// VersionStages; None is a plain write, which takes AWSCURRENT.
     pub stages: Option<Vec<String>>,
-    /// The value may name no other admin secret than AWSCURRENT's value does.
+    /// The value must name the same admin secret as AWSCURRENT's value does, or none where that names none.
     pub keeps_admin: bool,
     /// Who asks, for history.
     pub by: String,
+}
+
+/// A label to be moved (UpdateSecretVersionStage).
+#[derive(Debug, Clone, Copy)]
+pub struct MoveLabel<'a> {
+    /// The label.
+    pub label: &'a str,
+    /// The version it is taken from.
+    pub remove_from: Option<&'a str>,
+    /// The version it goes to.
+    pub move_to: Option<&'a str>,
+    /// As in [`PutValue`], of the value it goes to.
+    pub keeps_admin: bool,
+    /// Who asks, for history.
+    pub by: &'a str,
 }
 
 /// Changes of a secret (UpdateSecret). What is None stays.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use engine::Time;
 use engine::id::SecretId;
-use engine::rotation::Rotation;
+use engine::rotation::{Rotation, Run, Step};
 use engine::schedule::{Limits, Rules, Schedule, Window, pick};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,9 @@ use crate::tx::Conn;
 
 /// How long a rotation that a person asks for may be retried.
 pub(crate) const MANUAL_WINDOW: TimeDelta = TimeDelta::hours(24);
+
+/// A missed rotation is put off by at most this, so that a backlog does not fire at once.
+const LONGEST_SPREAD: TimeDelta = TimeDelta::minutes(10);
 
 /// A secret's rotation.
 #[derive(Debug, Clone)]
@@ -80,6 +83,15 @@ impl Row {
     /// Plans the first window that opens after `now`. Never makes anything due at once.
     pub(crate) fn plan(&mut self, now: Time, limits: Limits) {
         self.window = self.next_window(now, limits);
+    }
+
+    /// When a window that was missed is made up for: late, within a twentieth of the interval, so that what was missed
+    /// together does not run together. None where no missed window is planned.
+    pub(crate) fn made_up_for(&self, arn: &str, now: Time, limits: Limits) -> Option<Time> {
+        let missed = self.window.filter(|window| self.enabled && window.closes <= now)?;
+        let next = self.next_window(missed.opens, limits);
+        let interval = next.map_or(TimeDelta::days(1), |next| next.opens - missed.opens);
+        Some(pick(arn, &Window { opens: now, closes: now + (interval / 20).min(LONGEST_SPREAD) }))
     }
 
     /// The last second of the window that is planned.
@@ -149,7 +161,7 @@ impl TryFrom<Raw> for Row {
             rules: raw.rules.as_deref().map(|text| from_json("rules", text)).transpose()?,
             time_zone: raw.time_zone,
             options: from_json("options", &raw.options)?,
-            state: from_json("state", &raw.body)?,
+            state: healed(from_json("state", &raw.body)?),
             paused: raw.paused,
             base: instant_opt(raw.base_ms)?,
             current: instant_opt(raw.current_ms)?,
@@ -197,6 +209,20 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// A trial that an earlier binary had in its hands has lost its mark. It is one all the same: no rotation comes to its
+/// test without a candidate.
+fn healed(state: Rotation) -> Rotation {
+    let mark = |run: Run| Run { trial: run.trial || run.candidate == 0, ..run };
+    match state {
+        Rotation::Waiting { run, step: step @ Step::Test, not_before } => {
+            Rotation::Waiting { run: mark(run), step, not_before }
+        }
+        Rotation::Acting { run, step: step @ Step::Test } => Rotation::Acting { run: mark(run), step },
+        Rotation::Parked { run, step: step @ Step::Test, reason } => Rotation::Parked { run: mark(run), step, reason },
+        other => other,
+    }
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {

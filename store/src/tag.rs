@@ -9,7 +9,7 @@ use crate::tx::{Conn, Writing};
 use crate::{Store, StoreError};
 
 /// How many tags one secret may have.
-const MOST_TAGS: i64 = 50;
+pub const MOST_TAGS: usize = 50;
 
 impl Store {
     /// TagResource.
@@ -47,7 +47,7 @@ pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Resu
         query.bind(&tag.value).execute(&mut *conn).await?;
     }
     let count: i64 = sqlx::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?;
-    if count > MOST_TAGS { Err(StoreError::TagQuota) } else { Ok(()) }
+    if usize::try_from(count).is_ok_and(|count| count > MOST_TAGS) { Err(StoreError::TagQuota) } else { Ok(()) }
 }
 
 /// All tags of a secret in order of insertion.

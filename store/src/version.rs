@@ -234,8 +234,8 @@ WHERE v.secret_id = $1
   AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)";
 
 const PAGE: &str = "-- version::page
-SELECT v.version_id, v.created_ms, v.accessed_ms, v.kms_key_id
-FROM version v
+SELECT v.version_id, v.created_ms, v.accessed_ms, NULLIF(COALESCE(v.kms_key_id, s.kms_key_id, ''), '') AS kms_key_id
+FROM version v JOIN secret s ON s.id = v.secret_id
 WHERE v.secret_id = $1
   AND (v.created_ms < $2 OR (v.created_ms = $2 AND v.version_id > $3))
   AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
@@ -248,15 +248,15 @@ SELECT masterarn FROM version WHERE secret_id = $1 AND version_id = $2";
 
 const INSERT_PLACEHOLDER: &str = "-- version::insert_placeholder
 INSERT INTO version (secret_id, version_id, created_ms, kms_key_id)
-VALUES ($1, $2, $3, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
+VALUES ($1, $2, $3, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))";
 
 const INSERT: &str = "-- version::insert
 INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, masterarn, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))";
+VALUES ($1, $2, $3, $4, $5, $6, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))";
 
 const SHOW_CANDIDATE: &str = "-- version::show_candidate
 INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, masterarn, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, (SELECT s.kms_key_id FROM secret s WHERE s.id = $1))
+VALUES ($1, $2, $3, $4, $5, $6, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))
 ON CONFLICT (secret_id, version_id) DO UPDATE
 SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate,
     created_ms = excluded.created_ms, masterarn = excluded.masterarn, kms_key_id = excluded.kms_key_id";
@@ -265,7 +265,7 @@ const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";
 
 const RELABEL_KEY: &str = "-- version::relabel_key
-UPDATE version SET kms_key_id = (SELECT s.kms_key_id FROM secret s WHERE s.id = $1)
+UPDATE version SET kms_key_id = (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1)
 WHERE secret_id = $1
   AND version_id IN (SELECT l.version_id FROM label l WHERE l.secret_id = $1 AND l.label IN ($2, $3, $4))";
 

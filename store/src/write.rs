@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
-use crate::model::{External, Identity, Named, NewSecret, PutValue, UpdateSecret, Written};
+use crate::model::{External, Identity, MoveLabel, Named, NewSecret, PutValue, UpdateSecret, Written};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
@@ -53,7 +53,7 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         if put.keeps_admin {
-            same_admin(&mut w, &subject, &put.value).await?;
+            same_admin(&mut w, &subject, &admin::mark_of(&put.value.bytes)).await?;
         }
         let at = Occasion { kind: put.value.kind, ..Occasion::called(&self.0, &put.by, now) };
         let value = Offered { token: &put.token, value: &put.value, stages: put.stages.as_deref() };
@@ -104,16 +104,10 @@ impl Store {
     /// UpdateSecretVersionStage.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], and every label error.
-    pub async fn move_label(
-        &self,
-        id: &str,
-        label: &str,
-        remove_from: Option<&str>,
-        move_to: Option<&str>,
-        by: &str,
-        now: Time,
-    ) -> Result<Named, StoreError> {
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::AdminDiffers`], and every label
+    /// error.
+    pub async fn move_label(&self, id: &str, moving: MoveLabel<'_>, now: Time) -> Result<Named, StoreError> {
+        let MoveLabel { label, remove_from, move_to, by, keeps_admin } = moving;
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         // A text that cannot be a version id names no version of this secret.
@@ -131,6 +125,12 @@ impl Store {
         };
         let next = subject.labels.update(label, from.as_ref(), to.as_ref(), |_| readable)?;
         if next != subject.labels {
+            // Any label will do to bring an old admin's name back, or to take the last one away.
+            if keeps_admin && let Some(to) = &to {
+                admin::look_at(w.conn(), &self.0, subject.secret.id).await?;
+                let named = version::masterarn(w.conn(), subject.secret.id, to).await?;
+                same_admin(&mut w, &subject, &named).await?;
+            }
             let at = Occasion::called(&self.0, by, now);
             let what = format!("staging label {label} was moved by hand");
             relabel(&mut w, &mut subject, next, &what, &at).await?;
@@ -195,12 +195,9 @@ async fn offer(
     Ok(true)
 }
 
-/// Refuses a value that names another admin secret than AWSCURRENT's does. Naming none any more borrows nobody's login.
-async fn same_admin(w: &mut Writing<'_>, subject: &Subject, value: &SecretValue) -> Result<(), StoreError> {
-    let named = admin::mark_of(&value.bytes);
-    if named.is_empty() {
-        return Ok(());
-    }
+/// Refuses another admin secret than AWSCURRENT names, or none where it names one: another would lend its login, and an
+/// admin secret that nobody names any more is one no longer.
+async fn same_admin(w: &mut Writing<'_>, subject: &Subject, named: &str) -> Result<(), StoreError> {
     let current = match subject.labels.holder(label::CURRENT) {
         Some(current) => version::masterarn(w.conn(), subject.secret.id, current).await?,
         None => String::new(),

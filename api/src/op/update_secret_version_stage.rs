@@ -1,6 +1,9 @@
 //! UpdateSecretVersionStage: moves a label, attaches it, or takes it away.
 
+use store::MoveLabel;
+
 use super::{Cx, Operation};
+use crate::authorize::keeps_admin;
 use crate::error::ApiError;
 use crate::members::{Length, Required, SecretId, request};
 use crate::wire::Which;
@@ -18,9 +21,13 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Which, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();
-        let label = self.version_stage.as_deref().unwrap_or_default();
-        let (from, to) = (self.remove_from_version_id.as_deref(), self.move_to_version_id.as_deref());
-        let named = cx.state.store.move_label(id, label, from, to, cx.principal(), cx.now).await?;
-        Ok(named.into())
+        let moving = MoveLabel {
+            label: self.version_stage.as_deref().unwrap_or_default(),
+            remove_from: self.remove_from_version_id.as_deref(),
+            move_to: self.move_to_version_id.as_deref(),
+            keeps_admin: keeps_admin(cx),
+            by: cx.principal(),
+        };
+        Ok(cx.state.store.move_label(id, moving, cx.now).await?.into())
     }
 }

@@ -253,6 +253,29 @@ fn a_session_token_that_was_signed_is_taken_and_one_that_was_added_is_not() {
 }
 
 #[test]
+fn a_list_of_signed_headers_that_no_signer_makes_is_refused_before_anything_is_hashed() {
+    let sent = get_secret_value().signed_by_oracle(SECRET, REGION, now());
+    let many: Vec<String> = (0..101).map(|n| format!("x-{n:03}")).collect();
+    for list in [
+        "host;x-amz-date;x-amz-target;x-amz-target",
+        "x-amz-date;host;x-amz-target",
+        "host;;x-amz-date;x-amz-target",
+        &many.join(";"),
+    ] {
+        let mut sent = sent.clone();
+        let header = sent.value("authorization");
+        let (before, rest) = header.split_once("SignedHeaders=").expect("a list");
+        let (_, after) = rest.split_once(',').expect("a signature");
+        *header = format!("{before}SignedHeaders={list},{after}");
+        assert_eq!(
+            sent.refusal(),
+            "SignedHeaders must be at most 100 names in alphabetical order, each once.",
+            "{list}"
+        );
+    }
+}
+
+#[test]
 fn unsigned_bodies_are_not_taken() {
     let sent =
         get_secret_value().header("x-amz-content-sha256", "UNSIGNED-PAYLOAD").signed_by_oracle(SECRET, REGION, now());

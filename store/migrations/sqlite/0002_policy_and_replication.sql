@@ -24,6 +24,5 @@ CREATE TABLE external (
     role_arn  TEXT
 ) STRICT;
 
--- The KmsKeyId a version was written under; NULL is the default key. What there is was written under its secret's.
+-- The KmsKeyId a version was written under. Empty: the default key. NULL: the secret's, as earlier binaries have it.
 ALTER TABLE version ADD COLUMN kms_key_id TEXT;
-UPDATE version SET kms_key_id = (SELECT s.kms_key_id FROM secret s WHERE s.id = version.secret_id);

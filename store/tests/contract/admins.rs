@@ -1,6 +1,6 @@
 //! Which secrets are admin secrets, and who may name one.
 
-use store::{ListQuery, PutValue, Scope, SortBy, StoreError};
+use store::{ListQuery, MoveLabel, PutValue, Scope, SortBy, StoreError};
 
 use crate::world::{World, created, text, token};
 
@@ -83,12 +83,31 @@ pub(crate) async fn a_writer_that_keeps_the_admin_may_name_no_other(world: World
     }
     assert_eq!(world.labels("app").await, "create-app [AWSCURRENT]", "nothing was written");
     put("b", &naming("root").replace("\"p\"", "\"q\"")).await.unwrap();
-    put("c", "{}").await.unwrap();
-    assert!(matches!(put("d", &naming("root")).await, Err(StoreError::AdminDiffers)), "AWSCURRENT names none now");
+    assert!(matches!(put("c", "{}").await, Err(StoreError::AdminDiffers)), "whom nobody names is no admin any more");
+    world.put("app", "d", "{}").await.unwrap();
+    assert!(matches!(put("e", &naming("root")).await, Err(StoreError::AdminDiffers)), "AWSCURRENT names none now");
     let lease = world.rotating("app", "r").await;
     world.apply(&lease, engine::rotation::Event::Leased).await.unwrap();
     assert!(matches!(put("r", &naming("root")).await, Err(StoreError::AdminDiffers)), "nor in a rotation");
     world.apply(&lease, created("{}")).await.unwrap();
+}
+
+pub(crate) async fn a_mover_of_labels_that_keeps_the_admin_brings_no_other_back(world: World) {
+    world.create("app", &naming("old")).await;
+    world.put("app", "b", &naming("root")).await.unwrap();
+    world.put("app", "c", &naming("root")).await.unwrap();
+    let move_to = async |label: &str, from: Option<&str>, to: &str| {
+        let (from, to) = (from.map(|of| token(of).to_string()), token(to).to_string());
+        let moving =
+            MoveLabel { label, remove_from: from.as_deref(), move_to: Some(&to), keeps_admin: true, by: "rotator" };
+        world.store.move_label("app", moving, world.now()).await
+    };
+    for (label, from) in [("AWSCURRENT", Some("c")), ("MINE", None)] {
+        let refused = move_to(label, from, "create-app").await;
+        assert!(matches!(refused, Err(StoreError::AdminDiffers)), "{label}");
+    }
+    move_to("AWSCURRENT", Some("c"), "b").await.unwrap();
+    assert_eq!(world.labels("app").await, "b [AWSCURRENT] c [AWSPREVIOUS]");
 }
 
 pub(crate) async fn a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named(world: World) {

@@ -1,6 +1,6 @@
 //! Label movements as the store keeps them; the rules themselves are tested in `engine::label`.
 
-use store::StoreError;
+use store::{MoveLabel, StoreError};
 
 use crate::world::{World, token};
 
@@ -47,7 +47,8 @@ pub(crate) async fn label_errors_name_what_aws_names(world: World) {
     assert!(matches!(error, StoreError::NotHolder { label, .. } if label == "AWSPREVIOUS"));
     let error = world.move_label("s", "X", None, Some("unknown")).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchVersion(id) if id == token("unknown").to_string()));
-    let error = world.store.move_label("s", "X", None, Some("short"), "tester", world.now()).await.unwrap_err();
+    let short = MoveLabel { label: "X", remove_from: None, move_to: Some("short"), keeps_admin: false, by: "tester" };
+    let error = world.store.move_label("s", short, world.now()).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchVersion(id) if id == "short"));
     let error = world.move_label("s", "X", None, None).await.unwrap_err();
     assert!(matches!(error, StoreError::NothingToMove));

@@ -8,6 +8,7 @@ mod about;
 mod admins;
 mod cache;
 mod config;
+mod damage;
 mod delete;
 mod due;
 mod interference;
@@ -133,6 +134,8 @@ contract! { over_sqlite:
         a_window_missed_in_a_pause_is_not_made_up_for,
     },
     trial::{
+        a_window_that_passes_while_a_trial_is_open_is_made_up_for_late_and_said,
+        a_secret_without_a_value_keeps_what_was_to_be_tested,
         a_trial_tests_a_copy_of_awscurrent_and_leaves_no_trace,
         a_failed_trial_keeps_the_configuration_and_says_why,
         a_trial_refuses_other_rotations_and_is_the_same_request_again,
@@ -201,6 +204,7 @@ contract! { over_sqlite:
         a_rotations_candidate_and_a_secret_marked_for_deletion_name_an_admin_too,
         what_an_earlier_binary_wrote_is_looked_at_when_the_store_opens_or_a_label_comes,
         a_writer_that_keeps_the_admin_may_name_no_other,
+        a_mover_of_labels_that_keeps_the_admin_brings_no_other_back,
         a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
     },
 }

@@ -6,7 +6,7 @@ use engine::port::RotationStore;
 use engine::rotation::{Event, Rotation, Step};
 use store::{Rotate, Start, StoreError};
 
-use crate::world::{World, created, done, failed, on_schedule, rotate, rules, text, token};
+use crate::world::{World, created, done, failed, new_secret, on_schedule, rotate, rules, text, token};
 
 fn trial(of: &str) -> Rotate {
     Rotate { start: Start::Test, ..rotate(of) }
@@ -27,6 +27,33 @@ async fn is_over(world: &World, labels: &str) {
     assert_eq!(world.state("s").await, Rotation::Idle);
     assert_eq!(world.labels("s").await, labels);
     assert_eq!(world.unresolved("s").await, 0);
+}
+
+pub(crate) async fn a_window_that_passes_while_a_trial_is_open_is_made_up_for_late_and_said(world: World) {
+    asked_for(&world).await;
+    let lease = world.claim().await;
+    world.apply(&lease, Event::Leased).await.unwrap();
+    world.store.release(&lease).await.unwrap();
+    world.clock.pass(TimeDelta::days(12));
+    let lease = world.claim().await;
+    world.apply(&lease, Event::Leased).await.unwrap();
+    world.apply(&lease, done(Step::Test)).await.unwrap();
+    let due = world.store.rotation("s").await.unwrap().due.unwrap();
+    assert!(due >= world.now() && due <= world.now() + TimeDelta::minutes(10), "{due}");
+    assert_eq!(kinds(&world).await.last().map(String::as_str), Some("missed-window"));
+}
+
+pub(crate) async fn a_secret_without_a_value_keeps_what_was_to_be_tested(world: World) {
+    world.store.create_secret(new_secret("s", "empty"), world.now()).await.unwrap();
+    let asked = Rotate { start: Start::Test, ..on_schedule("t", "rate(10 days)") };
+    let written = world.store.rotate("s", asked, world.now()).await.unwrap();
+    assert_eq!(written.version_id, Some(token("t")));
+    let view = world.store.rotation("s").await.unwrap();
+    assert!(view.config.is_some_and(|config| config.enabled && config.rules.is_some()));
+    assert_eq!((view.rotation, kinds(&world).await), (Rotation::Idle, vec!["configured".to_owned()]));
+    assert_eq!(world.labels("s").await, "");
+    let now = world.store.rotate("s", rotate("r"), world.now()).await;
+    assert!(matches!(now, Err(StoreError::NoValue)));
 }
 
 pub(crate) async fn a_trial_tests_a_copy_of_awscurrent_and_leaves_no_trace(world: World) {

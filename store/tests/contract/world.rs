@@ -15,8 +15,8 @@ use engine::schedule::{Limits, Rules};
 use engine::secret::{SecretBytes, SecretValue};
 use sqlx::{ConnectOptions, SqliteConnection};
 use store::{
-    Claim, Identity, Location, NewSecret, OpenError, Options, PutValue, Rotate, Start, Store, StoreError, Value,
-    Written,
+    Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PutValue, Rotate, Start, Store, StoreError,
+    Value, Written,
 };
 use tempfile::TempDir;
 
@@ -171,8 +171,9 @@ impl World {
     ) -> Result<(), StoreError> {
         let from = from.map(|of| token(of).to_string());
         let to = to.map(|of| token(of).to_string());
-        let moved = self.store.move_label(id, label, from.as_deref(), to.as_deref(), "tester", self.now());
-        moved.await.map(drop)
+        let (remove_from, move_to) = (from.as_deref(), to.as_deref());
+        let moving = MoveLabel { label, remove_from, move_to, keeps_admin: false, by: "tester" };
+        self.store.move_label(id, moving, self.now()).await.map(drop)
     }
 
     /// `v1 [AWSCURRENT] v2 [AWSPENDING]`: labelled versions by the short names of their tokens.
