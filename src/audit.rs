@@ -36,8 +36,8 @@ impl Audit {
     /// # Errors
     /// When the folder cannot be made, read or locked. One that cannot be written is an outage, not an error.
     pub fn start(folder: &Path, clock: Arc<dyn Clock>, on_lost: OnLost) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
-        let writer = Writer::open(folder, Arc::clone(&queue), clock, on_lost)?;
+        let queue = Arc::new(Queue::new(on_lost));
+        let writer = Writer::open(folder, Arc::clone(&queue), clock)?;
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         Ok(Self { queue, thread: Some(thread) })
     }

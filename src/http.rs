@@ -1,5 +1,7 @@
 //! The listener: the API, health and metrics, in plain text or TLS, with a graceful end.
 
+mod listener;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +12,24 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
 use engine::port::Clock;
+use hyper_util::rt::TokioTimer;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
+pub(crate) use listener::raise_file_limit;
+use listener::{Capped, Patience, Peer, room};
 
 /// How long requests in flight may still take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long the head of a request may take to come; a connection that is kept alive without one is closed as well.
+const HEAD: Duration = Duration::from_secs(30);
+/// What ends connections that have no head to wait for: before their first byte, and those of HTTP/2.
+const PATIENCE: Patience = Patience { first: HEAD, later: Duration::from_secs(60) };
 /// How often the certificate's files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(2);
 
@@ -85,24 +94,29 @@ pub async fn serve(
     tls: Option<TlsFiles>,
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let handle = Handle::<SocketAddr>::new();
+    let handle = Handle::<Peer>::new();
     let stop = handle.clone();
     tokio::spawn(async move {
         // An error means the sender is gone, which is the end as well.
         let _ended = shutdown.wait_for(|stop| *stop).await;
         stop.graceful_shutdown(Some(DRAIN));
     });
-    let listener = listener.into_std()?;
+    let server = Server::from_listener(Capped::new(listener, room(), PATIENCE)).handle(handle);
     // The audit trail names the other end of each connection.
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
-        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+        None => with_deadlines(server).serve(service).await,
         Some(files) => {
             let config = RustlsConfig::from_pem_file(&files.cert, &files.key).await?;
             tokio::spawn(reload(config.clone(), files));
-            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
+            with_deadlines(server.acceptor(RustlsAcceptor::new(config))).serve(service).await
         }
     }
+}
+
+fn with_deadlines<A>(mut server: Server<Peer, A>) -> Server<Peer, A> {
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    server
 }
 
 /// Reads the certificate again whenever one of its files changes; a broken pair is reported and the old one stays.

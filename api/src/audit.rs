@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 
 /// Takes records, in order, and keeps them.
 pub trait Trail: Send + Sync {
-    /// Whether records can be written just now. A call that would change something is refused while they cannot.
+    /// Whether records can be written just now. While they cannot, a call that would
+    /// change something is refused unless it takes a right away or stores nothing.
     fn is_up(&self) -> bool;
 
     /// Takes a record. What comes back is to be awaited before the call is answered; it may be dropped where nobody
@@ -54,6 +55,9 @@ pub struct Record<'a> {
     /// The access key that signed, or is said to have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<Cow<'a, str>>,
+    /// Of a call with temporary credentials: the access key they were made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_key_id: Option<Cow<'a, str>>,
     /// Whether the signature proved that key; there with a key only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
@@ -69,6 +73,9 @@ pub struct Record<'a> {
     /// The secret's ARN where it became known, else the id as it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Cow<'a, str>>,
+    /// What else it is about: of an operation on an access key its id, of one that makes credentials theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Cow<'a, str>>,
     /// The version a rotation's step is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'a str>,
@@ -117,11 +124,13 @@ impl Record<'_> {
             request_id: None,
             principal: None,
             access_key_id: None,
+            parent_key_id: None,
             proven: None,
             source: None,
             user_agent: None,
             operation: None,
             secret: None,
+            about: None,
             version: None,
             outcome: None,
             code: None,

@@ -2,6 +2,7 @@
 //!
 //! A call that is cut off in the middle (its client went away, its operation panicked) leaves its record as well.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,6 +13,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 
 use crate::audit::{Kind, NotKept, Record, Trail, Until, Wait, plain};
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::op::Op;
 use crate::sigv4::{Verified, claimed_key};
@@ -21,6 +23,8 @@ use crate::state::ApiState;
 const LONGEST_USER_AGENT: usize = 200;
 /// An ARN with the longest name is shorter.
 const LONGEST_SECRET: usize = 700;
+/// A key's id, a principal and a role are shorter.
+const LONGEST_ABOUT: usize = 160;
 /// How much of a claimed access key id is kept.
 const LONGEST_KEY: usize = 128;
 /// The outcome of a call that was never answered; whether it changed something, only the store knows.
@@ -44,7 +48,9 @@ pub(crate) struct Call<'a> {
 #[derive(Default)]
 pub(crate) struct Notes {
     changes: AtomicBool,
+    may_be_held: AtomicBool,
     arn: OnceLock<String>,
+    about: Mutex<Option<String>>,
     also: Mutex<Vec<Also>>,
 }
 
@@ -64,6 +70,11 @@ impl Notes {
         self.changes.store(true, Ordering::Relaxed);
     }
 
+    /// Its record may be held in memory while the trail cannot be written, and it is answered all the same.
+    pub(crate) fn may_be_held(&self) {
+        self.may_be_held.store(true, Ordering::Relaxed);
+    }
+
     /// Keeps the ARN that a reply begins with, as every reply about one secret does.
     pub(crate) fn answered(&self, reply: &[u8]) {
         let arn = reply.strip_prefix(br#"{"ARN":""#).and_then(|rest| rest.split(|byte| *byte == b'"').next());
@@ -71,6 +82,11 @@ impl Notes {
             // A call is answered once.
             let _first = self.arn.set(arn.to_owned());
         }
+    }
+
+    /// What it is about where that is no secret; what is said last counts.
+    pub(crate) fn about(&self, what: impl Into<String>) {
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.into());
     }
 
     /// Adds a record beside the call's own.
@@ -118,10 +134,15 @@ impl<'a> Call<'a> {
             Ok(_) => ("ok", 200),
             Err(error) => (error.code, error.status.as_u16()),
         };
-        match self.put(code, Some(status)) {
-            Some(wait) => wait.await,
-            None => Ok(()),
+        let Some(wait) = self.put(code, Some(status)) else { return Ok(()) };
+        if !self.notes.may_be_held.load(Ordering::Relaxed) {
+            return wait.await;
         }
+        if self.state.trail.as_ref().is_some_and(|trail| trail.is_up()) {
+            // What cannot be written now is written first when it can be.
+            let _held = wait.await;
+        }
+        Ok(())
     }
 
     fn put(&mut self, outcome: &'static str, status: Option<u16>) -> Option<Wait> {
@@ -146,19 +167,23 @@ impl<'a> Call<'a> {
     fn as_record(&self, outcome: &'static str, status: Option<u16>) -> Record<'_> {
         let headers = &self.parts.headers;
         // What a signer says beside its signature may name another's key: once it is known who calls, only that counts.
-        let proven = self.caller.as_ref().map(|caller| caller.caller().access_key_id());
+        let caller = self.caller.as_ref().map(Verified::caller);
+        let proven = caller.map(Caller::access_key_id);
         let key = proven.or_else(|| claimed_key(self.parts)).map(|key| plain(key.as_bytes(), LONGEST_KEY));
         let secret = self.notes.arn.get().or(self.secret.as_ref());
+        let about = self.notes.about.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = self.parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Record {
             request_id: Some(self.id()),
             principal: self.caller.as_ref().map(Verified::principal),
             proven: key.as_ref().map(|_| proven.is_some()),
             access_key_id: key,
+            parent_key_id: caller.and_then(Caller::parent_key_id).map(Cow::from),
             source: source.map(|ConnectInfo(address)| address.ip().to_canonical()),
             user_agent: headers.get(USER_AGENT).map(|agent| plain(agent.as_bytes(), LONGEST_USER_AGENT)),
             operation: Some(self.operation()),
             secret: secret.map(|secret| plain(secret.as_bytes(), LONGEST_SECRET)),
+            about: about.map(|about| plain(about.as_bytes(), LONGEST_ABOUT).into_owned().into()),
             outcome: Some(outcome),
             status,
             took_us: Some(u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX)),

@@ -20,11 +20,12 @@ const SESSION: &str = "ASIA";
 pub(crate) struct Caller {
     principal: Arc<Principal>,
     access_key_id: String,
+    parent_key_id: Option<String>,
 }
 
 impl Caller {
     pub(crate) fn new(principal: Arc<Principal>, access_key_id: &str) -> Self {
-        Self { principal, access_key_id: access_key_id.to_owned() }
+        Self { principal, access_key_id: access_key_id.to_owned(), parent_key_id: None }
     }
 
     pub(crate) fn principal(&self) -> &Principal {
@@ -34,6 +35,11 @@ impl Caller {
     /// The key that signed; of a session its own id.
     pub(crate) fn access_key_id(&self) -> &str {
         &self.access_key_id
+    }
+
+    /// Of temporary credentials the key they were made with.
+    pub(crate) fn parent_key_id(&self) -> Option<&str> {
+        self.parent_key_id.as_deref()
     }
 
     /// Whether it signs with temporary credentials.
@@ -78,7 +84,9 @@ impl Credential {
         self.session.as_ref().map_or(&self.key.secret, |session| &session.secret)
     }
 
-    pub(crate) fn principal(&self) -> Arc<Principal> {
-        Arc::clone(&self.key.principal)
+    /// Who calls, if the signature is right: under `access_key_id`, as it was found by.
+    pub(crate) fn caller(&self, access_key_id: &str) -> Caller {
+        let parent_key_id = self.session.as_ref().map(|session| session.parent.clone());
+        Caller { parent_key_id, ..Caller::new(Arc::clone(&self.key.principal), access_key_id) }
     }
 }

@@ -131,6 +131,14 @@ impl ApiError {
         }
     }
 
+    /// The body did not come in time.
+    pub(crate) fn too_slow() -> Self {
+        Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            ..Self::new("RequestTimeoutException", "The body of the request did not come in time.")
+        }
+    }
+
     /// Our fault; `fault` is for the log.
     pub(crate) fn internal(fault: impl Into<String>) -> Self {
         Self {

@@ -3,6 +3,7 @@
 //! The order of checks is AWS's: method, body, content type, JSON, operation, authentication, types, constraints.
 //! Never here: what an operation does. A log line has no body and no message, only names and codes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::any;
+use futures_util::future::{Either, select};
 
 use crate::call::Call;
-use crate::caller::{Caller, Credential};
+use crate::caller::Credential;
 use crate::error::ApiError;
 use crate::op::{Cx, Op};
 use crate::sigv4::Verifier;
@@ -24,6 +26,8 @@ use crate::wire;
 
 /// A value of 64 KiB whose every character is a six-character escape fits, with the rest of its request.
 const MAX_BODY: usize = 512 * 1024;
+/// How long a body may take to come: as long as nobody wants it, it holds a connection that others could have.
+const BODY_COMES: Duration = Duration::from_secs(10);
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -86,7 +90,7 @@ impl Server {
         if parts.method != Method::POST {
             return Err(ApiError::method());
         }
-        let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::too_large())?;
+        let body = self.body(body).await?;
         if !is_json(parts.headers.get(CONTENT_TYPE)) {
             return Err(ApiError::content_type());
         }
@@ -109,6 +113,14 @@ impl Server {
         }
     }
 
+    async fn body(&self, body: Body) -> Result<Bytes, ApiError> {
+        let limit = self.state.clock.sleep(BODY_COMES);
+        match select(pin!(to_bytes(body, MAX_BODY)), limit).await {
+            Either::Left((read, _)) => read.map_err(|_| ApiError::too_large()),
+            Either::Right(((), _)) => Err(ApiError::too_slow()),
+        }
+    }
+
     async fn verified(
         &self,
         op: Op,
@@ -118,7 +130,7 @@ impl Server {
     ) -> Result<crate::sigv4::Verified, ApiError> {
         let claim = self.verifier.claim(parts, op.service(), now)?;
         let credential = Credential::find(&self.state.store, claim.access_key_id(), claim.token(), now).await?;
-        let caller = Caller::new(credential.principal(), claim.access_key_id());
+        let caller = credential.caller(claim.access_key_id());
         Ok(self.verifier.prove(&claim, parts, body, credential.secret(), caller)?)
     }
 }

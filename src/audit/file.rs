@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::chain::{Checked, Link, check};
+use serde::de::IgnoredAny;
+
+use super::chain::{Checked, Link, check, follows};
 
 const ENDING: &str = ".jsonl";
 
@@ -32,7 +34,7 @@ pub(super) struct End {
     pub(super) length: u64,
     /// The last record.
     pub(super) link: Link,
-    /// How many bytes of an unfinished line were cut off.
+    /// How many bytes were cut off: an unfinished line, or all from a hole on.
     pub(super) cut: u64,
 }
 
@@ -72,22 +74,22 @@ impl Folder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Finds the end of the trail, and cuts off a last line that a killed server did not finish.
+    /// Finds the end of the trail, and cuts off what a killed server or a power cut left behind it.
     pub(super) fn end(&self) -> io::Result<End> {
         let Some(path) = segments(&self.path)?.pop() else { return self.begin(Link::NONE, 0) };
         let bytes = std::fs::read(&path)?;
-        let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let cut = (bytes.len() - length) as u64;
+        let (whole, torn) = bytes.split_at(whole_length(&bytes));
+        let (length, cut) = (whole.len() as u64, torn.len() as u64);
         let segment = Segment::append_to(path)?;
-        let length = length as u64;
         if cut > 0 {
+            segment.keep_torn(length, torn)?;
             segment.cut(length)?;
             segment.sync()?;
         }
-        match self.last_of(&segment.path, &bytes)? {
+        match self.last_of(&segment.path, whole)? {
             Some(link) => Ok(End { segment, length, link, cut }),
             // What is there stays as it is, for whoever wants to know what happened to it.
-            None => self.begin(self.past(&segment.path, &bytes), cut),
+            None => self.begin(self.past(&segment.path, whole), cut),
         }
     }
 
@@ -151,9 +153,39 @@ impl Segment {
         if self.length()? > length { self.file.set_len(length) } else { Ok(()) }
     }
 
+    /// Puts aside what is about to be cut off, unless it is only an unfinished line: whole records may stand behind a hole.
+    fn keep_torn(&self, length: u64, torn: &[u8]) -> io::Result<()> {
+        if !torn.contains(&b'\n') {
+            return Ok(());
+        }
+        let path = self.path.with_extension(format!("torn-{length}"));
+        tracing::error!(path = %path.display(), "the audit trail's end was torn; what stood behind the tear was put aside");
+        let mut aside = Self::append_to(path)?;
+        aside.write(torn)?;
+        aside.sync()
+    }
+
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Where a segment was torn: at the first line that is no JSON at all (a power cut leaves holes of zero bytes in what was not
+/// synced), or behind the last line feed. A record that was changed, or does not follow the one before it, is no tear: then
+/// nothing but an unfinished line is cut off.
+fn whole_length(bytes: &[u8]) -> usize {
+    let lines_end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (mut at, mut last): (usize, Option<Link>) = (0, None);
+    for line in bytes[..lines_end].split_inclusive(|byte| *byte == b'\n') {
+        let text = &line[..line.len() - 1];
+        match check(text) {
+            Ok(checked) if last.is_none_or(|last| follows(&checked, last).is_ok()) => last = Some(checked.link),
+            Err(_) if serde_json::from_slice::<IgnoredAny>(text).is_err() => return at,
+            _ => return lines_end,
+        }
+        at += line.len();
+    }
+    lines_end
 }
 
 /// The last line of complete ones, without its line feed.

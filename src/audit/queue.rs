@@ -10,6 +10,8 @@ use std::time::Duration;
 use api::audit::{NotKept, Record, Trail, Until, Wait};
 use tokio::sync::oneshot;
 
+use super::OnLost;
+
 /// Records that may wait for the writer before their callers do.
 const FULL: usize = 64 * 1024;
 /// Most records are shorter.
@@ -18,16 +20,18 @@ const USUAL: usize = 512;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Records on their way to the writer.
-#[derive(Default)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     wake: Condvar,
     is_down: AtomicBool,
+    on_lost: OnLost,
 }
 
 #[derive(Default)]
 struct Inner {
     batch: Batch,
+    /// Records that the writer took last; it asks for more when it is done with them.
+    in_hand: usize,
     is_urgent: bool,
     is_closing: bool,
     is_closed: bool,
@@ -93,6 +97,17 @@ impl Batch {
 }
 
 impl Queue {
+    pub(super) fn new(on_lost: OnLost) -> Self {
+        Self { inner: Mutex::default(), wake: Condvar::new(), is_down: AtomicBool::new(false), on_lost }
+    }
+
+    /// Counts records that nobody will find in the trail.
+    pub(super) fn lose(&self, count: u64) {
+        if count > 0 {
+            (self.on_lost)(count);
+        }
+    }
+
     /// Waits until there is something, at most `limit`, and swaps it for `batch`, which is empty. False when the queue
     /// is closing and nothing is left.
     pub(super) fn next(&self, batch: &mut Batch, limit: Duration) -> bool {
@@ -106,6 +121,7 @@ impl Queue {
         let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(batch, &mut inner.batch);
         inner.is_urgent = false;
+        inner.in_hand = batch.len();
         !(inner.is_closing && batch.is_empty())
     }
 
@@ -115,12 +131,16 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// The writer has ended: who waits for it, or comes later, is told that nothing is kept.
+    /// The writer has ended: who waits for it, or comes later, is told that nothing is kept. What it had in hand counts as
+    /// lost too: it ended in the middle of it.
     pub(super) fn end(&self) {
         self.set_up(false);
         let mut inner = self.lock();
         inner.is_closed = true;
+        let lost = inner.batch.len() + std::mem::take(&mut inner.in_hand);
         inner.batch.answer(Err(NotKept));
+        drop(inner);
+        self.lose(lost as u64);
     }
 
     /// Says whether records can be written.
@@ -144,6 +164,8 @@ impl Trail for Queue {
         serde_json::to_writer(&mut json, record).expect("a record is JSON");
         let mut inner = self.lock();
         if inner.is_closed {
+            drop(inner);
+            self.lose(1);
             return (until == Until::Synced).then(|| Box::pin(async { Err(NotKept) }) as Wait);
         }
         let before = inner.batch.len();
@@ -164,9 +186,22 @@ impl Trail for Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
     use api::audit::Kind;
 
     use super::*;
+
+    /// A queue, and how many records it has lost.
+    fn queue() -> (Queue, Arc<AtomicU64>) {
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
+        let on_lost: OnLost = Arc::new(move |count| {
+            counted.fetch_add(count, Ordering::Relaxed);
+        });
+        (Queue::new(on_lost), lost)
+    }
 
     fn record() -> Record<'static> {
         Record::new(Kind::Call, "2026-03-10T09:37:00Z".parse().expect("an instant"))
@@ -174,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_read_is_answered_at_once_until_the_queue_is_full_and_then_waits_for_the_writer() {
-        let queue = Queue::default();
+        let (queue, _) = queue();
         for n in 0..FULL {
             assert!(queue.take(&record(), Until::Queued).is_none(), "record {n} has a place");
         }
@@ -190,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_change_learns_whether_its_record_is_kept() {
-        let queue = Queue::default();
+        let (queue, _) = queue();
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for outcome in [Ok(()), Err(NotKept)] {
             let wait = queue.take(&record(), Until::Synced).expect("it waits");
@@ -203,7 +238,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_writer_that_has_ended() {
-        let queue = Queue::default();
+        let (queue, lost) = queue();
         queue.take(&record(), Until::Queued);
         queue.close();
         let mut batch = Batch::default();
@@ -211,10 +246,29 @@ mod tests {
         batch.answer(Ok(()));
         assert!(!queue.next(&mut batch, Duration::ZERO));
         queue.end();
+        assert_eq!(lost.load(Ordering::Relaxed), 0, "it ended in good order");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         assert!(queue.take(&record(), Until::Queued).is_none());
         let wait = queue.take(&record(), Until::Synced).expect("an answer");
         assert_eq!(runtime.block_on(wait), Err(NotKept));
         assert!(!queue.is_up());
+    }
+
+    #[test]
+    fn what_a_writer_that_died_had_in_hand_and_what_comes_later_is_counted_as_lost() {
+        let (queue, lost) = queue();
+        let mut batch = Batch::default();
+        for _ in 0..2 {
+            queue.take(&record(), Until::Queued);
+        }
+        assert!(queue.next(&mut batch, Duration::ZERO));
+        for _ in 0..3 {
+            queue.take(&record(), Until::Queued);
+        }
+        queue.end();
+        assert_eq!(lost.load(Ordering::Relaxed), 2 + 3);
+        assert!(queue.take(&record(), Until::Queued).is_none(), "reads go on");
+        drop(queue.take(&record(), Until::Synced));
+        assert_eq!(lost.load(Ordering::Relaxed), 2 + 3 + 2);
     }
 }

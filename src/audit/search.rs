@@ -26,12 +26,16 @@ pub struct Entry {
     pub principal: Option<String>,
     /// With which key.
     pub access_key_id: Option<String>,
+    /// The key that this one, a session's, was made with.
+    pub parent_key_id: Option<String>,
     /// From where.
     pub source: Option<String>,
     /// What.
     pub operation: Option<String>,
     /// To which secret.
     pub secret: Option<String>,
+    /// What else it is about: an access key.
+    pub about: Option<String>,
     /// How it ended.
     pub outcome: Option<String>,
     /// The code behind a step's verdict.
@@ -55,7 +59,7 @@ impl Entry {
 pub struct Filter {
     /// A secret's name or ARN.
     pub secret: Option<String>,
-    /// A principal, or an access key id.
+    /// A principal, or an access key id; a session also by the key it was made with.
     pub principal: Option<String>,
     /// An operation or a step.
     pub operation: Option<String>,
@@ -77,7 +81,7 @@ impl Filter {
             None => true,
             Some(wanted) => found.iter().any(|found| found.as_deref() == Some(wanted.as_str())),
         };
-        is(&self.principal, &[&entry.principal, &entry.access_key_id])
+        is(&self.principal, &[&entry.principal, &entry.access_key_id, &entry.parent_key_id])
             && is(&self.operation, &[&entry.operation])
             && is(&self.outcome, &[&entry.outcome, &entry.code])
             && is(&self.request_id, &[&entry.request_id])
@@ -264,14 +268,15 @@ mod tests {
     #[test]
     fn a_filter_wants_all_it_says() {
         let line =
-            br#"{"seq":7,"at":"2026-03-10T09:00:00.000Z","kind":"call","principal":"admin","access_key_id":"AKIA1",
-            "operation":"GetSecretValue","outcome":"ok","request_id":"r1","later":{"x":1}}"#;
+            br#"{"seq":7,"at":"2026-03-10T09:00:00.000Z","kind":"call","principal":"admin","access_key_id":"ASIA1",
+            "parent_key_id":"AKIA1","operation":"GetSecretValue","outcome":"ok","request_id":"r1","later":{"x":1}}"#;
         let entry = Entry::parse(line).expect("a record");
         let some = |text: &str| Some(text.to_owned());
         let fits = [
             Filter::default(),
             Filter { principal: some("admin"), operation: some("GetSecretValue"), ..Filter::default() },
             Filter { principal: some("AKIA1"), outcome: some("ok"), request_id: some("r1"), ..Filter::default() },
+            Filter { principal: some("ASIA1"), ..Filter::default() },
             Filter { since: "2026-03-10T09:00:00Z".parse().ok(), until: entry.at.parse().ok(), ..Filter::default() },
         ];
         for filter in fits {

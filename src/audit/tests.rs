@@ -48,9 +48,8 @@ fn kinds(folder: &Path) -> Vec<String> {
 /// A trail of ended servers, one segment for each number of changes.
 fn trail_of(changes: &[usize]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let queue = Arc::new(Queue::default());
-    let mut writer =
-        Writer::open_with(folder.path(), Arc::clone(&queue), clock(), Arc::new(|_| {}), 1).expect("a trail");
+    let queue = Arc::new(Queue::new(Arc::new(|_| {})));
+    let mut writer = Writer::open_with(folder.path(), Arc::clone(&queue), clock(), 1).expect("a trail");
     let mut batch = Batch::default();
     for count in changes {
         for n in 0..*count {
@@ -193,6 +192,58 @@ fn an_unfinished_last_line_is_cut_off_at_the_next_start_which_says_how_much() {
     verify(folder.path(), None).expect("it holds");
 }
 
+/// The files in the folder that are no segments.
+fn put_aside(folder: &Path) -> Vec<PathBuf> {
+    let found = segments(folder).expect("segments");
+    let all = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    all.filter(|path| !found.contains(path)).collect()
+}
+
+#[test]
+fn a_hole_that_a_power_cut_left_is_cut_out_with_what_stands_behind_it_and_nothing_of_it_is_thrown_away() {
+    for hole_in_first_line in [false, true] {
+        let (folder, files) = trail_of(&[4]);
+        let (file, whole) = (&files[1], fs::read(&files[1]).expect("a segment"));
+        let second = whole.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+        // From the middle of a line into the middle of the next; two whole lines stand behind it.
+        let begin = if hole_in_first_line { 0 } else { second };
+        let mut torn = whole.clone();
+        torn[begin + 100..begin + 400].fill(0);
+        fs::write(file, &torn).expect("torn");
+        assert!(verify(folder.path(), None).is_err());
+        drop(start(folder.path()));
+        verify(folder.path(), None).expect("it holds again");
+        let told: Vec<_> = entries(folder.path()).into_iter().map(|entry| (entry.kind, entry.count)).collect();
+        let recovered = ("recovered".to_owned(), Some((whole.len() - begin) as u64));
+        assert_eq!(told[told.len() - 3], recovered, "{told:?}");
+        assert_eq!(told.len(), if hole_in_first_line { 4 } else { 5 });
+        let aside = put_aside(folder.path());
+        assert_eq!(aside, [file.with_extension(format!("torn-{begin}"))]);
+        assert_eq!(fs::read(&aside[0]).expect("it is there"), torn[begin..]);
+    }
+}
+
+#[test]
+fn a_record_that_was_changed_or_taken_out_is_no_hole_and_stays_as_evidence() {
+    let changed = |line: &str| vec![line.replace("secret-1", "secret-9")];
+    let foreign = |_: &str| vec!["{}".to_owned()];
+    let removed = |_: &str| vec![];
+    // What comes first decides.
+    let before_a_hole = |_: &str| vec!["{}".to_owned(), "\0\0".to_owned()];
+    let changes: [fn(&str) -> Vec<String>; 4] = [changed, foreign, removed, before_a_hole];
+    for change in changes {
+        let (folder, files) = trail_of(&[4]);
+        let mut tampered = lines(&files[1]);
+        let second = change(&tampered[1]);
+        tampered.splice(1..2, second);
+        rewrite(&files[1], &tampered);
+        drop(start(folder.path()));
+        assert_eq!(lines(&files[1])[..tampered.len()], tampered);
+        assert_eq!(broken(folder.path()).1, 2);
+        assert!(put_aside(folder.path()).is_empty());
+    }
+}
+
 #[test]
 fn a_crash_between_making_a_segment_and_writing_to_it_leaves_no_gap() {
     let (folder, files) = trail_of(&[2]);
@@ -245,13 +296,13 @@ struct Fragile {
 impl Fragile {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let (queue, lost) = (Arc::new(Queue::default()), Arc::new(AtomicU64::new(0)));
+        let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         let on_lost: OnLost = Arc::new(move |count| {
             counted.fetch_add(count, Ordering::Relaxed);
         });
-        let writer =
-            Writer::open_with(&home.path().join("audit"), Arc::clone(&queue), clock(), on_lost, 1).expect("a trail");
+        let queue = Arc::new(Queue::new(on_lost));
+        let writer = Writer::open_with(&home.path().join("audit"), Arc::clone(&queue), clock(), 1).expect("a trail");
         Self { home, queue, writer, lost, batch: Batch::default() }
     }
 

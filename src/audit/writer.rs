@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use api::audit::{Kind, NotKept, Record, Until};
 use engine::port::Clock;
 
-use super::OnLost;
 use super::chain::{Link, append};
 use super::file::{End, Folder, Segment};
 use super::queue::{Batch, Queue};
@@ -51,7 +50,6 @@ pub(super) struct Writer {
     longest: u64,
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
-    on_lost: OnLost,
 }
 
 /// Tells the queue when the writer ends, also by a panic: no change is to wait for ever.
@@ -65,17 +63,11 @@ impl Drop for EndTold {
 
 impl Writer {
     /// Opens the folder and writes that the server started.
-    pub(super) fn open(folder: &Path, queue: Arc<Queue>, clock: Arc<dyn Clock>, on_lost: OnLost) -> io::Result<Self> {
-        Self::open_with(folder, queue, clock, on_lost, SEGMENT)
+    pub(super) fn open(folder: &Path, queue: Arc<Queue>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        Self::open_with(folder, queue, clock, SEGMENT)
     }
 
-    pub(super) fn open_with(
-        folder: &Path,
-        queue: Arc<Queue>,
-        clock: Arc<dyn Clock>,
-        on_lost: OnLost,
-        longest: u64,
-    ) -> io::Result<Self> {
+    pub(super) fn open_with(folder: &Path, queue: Arc<Queue>, clock: Arc<dyn Clock>, longest: u64) -> io::Result<Self> {
         let folder = Folder::open(folder)?;
         let End { segment, length, link, cut } = folder.end()?;
         let tip = Tip { link, length, unsynced: 0 };
@@ -92,7 +84,6 @@ impl Writer {
             longest,
             queue,
             clock,
-            on_lost,
         };
         if cut > 0 {
             this.hold(&this.event(Kind::Recovered, Some(cut)));
@@ -229,10 +220,8 @@ impl Writer {
     }
 
     fn lose(&mut self, count: u64) {
-        if count > 0 {
-            self.lost += count;
-            (self.on_lost)(count);
-        }
+        self.lost += count;
+        self.queue.lose(count);
     }
 
     fn try_again(&mut self) {

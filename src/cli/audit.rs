@@ -16,7 +16,7 @@ use crate::config::audit_path;
 
 /// How often `tail -f` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-const HEADER: [&str; 7] = ["time", "who", "from", "operation", "secret", "outcome", "took"];
+const HEADER: [&str; 7] = ["time", "who", "from", "operation", "about", "outcome", "took"];
 /// What most cells of a column need, for lines that come one by one.
 const WIDTHS: [usize; 7] = [23, 12, 15, 20, 24, 12, 0];
 
@@ -75,8 +75,8 @@ pub(crate) struct FilterArgs {
     /// A secret's name or ARN
     #[arg(long, value_name = "SECRET")]
     secret: Option<String>,
-    /// A principal, or an access key id
-    #[arg(long, value_name = "WHO")]
+    /// A principal, or an access key id; a session's calls are found by the key it was made with, too
+    #[arg(long, visible_alias = "key", value_name = "WHO")]
     principal: Option<String>,
     /// An operation such as GetSecretValue, or a step such as setSecret
     #[arg(long, value_name = "NAME")]
@@ -194,10 +194,10 @@ fn row(entry: &Entry) -> Vec<String> {
         (None, Some(count)) => count.to_string(),
         (None, None) => text(&entry.outcome),
     };
-    let secret = entry.secret.as_deref().map_or("-", name_of).to_owned();
+    let about = entry.secret.as_deref().map(name_of).or(entry.about.as_deref()).unwrap_or("-").to_owned();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds for people")]
     let took = entry.took_us.map(|us| format!("{:.1} ms", us as f64 / 1000.0)).unwrap_or_default();
-    let cells = [entry.at.clone(), who, text(&entry.source), operation, secret, outcome, took];
+    let cells = [entry.at.clone(), who, text(&entry.source), operation, about, outcome, took];
     // What Pawl writes is printable; what a forger writes need not be.
     cells.map(|cell| cell.replace(char::is_control, "?")).to_vec()
 }

@@ -6,11 +6,13 @@ use tokio::sync::watch;
 use super::{CliError, output};
 use crate::boot::Server;
 use crate::config::{ServeArgs, Settings, credentials_path};
+use crate::http::raise_file_limit;
 use crate::telemetry;
 
 pub(crate) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let settings = Settings::load(args).map_err(|error| CliError::usage(error.to_string()))?;
     telemetry::start(settings.log == "json", "info");
+    raise_file_limit();
     #[cfg(feature = "failpoints")]
     crate::failpoints::arm();
     let server = Server::start(&settings).await?;

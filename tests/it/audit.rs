@@ -167,10 +167,12 @@ fn after_a_kill_every_acknowledged_change_has_its_record_and_the_chain_holds() {
 }
 
 #[test]
-fn a_full_disk_stops_changes_and_not_reads_and_the_trail_says_what_it_missed() {
+fn a_full_disk_stops_changes_and_neither_reads_nor_the_taking_of_keys_and_the_trail_says_what_it_missed() {
     let home = Home::new();
     let server = home.serve_by(pawl_with_limits(), &[], &[]);
     server.create("before", &json!("v"));
+    let key = server.json(&["key", "create", "--principal", "web", "--role", "reader", "--prefix", "app/"]);
+    let key = key["AccessKeyId"].as_str().expect("an id");
     // The trail outgrows the store's files, so that one limit stops the trail alone.
     let longest = || {
         let files = ["pawl.db", "pawl.db-wal"].map(|name| home.data().join(name));
@@ -190,6 +192,8 @@ fn a_full_disk_stops_changes_and_not_reads_and_the_trail_says_what_it_missed() {
     let refused = create("during");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("InternalServiceError"), "{refused:?}");
     assert!(!server.run(&["secret", "show", "during"]).status.success(), "it was refused before it ran");
+    assert!(server.run(&["key", "disable", key]).status.success(), "a key that leaked is not to stay good");
+    assert!(found(&home, &["--operation", "pawl.UpdateAccessKey"]).is_empty(), "its record is held");
     verified(&home);
 
     server.limit_files(None);
@@ -198,6 +202,7 @@ fn a_full_disk_stops_changes_and_not_reads_and_the_trail_says_what_it_missed() {
     let told: u64 = told.filter_map(|record| record["count"].as_u64()).sum();
     assert_eq!(told, lost(&server));
     wait_for_records(&home, &["--operation", "CreateSecret", "--outcome", "ok"], 2);
+    wait_for_records(&home, &["--operation", "pawl.UpdateAccessKey", "--outcome", "ok"], 1);
     verified(&home);
     assert_eq!(home.log().matches("the audit trail cannot be written: reads go on").count(), 1, "said once");
 }

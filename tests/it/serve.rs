@@ -1,5 +1,7 @@
 //! `pawl serve`: first start, health, refusals at the start, certificates, the end.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use pawl::servers::tls;
 use rustix::process::Signal;
 
 use crate::harness::account::Account;
-use crate::harness::pawl::{Home, nothing, pawl};
+use crate::harness::pawl::{Home, nothing, pawl, pawl_with_files};
 use crate::harness::{servers, wait_for};
 
 fn get(url: &str, ca: Option<&[u8]>) -> Result<(u16, String), reqwest::Error> {
@@ -65,6 +67,34 @@ fn health_and_metrics_need_no_signature() {
     ] {
         assert!(text.contains(name) || servers::postgres().is_none(), "{name} is not in:\n{text}");
     }
+}
+
+#[test]
+fn requests_that_are_never_finished_do_not_keep_others_out() {
+    let home = Home::new();
+    let server = home.serve_by(pawl_with_files(200), &[], &[]);
+    assert_eq!(server.file_limit(), 200, "raised to what it may have");
+    let address = server.url.trim_start_matches("http://");
+    let stalled = || {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).expect("written");
+        stream
+    };
+    // More than there can be files, so that without a limit nobody would ever be answered again.
+    let mut stalled: Vec<TcpStream> = (0..250).map(|_| stalled()).collect();
+    wait_for("another client is answered", Duration::from_secs(90), || {
+        get(&format!("{}/healthz", server.url), None).ok().filter(|answer| answer.0 == 200)
+    });
+    let mut answer = String::new();
+    stalled[0].set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stalled[0].read_to_string(&mut answer).expect("it is answered and closed");
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("RequestTimeoutException"), "{answer}");
+    let mut search = pawl();
+    search.args(["audit", "search", "--json", "--outcome", "RequestTimeoutException", "--data"]).arg(home.data());
+    wait_for("it is in the trail", Duration::from_secs(10), || {
+        (!search.output().expect("pawl runs").stdout.is_empty()).then_some(())
+    });
 }
 
 #[test]

@@ -37,7 +37,9 @@ impl Operation for Request {
             (None, Role::Administrator) => ADMINISTRATOR.to_owned(),
             (None, _) => return Err(ApiError::invalid_parameter("A reader or rotator needs a name: give Principal.")),
         };
+        cx.notes.about(format!("{name} {}", role.name()));
         let key = cx.state.store.create_principal_key(Principal { name, role, scope }, cx.now).await?;
+        cx.notes.about(format!("{} {} {}", key.access_key_id, key.principal, role.name()));
         Ok(Reply {
             access_key_id: key.access_key_id,
             secret_access_key: Shown(key.secret),

@@ -33,6 +33,11 @@ pub(crate) struct Reply {
 impl Operation for Request {
     type Reply = Reply;
 
+    /// Nothing is stored, and a service that cannot get credentials is down.
+    fn runs_in_outage(&self) -> bool {
+        true
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         // Or whoever got hold of one could stay for ever.
         if cx.caller().is_session() {
@@ -41,6 +46,7 @@ impl Operation for Request {
         let asked = self.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let ttl = asked.map_or(DEFAULT, Duration::from_secs);
         let session = cx.state.store.create_session(cx.caller().access_key_id(), ttl, cx.now).await?;
+        cx.notes.about(&session.access_key_id);
         Ok(Reply {
             access_key_id: session.access_key_id,
             secret_access_key: Shown(session.secret),

@@ -13,8 +13,14 @@ impl Operation for Request {
     type Reply = ();
     const EMPTY: bool = true;
 
+    /// A key that leaked is not to stay good because a disk is full.
+    fn runs_in_outage(&self) -> bool {
+        true
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<(), ApiError> {
         let id = self.access_key_id.unwrap_or_default();
+        cx.notes.about(&id);
         Ok(cx.state.store.delete_access_key(&id).await?)
     }
 }

@@ -14,8 +14,14 @@ impl Operation for Request {
     type Reply = ();
     const EMPTY: bool = true;
 
+    /// As pawl.DeleteAccessKey, where it takes the key away.
+    fn runs_in_outage(&self) -> bool {
+        self.enabled == Some(false)
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<(), ApiError> {
-        let id = self.access_key_id.unwrap_or_default();
-        Ok(cx.state.store.set_access_key_enabled(&id, self.enabled == Some(true)).await?)
+        let (id, enabled) = (self.access_key_id.unwrap_or_default(), self.enabled == Some(true));
+        cx.notes.about(format!("{id} {}", if enabled { "enabled" } else { "disabled" }));
+        Ok(cx.state.store.set_access_key_enabled(&id, enabled).await?)
     }
 }

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use serde_json::{Value, json};
+use store::Role;
 
 use crate::harness::{Server, new_key, v};
 
@@ -148,6 +149,43 @@ async fn whoever_signs_cannot_put_another_key_into_the_record_as_proven() {
 }
 
 #[tokio::test]
+async fn a_record_says_which_access_key_it_is_about_and_a_sessions_call_with_which_key_it_was_made() {
+    let server = Server::start().await;
+    let about = || server.trail.one().0.get("about").cloned().unwrap_or(Value::Null);
+    let rotator = json!({"Principal": "rotate-app", "Role": "rotator", "Secrets": ["db"]});
+    let key = server.ok("pawl.CreateAccessKey", rotator).await;
+    let id = key["AccessKeyId"].as_str().expect("an id");
+    assert_eq!(about(), format!("{id} rotate-app rotator"));
+    let other = json!({"Principal": "rotate-app", "Role": "rotator", "Secrets": ["other"]});
+    assert_eq!(server.call("pawl.CreateAccessKey", other).await.status, 400);
+    assert_eq!(about(), "rotate-app rotator", "which was refused");
+
+    let secret = key["SecretAccessKey"].as_str().expect("a secret").into();
+    let session = server.signed("pawl.CreateSession", b"{}", &(id.to_owned(), secret)).await.json();
+    let text = |name: &str| session[name].as_str().expect("a text").to_owned();
+    assert_eq!(about(), text("AccessKeyId"));
+    let of_session = (text("AccessKeyId"), text("SecretAccessKey").as_str().into());
+    let token = text("SessionToken");
+    server.send(server.request("secretsmanager.ListSecrets", b"{}", &of_session, Some(&token))).await;
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["access_key_id"], &record["parent_key_id"]), (&json!(of_session.0), &json!(id)));
+    assert!(!record.to_string().contains(&token), "{record}");
+
+    server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": id, "Enabled": false})).await;
+    let (record, _) = server.trail.one();
+    assert_eq!((&record["about"], record.get("parent_key_id")), (&json!(format!("{id} disabled")), None));
+    server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": id, "Enabled": true})).await;
+    assert_eq!(about(), format!("{id} enabled"));
+    server.ok("pawl.DeleteAccessKey", json!({"AccessKeyId": id})).await;
+    assert_eq!(about(), id);
+    server.call("pawl.DeleteAccessKey", json!({"AccessKeyId": id})).await;
+    assert_eq!(about(), id, "which is gone");
+    let long = "x".repeat(128);
+    server.call("pawl.DeleteAccessKey", json!({"AccessKeyId": long})).await;
+    assert_eq!(about(), long);
+}
+
+#[tokio::test]
 async fn while_the_trail_is_down_reads_go_on_and_changes_are_refused_before_they_run() {
     let server = Server::start().await;
     server.create("s").await;
@@ -161,6 +199,35 @@ async fn while_the_trail_is_down_reads_go_on_and_changes_are_refused_before_they
     assert_eq!(value["SecretString"], "value-1", "it did not run");
     let refused = &server.trail.since()[1];
     assert_eq!((&refused.0["outcome"], refused.1), (&json!("InternalServiceError"), Until::Queued));
+}
+
+#[tokio::test]
+async fn while_the_trail_is_down_rights_can_be_taken_away_and_sessions_made_and_their_records_are_held() {
+    for unnoticed in [false, true] {
+        let server = Server::start().await;
+        let key = server.key_of("web", Role::Reader, &["app/"], &[]).await;
+        if unnoticed {
+            server.trail.fail_unnoticed();
+        } else {
+            server.trail.go_down();
+        }
+        server.signed("pawl.CreateSession", b"{}", &key).await.json()["SessionToken"].as_str().expect("a token");
+        server.ok("pawl.UpdateAccessKey", json!({"AccessKeyId": key.0, "Enabled": false})).await;
+        assert_eq!(server.call_as(&key, "secretsmanager.ListSecrets", &json!({})).await.status, 400);
+        let enabled = server.call("pawl.UpdateAccessKey", json!({"AccessKeyId": key.0, "Enabled": true})).await;
+        let created = server.call("pawl.CreateAccessKey", json!({})).await;
+        assert_eq!((enabled.status, created.status), (500, 500), "what gives a right waits");
+        server.ok("pawl.DeleteAccessKey", json!({"AccessKeyId": key.0})).await;
+        let held = server.trail.since().into_iter().filter(|(_, until)| *until == Until::Synced);
+        let held: Vec<_> =
+            held.filter(|(record, _)| record["outcome"] == "ok").map(|(r, _)| r["operation"].clone()).collect();
+        let mut expected = vec!["pawl.CreateSession", "pawl.UpdateAccessKey", "pawl.DeleteAccessKey"];
+        if unnoticed {
+            // These ran before anybody knew, and are answered with an error.
+            expected.splice(2..2, ["pawl.UpdateAccessKey", "pawl.CreateAccessKey"]);
+        }
+        assert_eq!(held, expected);
+    }
 }
 
 #[tokio::test]
@@ -185,6 +252,20 @@ async fn a_call_whose_client_goes_away_leaves_its_record() {
     assert!(gone.is_err(), "it was not answered");
     let (record, _) = server.trail.one();
     assert_eq!(core(&record), json!({"operation": "unknown", "outcome": "cut-off"}));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_in_time_is_a_request_timeout_and_leaves_its_record() {
+    let server = Server::start().await;
+    server.clock.be_impatient();
+    let whole = server.call("ListSecrets", json!({})).await;
+    assert_eq!((whole.status, server.trail.one().0["outcome"].clone()), (200, json!("ok")), "what is there is taken");
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, Infallible>>());
+    let answer = server.send(Request::post("/").body(body).expect("a request")).await;
+    let said = json!({"__type": "RequestTimeoutException", "message": "The body of the request did not come in time."});
+    assert_eq!((answer.status, answer.json()), (408, said));
+    let expected = json!({"operation": "unknown", "outcome": "RequestTimeoutException", "status": 408});
+    assert_eq!(core(&server.trail.one().0), expected);
 }
 
 #[tokio::test]

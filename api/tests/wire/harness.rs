@@ -1,6 +1,6 @@
 //! A server without a socket: the router over a real store in a temporary directory, with a clock that tests move.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,23 +29,32 @@ use tower::ServiceExt;
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "us-east-1";
 
-/// A clock that stands until it is moved.
-pub(crate) struct TestClock(Mutex<Time>);
+/// A clock that stands until it is moved; whoever sleeps by it sleeps for ever, or not at all.
+pub(crate) struct TestClock {
+    now: Mutex<Time>,
+    is_impatient: AtomicBool,
+}
 
 impl TestClock {
     fn at(text: &str) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(text.parse().expect("an instant"))))
+        let now = Mutex::new(text.parse().expect("an instant"));
+        Arc::new(Self { now, is_impatient: AtomicBool::new(false) })
     }
 
     pub(crate) fn advance(&self, by: chrono::TimeDelta) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    /// From now on every deadline has passed when it is set.
+    pub(crate) fn be_impatient(&self) {
+        self.is_impatient.store(true, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Clock for TestClock {
     fn now(&self) -> Time {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn since_boot(&self) -> Duration {
@@ -53,7 +62,11 @@ impl Clock for TestClock {
         since.to_std().expect("after the start of the year")
     }
 
-    async fn sleep(&self, _length: Duration) {}
+    async fn sleep(&self, _length: Duration) {
+        if !self.is_impatient.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Access key id and secret.

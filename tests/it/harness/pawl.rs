@@ -103,6 +103,14 @@ pub(crate) fn pawl_with_limits() -> Command {
     without_aws(shell)
 }
 
+/// The same; it may have so many files open, and half of them before it asks for more.
+pub(crate) fn pawl_with_files(files: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -S -n {} && ulimit -H -n {files} && exec \"$0\" \"$@\"", files / 2);
+    shell.args(["-c", &script, BINARY]);
+    without_aws(shell)
+}
+
 fn without_aws(mut command: Command) -> Command {
     let ours = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "PAWL_DATA"];
     for name in ours.into_iter().chain(["AWS_REGION", "AWS_DEFAULT_REGION"]) {
@@ -211,6 +219,13 @@ impl Pawl {
     /// No file of it may grow past this, until it is lifted with None.
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("our own child");
+    }
+
+    /// How many files it may have open.
+    pub(crate) fn file_limit(&self) -> u64 {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).expect("our own child");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
+        line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
     }
 
     fn pid(&self) -> Pid {
