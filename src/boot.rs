@@ -13,7 +13,7 @@ use axum::Router;
 use crypto::Keyring;
 use engine::port::{Clock, RotationStore};
 use rotators::Registry;
-use store::{Identity, Location, NewAccessKey, Options, Store};
+use store::{Identity, Location, NewAccessKey, Options, Store, causes};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -34,17 +34,6 @@ pub struct BootError(pub String);
 
 fn boot_error(what: impl std::fmt::Display, cause: impl std::fmt::Display) -> BootError {
     BootError(format!("{what}: {cause}"))
-}
-
-/// An error with what is behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(cause) = behind {
-        text.push_str(&format!(": {cause}"));
-        behind = cause.source();
-    }
-    text
 }
 
 /// A server that is ready to run.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 use engine::rotation::Refusal as RotationRefusal;
 use serde::Serialize;
-use store::StoreError;
+use store::{StoreError, causes};
 
 use crate::sigv4;
 
@@ -236,13 +236,13 @@ impl From<StoreError> for ApiError {
             E::Refused(refusal) => of_rotation(&refusal),
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
             E::Sealed(_) => Self {
-                fault: Some(chain(&error)),
+                fault: Some(causes(&error)),
                 ..Self::new(
                     "DecryptionFailure",
                     "The protected secret text can't be decrypted with the keys of this server.",
                 )
             },
-            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(chain(&error)),
+            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
     }
 }
@@ -296,16 +296,4 @@ fn of_rotation(refusal: &RotationRefusal) -> ApiError {
         first.make_ascii_uppercase();
     }
     ApiError::invalid_request(format!("{text}."))
-}
-
-/// An error and its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -6,6 +6,19 @@ use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
 
+/// An error and what is behind it, as one line for the log or for whoever starts the server.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(cause) = behind {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        behind = cause.source();
+    }
+    text
+}
+
 /// Why a call did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -49,7 +49,7 @@ mod tx;
 mod version;
 mod write;
 
-pub use error::{OpenError, StoreError};
+pub use error::{OpenError, StoreError, causes};
 pub use model::*;
 pub use open::Store;
 pub use principal::ADMINISTRATOR;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use store::{External, NewSecret, Replica, ReplicaStatus, StoreError, UpdateSecret};
 
-use crate::world::{World, new_secret, rotate, start, text, token};
+use crate::world::{World, new_secret, rotate, start, text, update};
 
 fn failed(region: &str) -> Replica {
     Replica {
@@ -11,17 +11,6 @@ fn failed(region: &str) -> Replica {
         kms_key_id: None,
         status: ReplicaStatus::Failed,
         message: "no peer".to_owned(),
-    }
-}
-
-fn update(of: &str) -> UpdateSecret {
-    UpdateSecret {
-        token: token(of),
-        value: None,
-        description: None,
-        kms_key_id: None,
-        kind: None,
-        by: "tester".to_owned(),
     }
 }
 

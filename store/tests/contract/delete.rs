@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use engine::port::RotationStore;
 use engine::rotation::{Event, Step};
-use store::{ListQuery, StoreError, Tag, UpdateSecret};
+use store::{ListQuery, StoreError, Tag};
 
-use crate::world::{World, on_schedule, rotate, token};
+use crate::world::{World, on_schedule, rotate, update};
 
 pub(crate) async fn a_planned_deletion_refuses_everything_but_looking_and_restoring(world: World) {
     world.create("s", "one").await;
@@ -13,14 +13,7 @@ pub(crate) async fn a_planned_deletion_refuses_everything_but_looking_and_restor
     assert_eq!(deleted.deletion_date, world.now() + TimeDelta::days(7));
     let now = world.now();
     let store = &world.store;
-    let update = UpdateSecret {
-        token: token("u"),
-        value: None,
-        description: None,
-        kms_key_id: None,
-        kind: None,
-        by: "tester".to_owned(),
-    };
+    let update = update("u");
     let tag = Tag { key: "k".to_owned(), value: "v".to_owned() };
     let refusals = [
         store.get_value("s", None, None, now).await.map(drop),

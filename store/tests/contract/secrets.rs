@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use store::{NewSecret, StoreError, Tag, UpdateSecret};
 
-use crate::world::{World, new_secret, shown, start, text, token};
+use crate::world::{World, new_secret, shown, start, text, token, update};
 
 pub(crate) async fn a_secret_is_read_back_by_name_full_arn_and_partial_arn(world: World) {
     let written = world.create("db/orders", "one").await;
@@ -66,14 +66,7 @@ pub(crate) async fn descriptions_have_what_aws_shows_and_nothing_else(world: Wor
     assert_eq!(full.description.as_deref(), Some("what it is"));
     assert_eq!(full.kms_key_id.as_deref(), Some("alias/mine"));
     assert_eq!(full.tags, Some(vec![]));
-    let cleared = UpdateSecret {
-        token: token("u"),
-        value: None,
-        description: Some(String::new()),
-        kms_key_id: Some(String::new()),
-        kind: None,
-        by: "tester".to_owned(),
-    };
+    let cleared = UpdateSecret { description: Some(String::new()), kms_key_id: Some(String::new()), ..update("u") };
     world.clock.pass(TimeDelta::seconds(1));
     let written = world.store.update_secret("full", cleared, world.now()).await.unwrap();
     assert_eq!(written.version_id, None);
@@ -163,14 +156,7 @@ pub(crate) async fn a_secret_has_fifty_tags_at_most_whoever_comes_at_once(world:
 pub(crate) async fn updating_nothing_changes_nothing(world: World) {
     world.create("s", "one").await;
     world.clock.pass(TimeDelta::hours(1));
-    let nothing = UpdateSecret {
-        token: token("u"),
-        value: None,
-        description: None,
-        kms_key_id: None,
-        kind: None,
-        by: "tester".to_owned(),
-    };
+    let nothing = update("u");
     let written = world.store.update_secret("s", nothing.clone(), world.now()).await.unwrap();
     assert_eq!(written.version_id, None);
     assert_eq!(world.store.describe("s").await.unwrap().changed, start());

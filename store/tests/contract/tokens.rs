@@ -3,7 +3,7 @@
 use engine::secret::{SecretBytes, SecretValue, ValueKind};
 use store::{NewSecret, StoreError, UpdateSecret};
 
-use crate::world::{World, new_secret, text, token};
+use crate::world::{World, new_secret, text, token, update};
 
 fn is_in_use(error: &StoreError, of: &str) -> bool {
     matches!(error, StoreError::TokenInUse { token: used, arn } if *used == token(of).to_string() && arn.contains(":s-"))
@@ -50,14 +50,7 @@ pub(crate) async fn putting_follows_the_token_matrix(world: World) {
 pub(crate) async fn updating_follows_the_token_matrix(world: World) {
     world.create("s", "one").await;
     let update = async |of: &str, value: &str| {
-        let update = UpdateSecret {
-            token: token(of),
-            value: Some(text(value)),
-            description: None,
-            kms_key_id: None,
-            kind: None,
-            by: "tester".to_owned(),
-        };
+        let update = UpdateSecret { value: Some(text(value)), ..update(of) };
         world.store.update_secret("s", update, world.now()).await
     };
     let first = update("t", "two").await.unwrap();

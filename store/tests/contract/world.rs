@@ -16,7 +16,7 @@ use engine::secret::{SecretBytes, SecretValue};
 use sqlx::{ConnectOptions, SqliteConnection};
 use store::{
     Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PutValue, Rotate, Start, Store, StoreError,
-    Value, Written,
+    UpdateSecret, Value, Written,
 };
 use tempfile::TempDir;
 
@@ -278,6 +278,18 @@ pub(crate) fn new_secret(name: &str, of: &str) -> NewSecret {
         kms_key_id: None,
         tags: None,
         replicas: vec![],
+        kind: None,
+        by: "tester".to_owned(),
+    }
+}
+
+/// An update that names nothing to change.
+pub(crate) fn update(of: &str) -> UpdateSecret {
+    UpdateSecret {
+        token: token(of),
+        value: None,
+        description: None,
+        kms_key_id: None,
         kind: None,
         by: "tester".to_owned(),
     }
