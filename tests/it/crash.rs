@@ -2,15 +2,13 @@
 //! itself: some value that Pawl knows logs in at every moment, and AWSCURRENT does when all is over.
 
 use std::os::unix::process::ExitStatusExt;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
 use pawl::servers::Engine;
 
 use crate::harness::account::Account;
 use crate::harness::pawl::{Home, nothing};
-use crate::harness::servers;
+use crate::harness::{servers, several_at_a_time};
 
 /// Where a rotation can die: on either side of each commit, and at each await inside the acts.
 const POINTS: [&str; 18] = [
@@ -59,19 +57,8 @@ fn dies_and_recovers(engine: Engine, point: &str) {
     assert_eq!(secret["VersionIdsToStages"].as_object().map(serde_json::Map::len), Some(2), "{what}: {secret}");
 }
 
-/// Several at a time: most of each is waiting for a dead process's lease to run out.
 fn at_every_point(engine: Engine) {
-    let points = Mutex::new(POINTS.to_vec());
-    thread::scope(|scope| {
-        for _ in 0..5 {
-            scope.spawn(|| {
-                loop {
-                    let Some(point) = points.lock().expect("no other test failed").pop() else { return };
-                    dies_and_recovers(engine, point);
-                }
-            });
-        }
-    });
+    several_at_a_time(POINTS.to_vec(), |point| dies_and_recovers(engine, point));
 }
 
 #[test]

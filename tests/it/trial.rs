@@ -1,8 +1,6 @@
 //! RotateSecret with RotateImmediately=false, on real accounts: one login with AWSCURRENT, and nothing changed.
 
 use std::os::unix::process::ExitStatusExt;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
 use pawl::servers::Engine;
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::account::{Account, admin_secret};
 use crate::harness::pawl::{Home, Pawl, nothing};
-use crate::harness::{servers, unique};
+use crate::harness::{servers, several_at_a_time, unique};
 
 const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mariadb, Engine::Mysql];
 
@@ -132,15 +130,5 @@ fn dies_and_ends_clean(engine: Engine, point: &str) {
 #[test]
 fn a_trial_whose_process_was_killed_at_any_point_ends_clean() {
     let cases = POINTS.into_iter().flat_map(|point| ENGINES.into_iter().map(move |engine| (engine, point)));
-    let cases = Mutex::new(cases.collect::<Vec<_>>());
-    thread::scope(|scope| {
-        for _ in 0..5 {
-            scope.spawn(|| {
-                loop {
-                    let Some((engine, point)) = cases.lock().expect("no other test failed").pop() else { return };
-                    dies_and_ends_clean(engine, point);
-                }
-            });
-        }
-    });
+    several_at_a_time(cases.collect(), |(engine, point)| dies_and_ends_clean(engine, point));
 }

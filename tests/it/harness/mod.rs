@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod pawl;
 pub(crate) mod servers;
 
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,21 @@ pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut
         assert!(Instant::now() < until, "after {limit:?} still not: {what}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Runs every case, five at a time: most of each is waiting for a dead process's lease to run out.
+pub(crate) fn several_at_a_time<T: Send>(cases: Vec<T>, run: impl Fn(T) + Sync) {
+    let cases = Mutex::new(cases);
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = cases.lock().expect("no other test failed").pop() else { return };
+                    run(case);
+                }
+            });
+        }
+    });
 }
 
 /// A text that occurs nowhere else, so that it can be searched for.
