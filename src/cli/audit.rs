@@ -216,7 +216,13 @@ fn verified(trail: TrailArgs, head: Option<&str>, json: bool) -> Result<(), CliE
         Some(head) if sound.kept_head.is_none() => Err(CliError::refused(format!(
             "no record has the hash {head}: the end of the trail was cut off or replaced, or the hash is another trail's"
         ))),
-        _ => Ok(()),
+        // A head is worth keeping only where the one that was kept is still there.
+        _ => {
+            if !json && sound.head.is_some() {
+                advise();
+            }
+            Ok(())
+        }
     }
 }
 
@@ -255,6 +261,9 @@ fn say_sound(sound: &Sound) {
         ("kept head", sound.kept_head.map(|seq| format!("record {seq} has it"))),
         ("head", Some(format!("{} (record {})", head.head(), head.seq))),
     ]);
+}
+
+fn advise() {
     output::say(
         "Keep the head elsewhere: `pawl audit verify --head HASH` then shows that nothing before it was cut off.",
     );

@@ -57,10 +57,10 @@ fn check_scope(role: Role, scope: &Scope) -> Result<(), ApiError> {
             "An administrator may do everything: leave Prefixes and Secrets out, or choose another Role."
         }
         Role::Reader if !prefixes && !secrets => {
-            "A reader needs to be told what it may read: give Prefixes or Secrets."
+            "A reader needs to be told what it may read: give Prefixes (--prefix) or Secrets (--secret)."
         }
         Role::Rotator if prefixes || !secrets => {
-            "A rotator changes secrets that are named one by one: give Secrets alone."
+            "A rotator changes secrets that are named one by one: give Secrets (--secret) and no Prefixes."
         }
         _ => return Ok(()),
     };
