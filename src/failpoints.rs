@@ -45,7 +45,8 @@ fn point(side: &str, event: &Event) {
         | Event::Filled(_)
         | Event::Interfered { .. }
         | Event::Resumed { .. }
-        | Event::Abandoned => return,
+        | Event::Abandoned
+        | Event::Vouched { .. } => return,
     };
     let name = format!("commit::{side}::{name}");
     fail::eval(&name, |_| ());
@@ -68,8 +69,8 @@ impl RotationStore for Breakable {
         self.0.material(lease, rotation).await
     }
 
-    async fn renew(&self, lease: &Lease) -> Result<Duration, PortError> {
-        self.0.renew(lease).await
+    async fn renew(&self, lease: &Lease, at_least: Duration) -> Result<Duration, PortError> {
+        self.0.renew(lease, at_least).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

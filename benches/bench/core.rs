@@ -6,6 +6,7 @@ use chrono::{TimeZone, Utc};
 use engine::id::VersionId;
 use engine::label::{CURRENT, Labels, PENDING, PREVIOUS};
 use engine::outcome::Done;
+use engine::port::Abilities;
 use engine::rotation::{Event, Moment, Outcome, Rotation, Run, Step, step};
 
 use crate::nanos;
@@ -13,20 +14,17 @@ use crate::nanos;
 pub(crate) fn run() {
     let id = |letter: &str| VersionId::new(letter.repeat(36)).expect("36 characters");
     let now = Utc.timestamp_opt(1_800_000_000, 0).single().expect("a time");
-    let run = Run {
-        token: id("a"),
-        started_by: "schedule".to_owned(),
-        candidate: 1,
-        sets: 1,
-        restores: 0,
-        attempt: 0,
-        failed_logins: 0,
-        lock_limit: None,
-        window_ends: now,
-        trial: false,
-    };
+    let run = Run { candidate: 1, sets: 1, ..Run::new(id("a"), "schedule".to_owned(), now) };
     let acting = Rotation::Acting { run, step: Step::Set };
-    let at = Moment { now, jitter: 0.5, next_window: None };
+    let at = Moment {
+        now,
+        jitter: 0.5,
+        next_window: None,
+        abilities: Abilities::default(),
+        current: None,
+        previous: None,
+        fresh: id("f"),
+    };
     let done = Event::Ended { step: Step::Set, outcome: Outcome::Done(Done::default()) };
     let labels = Labels::from_pairs([
         (CURRENT.to_owned(), id("a")),
@@ -34,7 +32,7 @@ pub(crate) fn run() {
         (PENDING.to_owned(), id("c")),
     ]);
     let clone_state = nanos(|| drop(black_box(acting.clone())));
-    let decide = nanos(|| drop(black_box(step(black_box(&acting), done.clone(), at))));
+    let decide = nanos(|| drop(black_box(step(black_box(&acting), done.clone(), &at))));
     let clone_labels = nanos(|| drop(black_box(labels.clone())));
     let put = nanos(|| drop(black_box(labels.put(&id("d"), None))));
     let promote = nanos(|| drop(black_box(labels.promote(&id("c")))));

@@ -146,11 +146,12 @@ async fn perform(
     if material.admin_rotates && step != Step::Create {
         return Ok(Outcome::Failed(admin_rotates()));
     }
-    let deadline = deadline(ports.store, lease).await?;
+    let deadline = deadline(ports.store, lease, rotator.patience()).await?;
     let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {
         arn: &lease.arn,
-        token: &run.token,
+        step,
+        run,
         material: &material,
         // The Set that is beginning is counted already.
         attempted: run.sets > 1 || step == Step::Restore,
@@ -169,12 +170,14 @@ async fn perform(
     })
 }
 
-/// An act ends inside the lease, so that nothing of it can land when another driver has taken over.
-async fn deadline(store: &dyn RotationStore, lease: &Lease) -> Result<Duration, PortError> {
+/// An act ends inside the lease, so that nothing of it can land when another driver has taken over. A rotator that may
+/// take longer gets a longer lease, committed before it begins.
+async fn deadline(store: &dyn RotationStore, lease: &Lease, patience: Duration) -> Result<Duration, PortError> {
+    let needed = patience + LEASE_MARGIN;
     // A renewal is a durable write; a lease that is nearly whole does without.
     let left = match store.look(lease).await?.1 {
-        left if left >= LONG_ENOUGH => left,
-        _ => store.renew(lease).await?,
+        left if left >= LONG_ENOUGH.max(needed) => left,
+        _ => store.renew(lease, needed).await?,
     };
     left.checked_sub(LEASE_MARGIN).filter(|left| !left.is_zero()).ok_or(PortError::Fenced)
 }
@@ -187,6 +190,8 @@ async fn call(rotator: &dyn Rotator, step: Step, cx: &StepContext<'_>, rng: &mut
         Step::Test => done(rotator.test(cx).await),
         Step::Finish => done(rotator.finish(cx).await),
         Step::Prove => rotator.prove(cx).await.map_or_else(Outcome::Failed, Outcome::Proved),
+        Step::Retire => done(rotator.retire(cx).await),
+        Step::Revoke => done(rotator.revoke(cx).await),
     }
 }
 
@@ -195,7 +200,10 @@ async fn create(rotator: &dyn Rotator, cx: &StepContext<'_>, rng: &mut (impl Rng
         Ok(password) => rotator.create(cx, &password).await,
         Err(error) => Err(StepError::new(Verdict::NeedsPerson, "password", error.to_string())),
     };
-    made.map_or_else(Outcome::Failed, Outcome::Created)
+    made.map_or_else(Outcome::Failed, |made| match made.value {
+        Some(value) => Outcome::Created(value),
+        None => Outcome::Done(made.done),
+    })
 }
 
 fn no_rotator() -> StepError {
@@ -215,8 +223,9 @@ fn admin_rotates() -> StepError {
 /// Only a step that changes the target leaves doubt behind when it is cut short.
 fn cut_short(step: Step, code: &str, what: &str) -> StepError {
     let verdict = match step {
-        Step::Set | Step::Restore => Verdict::Unknown,
-        Step::Create | Step::Test | Step::Finish | Step::Prove => Verdict::Retry,
+        // Nothing outside hears of a built-in rotator's Create; of an issuing receiver's nobody knows.
+        Step::Create | Step::Set | Step::Restore | Step::Retire | Step::Revoke => Verdict::Unknown,
+        Step::Test | Step::Finish | Step::Prove => Verdict::Retry,
     };
     StepError::new(verdict, code, what)
 }

@@ -15,6 +15,7 @@ pub mod label;
 pub mod outcome;
 pub mod password;
 pub mod port;
+pub mod registration;
 pub mod retry;
 pub mod rotation;
 pub mod schedule;

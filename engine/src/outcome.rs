@@ -1,8 +1,11 @@
 //! What a step at a target came to: the verdict is chosen where the error is understood.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::secret::SecretBytes;
 
 /// What the machine is to do about a step that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,16 +18,27 @@ pub enum Verdict {
     NeedsPerson,
     /// The reply was lost: the change may or may not have happened.
     Unknown,
+    /// It is under way at the other end, which asks to be asked again. No failure.
+    InProgress,
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verdict {
+    /// The word for it: in history, logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Retry => "retry",
             Self::Rejected => "rejected",
             Self::NeedsPerson => "needs-person",
             Self::Unknown => "unknown",
-        })
+            Self::InProgress => "in-progress",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -45,6 +59,10 @@ pub struct StepError {
     pub failed_logins: u32,
     /// After how many refused logins the server locks the account, where it told us.
     pub lock_limit: Option<u32>,
+    /// Not to be asked again sooner, where the other end said so.
+    pub retry_after: Option<Duration>,
+    /// The HTTP status of the answer, where there was one.
+    pub status: Option<u16>,
 }
 
 impl StepError {
@@ -57,6 +75,8 @@ impl StepError {
             remedy: String::new(),
             failed_logins: 0,
             lock_limit: None,
+            retry_after: None,
+            status: None,
         }
     }
 
@@ -64,6 +84,20 @@ impl StepError {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
+        self
+    }
+
+    /// The same, not to be tried again sooner than `wait` from now.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same, told by an answer with this HTTP status.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
         self
     }
 
@@ -94,4 +128,22 @@ pub struct Done {
     pub failed_logins: u32,
     /// A sentence for the history, without secrets; empty where there is nothing to say.
     pub note: String,
+    /// The HTTP status of the answer, where there was one.
+    pub status: Option<u16>,
+}
+
+/// What createSecret came to.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    /// The new value, to be sealed before anything else happens. None: the rotator wrote it through the API by itself, as
+    /// AWS's rotation functions do.
+    pub value: Option<SecretBytes>,
+    /// What there is to say beside it.
+    pub done: Done,
+}
+
+impl From<SecretBytes> for Made {
+    fn from(value: SecretBytes) -> Self {
+        Self { value: Some(value), done: Done::default() }
+    }
 }

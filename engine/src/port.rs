@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::Time;
 use crate::id::{SecretId, VersionId};
-use crate::outcome::{Done, Proof, StepError};
-use crate::rotation::{Decision, Event, Refusal, Rotation};
+use crate::outcome::{Done, Made, Proof, StepError};
+use crate::rotation::{Decision, Event, Refusal, Rotation, Run, Step};
 use crate::secret::SecretBytes;
 
 /// The right to drive one secret's rotation for a while. Every write presents it.
@@ -42,6 +42,8 @@ pub struct Known {
     pub role: String,
     /// The value: the secret's JSON.
     pub value: SecretBytes,
+    /// The version that shows it; None for a candidate that its version no longer shows.
+    pub version: Option<VersionId>,
 }
 
 /// The values a step works with, unsealed for it alone.
@@ -52,6 +54,8 @@ pub struct Material {
     pub wanted: Option<SecretBytes>,
     /// AWSCURRENT's value, which Create derives from. None where the secret has no value.
     pub current: Option<SecretBytes>,
+    /// AWSCURRENT's version.
+    pub current_version: Option<VersionId>,
     /// Other values that may log in, likeliest first: AWSCURRENT, AWSPREVIOUS, unresolved candidates.
     pub known: Vec<Known>,
     /// The secret named by `masterarn` in AWSCURRENT, where there is one.
@@ -97,11 +101,12 @@ pub trait RotationStore: Send + Sync {
     /// As [`RotationStore::look`].
     async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError>;
 
-    /// Checks that the lease holds and extends it to its full length again; returns what is left.
+    /// Checks that the lease holds and extends it to its full length again, or to `at_least` where that is longer (a
+    /// rotation function may take minutes, and nobody else may act meanwhile); returns what is left.
     ///
     /// # Errors
     /// As [`RotationStore::look`].
-    async fn renew(&self, lease: &Lease) -> Result<Duration, PortError>;
+    async fn renew(&self, lease: &Lease, at_least: Duration) -> Result<Duration, PortError>;
 
     /// Gives the lease back. A lease that is gone already is no error.
     ///
@@ -137,8 +142,10 @@ pub trait Guard: Send + Sync {
 pub struct StepContext<'a> {
     /// The secret's ARN: a name for messages.
     pub arn: &'a str,
-    /// The version this step is about.
-    pub token: &'a VersionId,
+    /// Which step.
+    pub step: Step,
+    /// What the rotation carries: the version this is about, its candidate, its tries.
+    pub run: &'a Run,
     /// The values.
     pub material: &'a Material,
     /// An earlier Set of this candidate may have reached the target: log in with it first.
@@ -156,14 +163,21 @@ pub struct StepContext<'a> {
 #[async_trait]
 pub trait Rotator: Send + Sync {
     /// The name users give it, such as `postgres`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// createSecret: the new value, derived from AWSCURRENT and a password the engine generated.
-    /// Touches nothing outside.
+    /// How long one step may take, where that is more than a lease gives: the lease is made as long before it begins.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// createSecret: the new value, derived from AWSCURRENT and a password the engine generated. A built-in rotator touches
+    /// nothing outside; an issuing receiver makes a credential and gives it back; a rotation function writes the value
+    /// through the API and gives nothing.
     ///
     /// # Errors
-    /// NeedsPerson where AWSCURRENT is not a value this rotator understands.
-    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError>;
+    /// By verdict; NeedsPerson where AWSCURRENT is not a value this rotator understands; Unknown where a credential may have
+    /// been issued and its answer was lost.
+    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError>;
 
     /// setSecret (and Restore): makes `material.wanted` the account's credential.
     ///
@@ -191,4 +205,36 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// By verdict; NeedsPerson when nothing known logs in.
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError>;
+
+    /// Retire: ends the credential of version `run.retiring`, whose grace is over; `material.wanted` stays. Only asked of
+    /// rotators that say so in their [`Abilities`].
+    ///
+    /// # Errors
+    /// By verdict.
+    async fn retire(&self, _cx: &StepContext<'_>) -> Result<Done, StepError> {
+        Ok(Done::default())
+    }
+
+    /// Revoke: ends every credential that was issued under the tags of [`Run::orphans`]: its answer was lost, or it was
+    /// rejected or given up. Only asked of rotators that say so in their [`Abilities`].
+    ///
+    /// # Errors
+    /// By verdict.
+    async fn revoke(&self, _cx: &StepContext<'_>) -> Result<Done, StepError> {
+        Ok(Done::default())
+    }
+}
+
+/// What a rotator can do, or wants, beside the steps that every rotator has. The machine asks for no more than this.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Abilities {
+    /// It reads and writes the secret through the API by itself, as AWS's rotation functions do.
+    pub callback: bool,
+    /// It can only test a version that carries AWSPENDING: to prove AWSCURRENT, a copy of it gets that label.
+    pub proves_by_copy: bool,
+    /// It ends credentials that nobody stored (step Revoke).
+    pub revokes: bool,
+    /// It ends the credential that was AWSCURRENT so many seconds after finishSecret (step Retire).
+    pub retires_after: Option<u64>,
 }

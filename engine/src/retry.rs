@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const FLOOR: Duration = Duration::from_secs(1);
 /// No retry comes later than this (plus nothing): half an hour, as AWS-like schedules expect.
 pub const CAP: Duration = Duration::from_secs(30 * 60);
+/// When to ask again what is in progress at the other end, where that did not say.
+pub const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Refused logins that one window may cost an account whose lock limit we do not know.
 pub const LOGIN_BUDGET: u32 = 10;
 

@@ -146,7 +146,9 @@ impl Server {
                 let outcome = match step {
                     Step::Create => Outcome::Created(SecretBytes::from(r#"{"engine":"postgres","password":"new"}"#)),
                     Step::Prove => Outcome::Proved(Proof::CurrentLogsIn),
-                    Step::Set | Step::Test | Step::Finish | Step::Restore => Outcome::Done(Done::default()),
+                    Step::Set | Step::Test | Step::Finish | Step::Restore | Step::Retire | Step::Revoke => {
+                        Outcome::Done(Done::default())
+                    }
                 };
                 event = Event::Ended { step, outcome };
             }

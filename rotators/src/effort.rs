@@ -77,7 +77,8 @@ impl Effort {
 
     /// Success, with what it cost.
     pub(crate) fn done(&self) -> Done {
-        Done { failed_logins: self.refused.load(Ordering::SeqCst), note: self.note.get().cloned().unwrap_or_default() }
+        let note = self.note.get().cloned().unwrap_or_default();
+        Done { failed_logins: self.refused.load(Ordering::SeqCst), note, status: None }
     }
 
     /// A sentence for the history, should the step succeed. The first one stays.

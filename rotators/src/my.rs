@@ -10,7 +10,7 @@ mod steps;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::outcome::{Done, Proof, StepError, Verdict};
+use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
 use zeroize::Zeroizing;
@@ -67,13 +67,13 @@ pub(crate) struct Family<F> {
 
 #[async_trait]
 impl<F: Flavor + 'static> Rotator for Family<F> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.flavor.kind().name
     }
 
-    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError> {
+    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
         let current = cx.material.current.as_ref().ok_or_else(crate::no_current)?;
-        with_password(self.flavor.kind(), current, password)
+        Ok(with_password(self.flavor.kind(), current, password)?.into())
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {

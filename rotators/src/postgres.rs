@@ -9,7 +9,7 @@ mod sniff;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::outcome::{Done, Proof, StepError, Verdict};
+use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
 use postgres_protocol::password::scram_sha_256;
@@ -46,13 +46,13 @@ impl Postgres {
 
 #[async_trait]
 impl Rotator for Postgres {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         KIND.name
     }
 
-    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError> {
+    async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
         let current = cx.material.current.as_ref().ok_or_else(crate::no_current)?;
-        with_password(&KIND, current, password)
+        Ok(with_password(&KIND, current, password)?.into())
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {

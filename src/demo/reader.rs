@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use engine::id::VersionId;
 use engine::outcome::{StepError, Verdict};
-use engine::port::{Guard, Material, StepContext};
+use engine::port::{Clock, Guard, Material, StepContext};
+use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
 use rotators::Registry;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::client::Client;
 use crate::cli::{CliError, Connection, fresh_token};
+use crate::clock::SystemClock;
 
 /// How long a reader rests between two logins.
 const REST: Duration = Duration::from_millis(20);
@@ -85,10 +87,12 @@ pub(super) async fn logs_in(answer: &Value) -> Result<(), StepError> {
     let engine = rotators::engine_of(&value).ok_or_else(|| broken("no engine"))?;
     let rotator = registry.get(engine).ok_or_else(|| broken("no rotator"))?;
     let token = VersionId::new(fresh_token()).map_err(|_| broken("no token"))?;
+    let run = Run::new(token, String::new(), SystemClock.now());
     let material = Material { wanted: Some(value), ..Material::default() };
     let cx = StepContext {
         arn: "demo",
-        token: &token,
+        step: Step::Test,
+        run: &run,
         material: &material,
         attempted: false,
         login_budget: 1,

@@ -222,7 +222,7 @@ impl Store {
 /// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is
 /// unresolved, whatever became of its label.
 fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
-    if subject.rotation.state.run().is_some() || left_over(subject).is_some() {
+    if !subject.rotation.state.takes_request() || left_over(subject).is_some() {
         return Err(StoreError::RotationOpen);
     }
     Ok(())

@@ -5,8 +5,10 @@
 
 use chrono::TimeDelta;
 use engine::Time;
+use engine::driver::LEASE_MARGIN;
 use engine::id::SecretId;
 use engine::port::Lease;
+use engine::registration::LONGEST_TIMEOUT;
 use engine::rotation::Rotation;
 
 use crate::instant::{instant, instant_opt, ms};
@@ -27,7 +29,7 @@ impl Store {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let boot = Boot::of(&self.0);
         let expired = sqlx::query_scalar(EXPIRED).bind(ms(now)).bind(i64::from(limit));
-        let expired = expired.bind(&boot.id).bind(boot.since).bind(boot.lease).bind(boot.others_expire);
+        let expired = expired.bind(&boot.id).bind(boot.since).bind(boot.longest).bind(boot.others_expire);
         let mut ids: Vec<i64> = expired.fetch_all(w.conn()).await?;
         let room = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
         let due = sqlx::query_scalar(DUE).bind(ms(now)).bind(room.max(0));
@@ -116,7 +118,8 @@ impl Store {
 struct Boot {
     id: String,
     since: i64,
-    lease: i64,
+    /// No lease of this clock lasts longer.
+    longest: i64,
     /// From when on leases that cannot be compared with this clock count as expired.
     others_expire: i64,
 }
@@ -126,7 +129,7 @@ impl Boot {
         Self {
             id: inner.options.boot_id.clone(),
             since: millis(inner.clock.since_boot()),
-            lease: millis(inner.options.lease),
+            longest: millis(inner.options.lease.max(LONGEST_TIMEOUT + LEASE_MARGIN)),
             others_expire: millis(inner.opened + inner.options.lease),
         }
     }
@@ -134,7 +137,7 @@ impl Boot {
     /// When a lease ends, on this clock. One that was taken under another boot, or lies further ahead than any lease
     /// of this one can, gets a whole lease's length from when the store was opened.
     fn ends(&self, until: i64, comparable: bool) -> i64 {
-        if comparable && until <= self.since + self.lease { until } else { self.others_expire }
+        if comparable && until <= self.since + self.longest { until } else { self.others_expire }
     }
 }
 

@@ -11,11 +11,12 @@ use engine::schedule::Limits;
 use engine::secret::{SecretBytes, SecretValue, ValueKind};
 
 use crate::StoreError;
+use crate::history::Ended;
 use crate::instant::whole_ms;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{admin, candidate, due, history, sealed, version};
+use crate::{admin, candidate, due, history, registration, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -49,11 +50,18 @@ pub(crate) async fn apply(
 ) -> Result<Decision, StoreError> {
     let before = subject.rotation.state.clone();
     let ended = ending(&event);
-    let moment =
-        Moment { now: at.now, jitter: at.jitter, next_window: subject.rotation.next_window(at.now, at.limits()) };
-    let decision = rotation::step(&before, event, moment)?;
-    if let Some((step, verdict, message)) = ended {
-        history::end(w.conn(), subject.secret.id, step, verdict, &message, at.now).await?;
+    let moment = Moment {
+        now: at.now,
+        jitter: at.jitter,
+        next_window: subject.rotation.next_window(at.now, at.limits()),
+        abilities: registration::abilities(w.conn(), &subject.rotation.lane).await?,
+        current: subject.labels.holder(label::CURRENT).cloned(),
+        previous: subject.labels.holder(label::PREVIOUS).cloned(),
+        fresh: VersionId::random(&mut rand::rng()),
+    };
+    let decision = rotation::step(&before, event, &moment)?;
+    if let Some(ended) = ended {
+        history::end(w.conn(), subject.secret.id, &ended, at.now).await?;
     }
     // Placeholder and history speak of the run that begins, everything else of the one that was open.
     let run = before.run().or(decision.next.run()).cloned();
@@ -62,15 +70,17 @@ pub(crate) async fn apply(
         carry_out(w, subject, run.as_ref(), write, at).await?;
     }
     if let (Some(step), Some(run)) = (decision.act, decision.next.run()) {
-        history::begin(w.conn(), subject.secret.id, run, step, at.now).await?;
+        history::begin(w.conn(), &subject.rotation, run, step, at.now).await?;
     }
     let closed = before.run().is_some() && subject.rotation.state.run().is_none();
     if closed {
         history::trim(w.conn(), subject.secret.id).await?;
     }
-    let was_trial = before.run().is_some_and(|run| run.trial);
-    settle(subject, closed && !was_trial, at);
-    if closed && was_trial {
+    // A plan is made when AWSCURRENT has moved, or the rotation is given up; what comes after that leaves it alone.
+    let promoted = decision.writes.iter().any(|write| matches!(write, Write::Promote));
+    let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted);
+    settle(subject, promoted || closed && !leaves_plan, at);
+    if closed && leaves_plan {
         make_up(w, subject, at).await?;
     }
     // Whoever is to act goes on by itself; only what waits concerns the scheduler.
@@ -81,7 +91,8 @@ pub(crate) async fn apply(
 }
 
 /// The plan that goes with the new state. A rotation that has just closed, however, is followed by a window that opens
-/// after now: it must not start again by itself in the window it was in. A trial leaves the plan as it is.
+/// after now: it must not start again by itself in the window it was in. A trial, and the end of a grace, leave the plan
+/// as it is.
 fn settle(subject: &mut Subject, rotated: bool, at: &Occasion<'_>) {
     if rotated {
         subject.rotation.plan(at.now, at.limits());
@@ -89,7 +100,7 @@ fn settle(subject: &mut Subject, rotated: bool, at: &Occasion<'_>) {
     subject.rotation.set_due(&subject.secret.arn, at.now);
 }
 
-/// A window that passed while a trial was open, its process dead perhaps, is made up for like any that was missed.
+/// A window that passed while a trial or a grace was open is made up for like any that was missed.
 async fn make_up(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) -> Result<(), StoreError> {
     let row = &subject.rotation;
     let late = row.made_up_for(&subject.secret.arn, at.now, at.limits());
@@ -100,33 +111,25 @@ async fn make_up(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) 
     Ok(())
 }
 
-fn ending(event: &Event) -> Option<(rotation::Step, &'static str, String)> {
+fn ending(event: &Event) -> Option<Ended> {
     let Event::Ended { step, outcome } = event else {
         return None;
     };
-    let (verdict, message) = match outcome {
-        Outcome::Failed(error) => (verdict_name(error.verdict), error.message.clone()),
-        Outcome::Created(_) => ("done", String::new()),
-        Outcome::Done(done) => ("done", done.note.clone()),
-        Outcome::Proved(Proof::CurrentLogsIn) => ("done", "AWSCURRENT logs in".to_owned()),
+    let done = |message: String| Ended { step: *step, verdict: "done", message, status: None };
+    Some(match outcome {
+        Outcome::Failed(error) => {
+            Ended { step: *step, verdict: error.verdict.name(), message: error.message.clone(), status: error.status }
+        }
+        Outcome::Created(_) => done(String::new()),
+        Outcome::Done(said) => Ended { status: said.status, ..done(said.note.clone()) },
+        Outcome::Proved(Proof::CurrentLogsIn) => done("AWSCURRENT logs in".to_owned()),
         Outcome::Proved(Proof::CanRestore { held: Some(held) }) => {
-            ("done", format!("the target holds {held}; AWSCURRENT does not log in and can be put back"))
+            done(format!("the target holds {held}; AWSCURRENT does not log in and can be put back"))
         }
         Outcome::Proved(Proof::CanRestore { held: None }) => {
-            ("done", "AWSCURRENT does not log in and can be put back; what the target holds was not tried".to_owned())
+            done("AWSCURRENT does not log in and can be put back; what the target holds was not tried".to_owned())
         }
-    };
-    Some((*step, verdict, message))
-}
-
-fn verdict_name(verdict: engine::outcome::Verdict) -> &'static str {
-    use engine::outcome::Verdict;
-    match verdict {
-        Verdict::Retry => "retry",
-        Verdict::Rejected => "rejected",
-        Verdict::NeedsPerson => "needs-person",
-        Verdict::Unknown => "unknown",
-    }
+    })
 }
 
 async fn carry_out(
@@ -143,8 +146,8 @@ async fn carry_out(
     let run = run.ok_or_else(|| StoreError::inconsistent("the machine writes without a rotation"))?;
     match write {
         Write::Placeholder => register(w, subject, &run.token, at).await,
-        Write::Copy => copy_current(w, subject, &run.token, at).await,
-        Write::DropCopy => drop_copy(w, subject, &run.token).await,
+        Write::Copy(version) => copy_current(w, subject, version, at).await,
+        Write::DropCopy(version) => drop_copy(w, subject, version).await,
         Write::Seal { candidate, value } => seal(w, subject, &run.token, *candidate, value, at).await,
         Write::SealCurrent => seal_current(w, subject, at).await.map(drop),
         Write::Promote => promote(w, subject, run, at).await,
@@ -175,7 +178,7 @@ async fn register(
     version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
 }
 
-/// A trial's version has a value of its own and is no candidate: nothing that is not AWSCURRENT goes to the target.
+/// The copy has a value of its own and is no candidate: nothing that is not AWSCURRENT goes to the target.
 async fn copy_current(
     w: &mut Writing<'_>,
     subject: &mut Subject,

@@ -9,7 +9,7 @@ use engine::rotation::{Run, Step};
 use crate::instant::{instant, instant_opt, ms};
 use crate::model::HistoryEntry;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, resolve};
+use crate::{Store, StoreError, resolve, rotation};
 
 /// As many lines of a secret as are kept, and as can be asked for.
 const MOST_LINES: i64 = 1000;
@@ -58,31 +58,35 @@ pub(crate) async fn note(
     if run.is_none() { trim(conn, secret).await } else { Ok(()) }
 }
 
-/// A step begins.
+/// A step begins; of a registered rotator it is a delivery.
 pub(crate) async fn begin(
     conn: &mut Conn,
-    secret: SecretId,
+    row: &rotation::Row,
     run: &Run,
     step: Step,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(BEGIN).bind(secret.0).bind(run.token.as_str()).bind(step.name());
+    let query = sqlx::query(BEGIN).bind(row.secret.0).bind(run.token.as_str()).bind(step.name());
     let query = query.bind(i64::from(run.attempt)).bind(&run.started_by);
-    query.bind(ms(now)).execute(conn).await?;
+    let lane = Some(&row.lane).filter(|lane| !lane.is_empty());
+    query.bind(ms(now)).bind(lane).execute(conn).await?;
     Ok(())
 }
 
+/// How a step ended.
+pub(crate) struct Ended {
+    pub(crate) step: Step,
+    pub(crate) verdict: &'static str,
+    pub(crate) message: String,
+    /// Of an answer over HTTP.
+    pub(crate) status: Option<u16>,
+}
+
 /// The step under way ended.
-pub(crate) async fn end(
-    conn: &mut Conn,
-    secret: SecretId,
-    step: Step,
-    verdict: &str,
-    message: &str,
-    now: Time,
-) -> Result<(), StoreError> {
-    let query = sqlx::query(END).bind(secret.0).bind(step.name());
-    query.bind(ms(now)).bind(verdict).bind(message).execute(conn).await?;
+pub(crate) async fn end(conn: &mut Conn, secret: SecretId, ended: &Ended, now: Time) -> Result<(), StoreError> {
+    let query = sqlx::query(END).bind(secret.0).bind(ended.step.name());
+    let query = query.bind(ms(now)).bind(ended.verdict).bind(&ended.message);
+    query.bind(ended.status.map(i64::from)).execute(conn).await?;
     Ok(())
 }
 
@@ -136,10 +140,10 @@ INSERT INTO history (secret_id, token, kind, attempt, actor, started_ms, ended_m
 VALUES ($1, $2, $3, $4, $5, $6, $6, $7)";
 
 const BEGIN: &str = "-- history::begin
-INSERT INTO history (secret_id, token, kind, step, attempt, actor, started_ms)
-VALUES ($1, $2, 'step', $3, $4, $5, $6)";
+INSERT INTO history (secret_id, token, kind, step, attempt, actor, started_ms, rotator)
+VALUES ($1, $2, 'step', $3, $4, $5, $6, $7)";
 
 const END: &str = "-- history::end
-UPDATE history SET ended_ms = $3, verdict = $4, message = $5
+UPDATE history SET ended_ms = $3, verdict = $4, message = $5, status = $6
 WHERE step = $2 AND ended_ms IS NULL AND id = (
     SELECT MAX(id) FROM history WHERE secret_id = $1 AND kind = 'step' AND ended_ms IS NULL)";

@@ -64,10 +64,10 @@ impl RotationStore for Store {
         Ok(material::gather(&mut tx, &self.0, lease.secret, rotation, row.options).await?)
     }
 
-    async fn renew(&self, lease: &Lease) -> Result<Duration, PortError> {
+    async fn renew(&self, lease: &Lease, at_least: Duration) -> Result<Duration, PortError> {
         // Taken before the write: a slow commit shortens what is left and never lengthens it.
         let since_boot = self.0.clock.since_boot();
-        let until = since_boot + self.0.options.lease;
+        let until = since_boot + self.0.options.lease.max(at_least);
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
         let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until));

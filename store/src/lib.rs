@@ -36,6 +36,7 @@ mod policy;
 mod principal;
 mod read;
 mod recover;
+mod registration;
 mod replica;
 mod resolve;
 mod rotation;

@@ -28,9 +28,10 @@ pub(crate) async fn gather(
     let row = secret::by_id(conn, id).await?.ok_or(StoreError::SecretNotFound)?;
     let mut vault = Vault { key: row.key(&inner.keyring)?, labels: label::load(conn, id).await?, row, conn };
     let current = vault.labelled(labels::CURRENT).await?;
+    let current_version = vault.labels.holder(labels::CURRENT).cloned();
     // Create derives from AWSCURRENT and logs in nowhere.
     let (previous, unresolved) = match step {
-        Step::Create => (None, vec![]),
+        Step::Create | Step::Retire | Step::Revoke => (None, vec![]),
         // A trial logs in with AWSCURRENT, and guesses nothing else.
         _ if run.trial => (None, vec![]),
         _ => (vault.labelled(labels::PREVIOUS).await?, vault.unresolved(run).await?),
@@ -39,14 +40,16 @@ pub(crate) async fn gather(
         Step::Create => None,
         _ if run.trial => current.clone(),
         Step::Set | Step::Test | Step::Finish => Some(vault.candidate(run).await?),
-        Step::Prove | Step::Restore => current.clone(),
+        Step::Prove | Step::Restore | Step::Retire | Step::Revoke => current.clone(),
     };
+    let labels = vault.labels.clone();
     let labelled = |role: &str, value: &Option<SecretBytes>| {
-        let known = |value| Known { role: role.to_owned(), value };
+        let known = |value| Known { role: role.to_owned(), value, version: labels.holder(role).cloned() };
         value.clone().map(known)
     };
     let known: Vec<Known> = match step {
-        Step::Create => vec![],
+        Step::Create | Step::Revoke => vec![],
+        Step::Retire => vault.retiring(run).await?.into_iter().collect(),
         Step::Set | Step::Test | Step::Finish => {
             let first = labelled(labels::CURRENT, &current).into_iter().chain(labelled(labels::PREVIOUS, &previous));
             first.chain(unresolved).collect()
@@ -60,7 +63,7 @@ pub(crate) async fn gather(
     // A trial waits for nobody, and can do without an admin whose own password is being changed.
     let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
-    Ok(Material { known, wanted, current, admin, admin_missing, admin_rotates, options })
+    Ok(Material { known, wanted, current, current_version, admin, admin_missing, admin_rotates, options })
 }
 
 /// One secret, opened.
@@ -91,6 +94,19 @@ impl Vault<'_> {
         self.open(&found.version, &found.sealed)
     }
 
+    /// The version whose grace is over, where it is still there.
+    async fn retiring(&mut self, run: &Run) -> Result<Option<Known>, StoreError> {
+        let Some(retiring) = &run.retiring else {
+            return Ok(None);
+        };
+        let version = version::get(self.conn, self.row.id, retiring.as_str()).await?;
+        let Some(sealed) = version.and_then(|version| version.sealed) else {
+            return Ok(None);
+        };
+        let (role, value) = (format!("version {retiring}"), self.open(retiring, &sealed)?);
+        Ok(Some(Known { role, value, version: Some(retiring.clone()) }))
+    }
+
     async fn unresolved(&mut self, run: &Run) -> Result<Vec<Known>, StoreError> {
         let rows = candidate::unresolved(self.conn, self.row.id).await?;
         let known = |row: candidate::Row| {
@@ -101,7 +117,9 @@ impl Vault<'_> {
                 format!("candidate {} of {}", row.sealed.candidate, row.version)
             };
             let value = self.open(&row.version, &row.sealed)?;
-            Ok(Known { role, value })
+            // Over the API a version shows its latest candidate only.
+            let version = (latest || row.version != run.token).then_some(row.version);
+            Ok(Known { role, value, version })
         };
         rows.into_iter().map(known).collect()
     }

@@ -33,6 +33,8 @@ pub(crate) struct Row {
     pub(crate) enabled: bool,
     pub(crate) builtin: bool,
     pub(crate) rotator: Option<String>,
+    /// The registered rotator; empty: a built-in one.
+    pub(crate) lane: String,
     pub(crate) rules: Option<Rules>,
     pub(crate) time_zone: Option<String>,
     pub(crate) options: engine::port::Options,
@@ -121,6 +123,7 @@ struct Raw {
     enabled: bool,
     builtin: bool,
     rotator: Option<String>,
+    lane: String,
     rules: Option<String>,
     time_zone: Option<String>,
     options: String,
@@ -158,6 +161,7 @@ impl TryFrom<Raw> for Row {
             enabled: raw.enabled,
             builtin: raw.builtin,
             rotator: raw.rotator,
+            lane: raw.lane,
             rules: raw.rules.as_deref().map(|text| from_json("rules", text)).transpose()?,
             time_zone: raw.time_zone,
             options: from_json("options", &raw.options)?,
@@ -206,6 +210,7 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .bind(row.window.map(|window| ms(window.opens)))
         .bind(row.window.map(|window| ms(window.closes)))
         .bind(row.due.map(ms_not_before))
+        .bind(&row.lane)
         .execute(conn)
         .await?;
     Ok(())
@@ -235,7 +240,7 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 }
 
 const LOAD: &str = "-- rotation::load
-SELECT secret_id, live, configured, enabled, builtin, rotator, rules, time_zone, options, body, paused, base_ms,
+SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms
 FROM rotation WHERE secret_id = $1";
 
@@ -245,5 +250,5 @@ INSERT INTO rotation (secret_id) VALUES ($1)";
 const SAVE: &str = "-- rotation::save
 UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
        options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
-       window_closes_ms = $16, due_ms = $17
+       window_closes_ms = $16, due_ms = $17, lane = $18
 WHERE secret_id = $1";

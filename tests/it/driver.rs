@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use engine::Time;
 use engine::driver::{Ports, drive};
 use engine::id::{SecretId, VersionId};
-use engine::outcome::{Done, Proof, StepError, Verdict};
-use engine::port::{Clock, Lease, Material, PortError, RotationStore, Rotator, StepContext};
+use engine::outcome::{Done, Made, Proof, StepError, Verdict};
+use engine::port::{Abilities, Clock, Lease, Material, PortError, RotationStore, Rotator, StepContext};
 use engine::rotation::{Decision, Event, Moment, Rotation, Step, step};
 use engine::secret::SecretBytes;
 use pawl::clock::SystemClock;
@@ -71,7 +71,16 @@ impl RotationStore for Memory {
             return Err(PortError::Store("the disk is full".to_owned()));
         }
         let mut state = self.state.lock().expect("no panic in the lock");
-        let decision = step(&state, event, Moment { now: self.now, jitter, next_window: None })?;
+        let moment = Moment {
+            now: self.now,
+            jitter,
+            next_window: None,
+            abilities: Abilities::default(),
+            current: None,
+            previous: None,
+            fresh: VersionId::random(&mut rand::rng()),
+        };
+        let decision = step(&state, event, &moment)?;
         state.clone_from(&decision.next);
         Ok(decision)
     }
@@ -80,7 +89,7 @@ impl RotationStore for Memory {
         Ok(Material::default())
     }
 
-    async fn renew(&self, _: &Lease) -> Result<Duration, PortError> {
+    async fn renew(&self, _: &Lease, _: Duration) -> Result<Duration, PortError> {
         Ok(self.left)
     }
 
@@ -102,12 +111,12 @@ struct Scripted(Set);
 
 #[async_trait]
 impl Rotator for Scripted {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "scripted"
     }
 
-    async fn create(&self, _: &StepContext<'_>, password: &SecretBytes) -> Result<SecretBytes, StepError> {
-        Ok(password.clone())
+    async fn create(&self, _: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
+        Ok(password.clone().into())
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {

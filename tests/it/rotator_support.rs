@@ -11,8 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use engine::id::VersionId;
 use engine::outcome::{Done, Proof, StepError, Verdict};
-use engine::port::{Guard, Known, Material, Options, Rotator, StepContext};
+use engine::port::{Clock, Guard, Known, Material, Options, Rotator, StepContext};
+use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
+use pawl::clock::SystemClock;
 use pawl::servers::Server;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestRunner};
@@ -135,6 +137,7 @@ impl Case {
         let password = SecretBytes::from(unique("Canary-9next-"));
         let rotator = self.registry();
         let made = self.run(&Holds, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
+        let made = made.map(|made| made.value.expect("a built-in rotator makes the value"));
         serde_json::from_slice(made.expect("a new value").expose()).expect("JSON")
     }
 
@@ -173,21 +176,25 @@ impl Case {
         step: impl AsyncFnOnce(&StepContext<'_>) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
         let secret = |value: &Value| SecretBytes::from(value.to_string());
-        let mut known = vec![Known { role: "AWSCURRENT".to_owned(), value: secret(&self.current) }];
-        known.extend(self.known.iter().map(|(role, value)| Known { role: role.clone(), value: secret(value) }));
+        let named = |role: &str, value: &Value| Known { role: role.to_owned(), value: secret(value), version: None };
+        let mut known = vec![named("AWSCURRENT", &self.current)];
+        known.extend(self.known.iter().map(|(role, value)| named(role, value)));
         let material = Material {
             admin_rotates: false,
             wanted: wanted.map(secret),
             current: Some(secret(&self.current)),
+            current_version: None,
             known,
             admin: self.admin.as_ref().map(secret),
             admin_missing: self.admin_missing.clone(),
             options: self.options.clone(),
         };
         let token = VersionId::new("t".repeat(32)).expect("a token");
+        let run = Run::new(token, String::new(), SystemClock.now());
         let cx = StepContext {
             arn: &self.arn,
-            token: &token,
+            step: Step::Set,
+            run: &run,
             material: &material,
             attempted: self.attempted,
             login_budget: self.login_budget,

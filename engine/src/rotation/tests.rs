@@ -3,9 +3,20 @@
 use chrono::{TimeDelta, TimeZone, Utc};
 
 use super::*;
+use crate::outcome::Done;
+use crate::port::Abilities;
+use crate::schedule::Window;
 
 fn at(second: i64) -> Moment {
-    Moment { now: time(second), jitter: 0.0, next_window: None }
+    Moment {
+        now: time(second),
+        jitter: 0.0,
+        next_window: None,
+        abilities: Abilities::default(),
+        current: Some(token('c')),
+        previous: None,
+        fresh: token('f'),
+    }
 }
 
 fn time(second: i64) -> Time {
@@ -40,7 +51,7 @@ fn fails(step: Step, verdict: Verdict) -> Event {
 fn run(events: Vec<Event>) -> Decision {
     let mut decision = Decision { next: Rotation::Idle, writes: vec![], act: None };
     for (second, event) in (0i64..).zip(events) {
-        decision = step(&decision.next, event.clone(), at(second * 10))
+        decision = step(&decision.next, event.clone(), &at(second * 10))
             .unwrap_or_else(|refusal| panic!("{event:?} in {:?}: {refusal}", decision.next));
     }
     decision
@@ -138,9 +149,9 @@ fn a_wait_is_not_cut_short_by_a_driver() {
     let waiting = run(events).next;
     let Rotation::Waiting { not_before, .. } = waiting else { panic!("{waiting:?}") };
     let early = Moment { now: not_before - TimeDelta::milliseconds(1), ..at(0) };
-    assert_eq!(step(&waiting, Event::Leased, early).expect_err("early"), Refusal::NotDue(not_before));
+    assert_eq!(step(&waiting, Event::Leased, &early).expect_err("early"), Refusal::NotDue(not_before));
     let due = Moment { now: not_before, ..at(0) };
-    assert_eq!(step(&waiting, Event::Leased, due).expect("due").act, Some(Step::Set));
+    assert_eq!(step(&waiting, Event::Leased, &due).expect("due").act, Some(Step::Set));
 }
 
 #[test]
@@ -148,11 +159,11 @@ fn past_its_window_a_rotation_that_has_sent_nothing_waits_for_the_next_window_or
     // A Set that changed nothing has sent nothing.
     let acting = run(to_set()).next;
     let late = at(1000);
-    let parked = step(&acting, fails(Step::Set, Verdict::Retry), late).expect("taken");
+    let parked = step(&acting, fails(Step::Set, Verdict::Retry), &late).expect("taken");
     assert!(matches!(parked.next, Rotation::Parked { .. }));
     let window = Window { opens: time(5000), closes: time(6000) };
     let late = Moment { next_window: Some(window), ..late };
-    let next = step(&acting, fails(Step::Set, Verdict::Retry), late).expect("taken").next;
+    let next = step(&acting, fails(Step::Set, Verdict::Retry), &late).expect("taken").next;
     let Rotation::Waiting { run, not_before, .. } = next else { panic!("{next:?}") };
     assert_eq!((not_before, run.window_ends), (time(5000), time(6000)));
 }
@@ -165,7 +176,7 @@ fn once_a_value_may_be_on_the_target_no_window_is_waited_for() {
     to_test.push(ok(Step::Set));
     let lost_reply = (to_set(), fails(Step::Set, Verdict::Unknown));
     for (events, failure) in [lost_reply, (to_test, fails(Step::Test, Verdict::Retry))] {
-        let next = step(&run(events).next, failure, late).expect("taken").next;
+        let next = step(&run(events).next, failure, &late).expect("taken").next;
         let Rotation::Waiting { not_before, .. } = next else { panic!("{next:?}") };
         assert!(not_before < time(1010), "tried again within seconds, not in the next window");
     }
@@ -177,7 +188,7 @@ fn refused_logins_are_budgeted_below_the_servers_lock_limit() {
         let error = StepError { failed_logins: 2, lock_limit: Some(3), ..StepError::new(verdict, "1045", "refused") };
         let window = Window { opens: time(5_000_000), closes: time(6_000_000) };
         let at = Moment { next_window: Some(window), ..at(1) };
-        let next = step(&run(to_set()).next, ended(Step::Set, Outcome::Failed(error)), at).expect("taken").next;
+        let next = step(&run(to_set()).next, ended(Step::Set, Outcome::Failed(error)), &at).expect("taken").next;
         (next.state_name(), next.run().map(|run| run.window_ends))
     };
     let next_window = Some(time(6_000_000));
@@ -190,17 +201,17 @@ fn only_a_person_resumes_what_is_parked() {
     let mut events = to_set();
     events.push(fails(Step::Set, Verdict::NeedsPerson));
     let parked = run(events).next;
-    assert_eq!(step(&parked, Event::Leased, at(900)).expect_err("parked"), Refusal::Parked);
-    assert_eq!(step(&parked, requested('b'), at(900)).expect_err("parked"), Refusal::Open);
-    let resumed = step(&parked, Event::Resumed { window_ends: time(2000) }, at(900)).expect("resumed").next;
+    assert_eq!(step(&parked, Event::Leased, &at(900)).expect_err("parked"), Refusal::Parked);
+    assert_eq!(step(&parked, requested('b'), &at(900)).expect_err("parked"), Refusal::Open);
+    let resumed = step(&parked, Event::Resumed { window_ends: time(2000) }, &at(900)).expect("resumed").next;
     assert!(matches!(resumed, Rotation::Waiting { step: Step::Set, .. }));
 }
 
 #[test]
 fn another_token_is_refused_while_a_rotation_is_open_and_the_same_one_is_the_same_request() {
     let acting = run(to_set()).next;
-    assert_eq!(step(&acting, requested('b'), at(1)).expect_err("open"), Refusal::Open);
-    let again = step(&acting, requested('a'), at(1)).expect("the same");
+    assert_eq!(step(&acting, requested('b'), &at(1)).expect_err("open"), Refusal::Open);
+    let again = step(&acting, requested('a'), &at(1)).expect("the same");
     assert_eq!((again.next, again.writes.len(), again.act), (acting, 0, None));
 }
 
@@ -259,7 +270,7 @@ fn giving_up_is_not_bounded_by_the_window() {
     let mut events = to_set();
     events.extend([Event::Abandoned, Event::Leased]);
     let proving = run(events).next;
-    let late = step(&proving, fails(Step::Prove, Verdict::Retry), at(100_000)).expect("taken").next;
+    let late = step(&proving, fails(Step::Prove, Verdict::Retry), &at(100_000)).expect("taken").next;
     assert!(matches!(late, Rotation::Waiting { step: Step::Prove, .. }));
 }
 
@@ -268,14 +279,14 @@ fn a_report_about_a_step_the_machine_has_left_changes_nothing() {
     let mut events = to_set();
     events.push(Event::Interfered { what: "cancel".to_owned() });
     let proving = run(events).next;
-    assert_eq!(step(&proving, ok(Step::Set), at(1)).expect_err("stale"), Refusal::Stale);
+    assert_eq!(step(&proving, ok(Step::Set), &at(1)).expect_err("stale"), Refusal::Stale);
 }
 
 #[test]
 fn a_value_written_by_a_callback_is_the_candidate() {
     let filled = run(vec![requested('a'), Event::Filled(SecretBytes::from("v"))]);
     assert!(matches!(filled.next, Rotation::Waiting { step: Step::Set, .. }));
-    let again = step(&filled.next, Event::Filled(SecretBytes::from("v")), at(1));
+    let again = step(&filled.next, Event::Filled(SecretBytes::from("v")), &at(1));
     assert_eq!(again.expect_err("filled"), Refusal::AlreadyFilled);
 }
 
@@ -285,17 +296,17 @@ fn trial_requested(letter: char) -> Event {
 
 fn is_over(decision: &Decision, notes: &[&str]) {
     assert_eq!((&decision.next, decision.act), (&Rotation::Idle, None));
-    assert!(decision.writes.iter().any(|write| matches!(write, Write::DropCopy)), "{decision:?}");
+    assert!(decision.writes.iter().any(|write| matches!(write, Write::DropCopy(_))), "{decision:?}");
     assert_eq!(kinds(decision), notes);
     // Whatever else a trial does, it never makes, moves or resolves a candidate.
-    let harmless = |write: &Write| matches!(write, Write::DropCopy | Write::Note { .. });
+    let harmless = |write: &Write| matches!(write, Write::DropCopy(_) | Write::Note { .. });
     assert!(decision.writes.iter().all(harmless), "{decision:?}");
 }
 
 #[test]
 fn a_trial_tests_a_copy_of_awscurrent_once_and_is_over() {
     let asked = run(vec![trial_requested('a')]);
-    assert!(matches!(asked.writes[..], [Write::Copy, Write::Note { kind: "test-requested", .. }]), "{asked:?}");
+    assert!(matches!(asked.writes[..], [Write::Copy(_), Write::Note { kind: "test-requested", .. }]), "{asked:?}");
     assert_eq!(run(vec![trial_requested('a'), Event::Leased]).act, Some(Step::Test));
     is_over(&run(vec![trial_requested('a'), Event::Leased, ok(Step::Test)]), &["test-succeeded"]);
 }
@@ -331,23 +342,23 @@ fn whatever_a_user_does_in_a_trial_ends_it_with_nothing_to_prove() {
         }
     }
     let late = run(vec![trial_requested('a'), Event::Leased, Event::Abandoned]).next;
-    assert_eq!(step(&late, ok(Step::Test), at(1)).expect_err("over"), Refusal::NoneOpen);
+    assert_eq!(step(&late, ok(Step::Test), &at(1)).expect_err("over"), Refusal::NoneOpen);
 }
 
 #[test]
 fn a_trial_is_an_open_rotation_to_other_tokens_and_takes_no_value() {
     let open = run(vec![trial_requested('a')]).next;
     for other in [requested('b'), trial_requested('b')] {
-        assert_eq!(step(&open, other, at(1)).expect_err("open"), Refusal::Open);
+        assert_eq!(step(&open, other, &at(1)).expect_err("open"), Refusal::Open);
     }
     for same in [requested('a'), trial_requested('a')] {
-        let again = step(&open, same, at(1)).expect("the same");
+        let again = step(&open, same, &at(1)).expect("the same");
         assert_eq!((again.next, again.writes.len(), again.act), (open.clone(), 0, None));
     }
-    let filled = step(&open, Event::Filled(SecretBytes::from("v")), at(1));
+    let filled = step(&open, Event::Filled(SecretBytes::from("v")), &at(1));
     assert_eq!(filled.expect_err("a copy is there"), Refusal::AlreadyFilled);
     let rotating = run(to_set()).next;
-    assert_eq!(step(&rotating, trial_requested('b'), at(1)).expect_err("open"), Refusal::Open);
+    assert_eq!(step(&rotating, trial_requested('b'), &at(1)).expect_err("open"), Refusal::Open);
 }
 
 #[test]
@@ -382,7 +393,7 @@ fn idle_takes_a_request_and_nothing_else() {
         Event::Abandoned,
     ];
     for event in events {
-        assert_eq!(step(&Rotation::Idle, event, at(0)).expect_err("idle"), Refusal::NoneOpen);
+        assert_eq!(step(&Rotation::Idle, event, &at(0)).expect_err("idle"), Refusal::NoneOpen);
     }
 }
 
@@ -390,7 +401,7 @@ fn idle_takes_a_request_and_nothing_else() {
 fn every_open_state_can_be_given_up_and_none_forgets_its_token() {
     for state in states().into_iter().skip(1) {
         for event in [Event::Abandoned, Event::Interfered { what: String::new() }] {
-            let next = step(&state, event, at(0)).expect("always possible").next;
+            let next = step(&state, event, &at(0)).expect("always possible").next;
             assert!(matches!(next, Rotation::Waiting { step: Step::Prove, .. }), "{state:?} → {next:?}");
             assert_eq!(next.run().map(|run| &run.token), state.run().map(|run| &run.token));
         }
@@ -409,7 +420,7 @@ fn a_state_survives_its_row() {
 fn every_act_comes_with_the_acting_state_that_says_so() {
     for state in states() {
         for event in [Event::Leased, requested('b'), created(), ok(Step::Set), ok(Step::Test), ok(Step::Restore)] {
-            if let Ok(decision) = step(&state, event, at(10)) {
+            if let Ok(decision) = step(&state, event, &at(10)) {
                 let acting = match &decision.next {
                     Rotation::Acting { step, .. } => Some(*step),
                     _ => None,

@@ -6,6 +6,7 @@ use chrono::{TimeZone, Utc};
 use engine::Time;
 use engine::id::VersionId;
 use engine::outcome::{Done, Proof, StepError, Verdict};
+use engine::port::Abilities;
 use engine::rotation::{Event, Moment, Outcome, Rotation, Step, Write, step};
 use engine::secret::SecretBytes;
 
@@ -71,7 +72,8 @@ pub(crate) fn doomsday() -> Time {
 }
 
 pub(crate) fn moment(now: Time) -> Moment {
-    Moment { now, jitter: 0.0, next_window: None }
+    let (abilities, fresh) = (Abilities::default(), token(99));
+    Moment { now, jitter: 0.0, next_window: None, abilities, current: None, previous: None, fresh }
 }
 
 pub(crate) fn token(index: u8) -> VersionId {
@@ -118,7 +120,7 @@ impl World {
 
     /// Runs the real machine and applies its writes, as the store does in one transaction.
     pub(crate) fn apply(&mut self, event: Event, now: Time) -> Option<Option<Step>> {
-        let decision = step(&self.rotation, event, moment(now)).ok()?;
+        let decision = step(&self.rotation, event, &moment(now)).ok()?;
         let version = self.open_version();
         for write in decision.writes {
             self.write(write, version);
@@ -133,11 +135,11 @@ impl World {
                 self.versions.push(None);
                 self.pending = Some(u8::try_from(self.versions.len() - 1).expect("few versions"));
             }
-            Write::Copy => {
+            Write::Copy(_) => {
                 self.versions.push(Some(self.current_value()));
                 self.pending = Some(u8::try_from(self.versions.len() - 1).expect("few versions"));
             }
-            Write::DropCopy => {
+            Write::DropCopy(_) => {
                 let version = version.expect("open");
                 self.pending = self.pending.filter(|pending| *pending != version);
                 let labelled = self.current == version || self.previous == Some(version);
@@ -202,7 +204,7 @@ impl World {
                 .open_version()
                 .and_then(|version| self.value_of(version))
                 .expect("a version past Create has a value"),
-            Step::Prove | Step::Restore => self.current_value(),
+            Step::Prove | Step::Restore | Step::Retire | Step::Revoke => self.current_value(),
         };
         Act { fence: self.fence, step, wanted, checked: false, ghost: false }
     }
@@ -263,6 +265,7 @@ impl World {
                 Outcome::Proved(Proof::CurrentLogsIn)
             }
             Step::Prove => Outcome::Proved(Proof::CanRestore { held: None }),
+            Step::Retire | Step::Revoke => unreachable!("no rotator of the model does that"),
         };
         self.report(driver, act, outcome);
     }
@@ -283,7 +286,7 @@ impl World {
 /// Counters that only stretch delays would make the search endless.
 pub(crate) fn without_counters(rotation: Rotation) -> Rotation {
     let clean = |mut run: engine::rotation::Run| {
-        (run.attempt, run.restores, run.sets) = (0, 0, run.sets.min(1));
+        (run.attempt, run.restores, run.issued, run.sets) = (0, 0, 0, run.sets.min(1));
         run
     };
     match rotation {

@@ -1,5 +1,7 @@
 //! One owner: leases, fences, and what a stale one cannot do.
 
+use std::time::Duration;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ async fn is_fenced(world: &World, lease: &Lease) {
     assert!(matches!(world.apply(lease, Event::Leased).await, Err(PortError::Fenced)));
     assert!(matches!(world.apply(lease, created("late")).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.material(lease, &state).await, Err(PortError::Fenced)));
-    assert!(matches!(world.store.renew(lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.renew(lease, Duration::ZERO).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.look(lease).await, Err(PortError::Fenced)));
     assert_eq!(world.state("s").await, state);
     assert_eq!(world.unresolved("s").await, 0);
@@ -52,7 +54,7 @@ pub(crate) async fn a_renewed_lease_lasts_its_full_length_again(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
     world.clock.pass(TimeDelta::seconds(14));
-    assert_eq!(world.store.renew(&lease).await.unwrap(), LEASE);
+    assert_eq!(world.store.renew(&lease, Duration::ZERO).await.unwrap(), LEASE);
     world.clock.pass(TimeDelta::seconds(14));
     assert_eq!(world.store.look(&lease).await.unwrap().1.as_secs(), 1);
     assert!(world.claims().await.is_empty());
@@ -64,7 +66,7 @@ pub(crate) async fn a_paused_rotation_accepts_only_how_a_step_ended(world: World
     world.sealed(&lease, "two").await;
     world.store.pause_rotation("s", "tester", world.now()).await.unwrap();
     assert!(matches!(world.apply(&lease, Event::Leased).await, Err(PortError::Fenced)));
-    assert!(matches!(world.store.renew(&lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.renew(&lease, Duration::ZERO).await, Err(PortError::Fenced)));
     assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)));
     let state = world.state("s").await;
     assert!(matches!(world.store.material(&lease, &state).await, Err(PortError::Fenced)));
@@ -84,7 +86,7 @@ pub(crate) async fn a_deleted_secret_fences_its_driver(world: World) {
     world.store.delete_secret("s", 0, world.now()).await.unwrap();
     assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)));
     assert!(matches!(world.apply(&lease, created("late")).await, Err(PortError::Fenced)));
-    assert!(matches!(world.store.renew(&lease).await, Err(PortError::Fenced)));
+    assert!(matches!(world.store.renew(&lease, Duration::ZERO).await, Err(PortError::Fenced)));
     world.store.release(&lease).await.unwrap();
 }
 
