@@ -213,11 +213,15 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
 }
 
 /// AWSCURRENT logs in, or was never touched: what was issued for this rotation is ended, if anything was.
-fn close(run: Run, writes: Vec<Write>, at: &Moment) -> Decision {
-    // A version that somebody has labelled is wanted, whoever made its credential.
-    let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
-    if at.abilities.revokes && !wanted && !run.orphans().is_empty() {
-        return wait(Run { attempt: 0, closing: true, ..run }, Step::Revoke, at.now, writes);
+fn close(run: Run, mut writes: Vec<Write>, at: &Moment) -> Decision {
+    if at.abilities.revokes && !run.orphans().is_empty() {
+        // A version that somebody has labelled is wanted, whoever made its credential.
+        let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
+        if !wanted {
+            return wait(Run { attempt: 0, closing: true, ..run }, Step::Revoke, at.now, writes);
+        }
+        let left = "a label of its version was moved by hand: nothing that was issued for it is revoked";
+        writes.push(note("called-off", left));
     }
     Decision { next: Rotation::Idle, writes, act: None }
 }
