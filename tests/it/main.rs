@@ -25,3 +25,4 @@ mod trial;
 mod webhook_calls;
 mod webhook_faults;
 mod webhook_support;
+mod webhook_tls;

@@ -180,6 +180,12 @@ async fn f117_a_slow_drip_ends_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn f117_what_is_not_http_or_ends_too_soon_is_no_answer() {
+    leaves_a_doubt(Deed::Raw("SSH-2.0-OpenSSH_9.2\r\n"), "not-http").await;
+    leaves_a_doubt(Deed::Raw("HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"Status\":"), "connection-lost").await;
+}
+
+#[tokio::test]
 async fn f117_of_an_endless_body_no_more_than_the_cap_is_read() {
     for announced in [true, false] {
         let receiver = leaves_a_doubt(Deed::Flood { announced }, "answer-too-large").await;

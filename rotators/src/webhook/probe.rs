@@ -45,7 +45,7 @@ pub enum Bend {
     CutConnection,
 }
 
-/// One delivery of the conformance run.
+/// One delivery of the conformance run. The same one made twice is a duplicate: it has the same id.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe<'a> {
     /// `createSecret`, `setSecret`, `testSecret`, `finishSecret`, `check`, `retire` or `revoke`.
@@ -249,7 +249,7 @@ impl Receiver<'_> {
         if probe.bend == Bend::NoSignature {
             headers.pop();
         }
-        Ok(Parcel { url: self.url()?, headers, body, cap: LARGEST_ANSWER })
+        Ok(Parcel { url: self.url()?, headers, body, cap: LARGEST_ANSWER, keep: LARGEST_ANSWER })
     }
 }
 

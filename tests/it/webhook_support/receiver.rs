@@ -33,6 +33,8 @@ pub(crate) enum Deed {
     Answer(&'static str, &'static str, String),
     /// Answered with the request's own body as the message of a structured error of this kind.
     Echo(&'static str),
+    /// These bytes and no others.
+    Raw(&'static str),
     /// The connection is closed before anything is read.
     CloseUnread,
     /// It is read, and the connection is closed.
@@ -148,6 +150,10 @@ impl Receiver {
                 let echo = serde_json::json!({ "Status": "Error", "Error": {
                     "Kind": kind, "Code": "ECHO", "Message": format!("{body} {}", received.header("webhook-signature")) } });
                 self.write(stream, &answer("500 Oops", "", &echo.to_string()))
+            }
+            Deed::Raw(bytes) => {
+                self.write(stream, bytes.as_bytes());
+                false
             }
             Deed::Close | Deed::CloseUnread | Deed::Reset => false,
             Deed::Drip => {
