@@ -60,7 +60,7 @@ impl<'a> Function<'a> {
     }
 
     pub(crate) async fn test(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
-        self.invoke(cx, "testSecret", &cx.run.token).await
+        self.invoke(cx, "testSecret", &cx.run.token).await.map_err(refused)
     }
 
     pub(crate) async fn finish(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
@@ -151,13 +151,13 @@ pub(crate) fn function_url(registration: &Registration, lambda: &Lambda) -> Resu
 
 fn bad_url(name: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "bad-url", format!("The endpoint of the rotator {name} cannot be read."))
-        .remedy("Correct it with `pawl rotator update`.")
+        .remedy("Correct it with `pawl rotator update NAME`.")
 }
 
 fn no_secret(name: &str) -> StepError {
     let message = format!("The rotator {name} has an access key whose secret half is not there.");
     StepError::new(Verdict::NeedsPerson, "no-access-key", message)
-        .remedy("Give the access key and its secret again with `pawl rotator update`.")
+        .remedy("Give the access key and its secret again with `pawl rotator update NAME`.")
 }
 
 fn no_copy() -> StepError {
@@ -173,6 +173,15 @@ fn not_proven(error: StepError) -> StepError {
         "See that AWSCURRENT logs in (put its password back on the account if it does not), then resume; or, when you have \
          seen it log in, `pawl rotation abandon NAME --current-works`.",
     )
+}
+
+/// AWS begins anew after any failure, with setSecret after a testSecret that failed. So does the machine, which goes back
+/// to setSecret when a candidate is refused: where another tool has changed the password meanwhile, nothing else helps.
+fn refused(error: StepError) -> StepError {
+    match error.code.as_str() {
+        answer::FUNCTION_ERROR => StepError { verdict: Verdict::Rejected, ..error },
+        _ => error,
+    }
 }
 
 fn cannot_put_back() -> StepError {
@@ -210,5 +219,12 @@ mod tests {
             serde_json::to_string(&event).expect("JSON"),
             r#"{"Step":"s","SecretId":"a","ClientRequestToken":"t","RotationToken":"r"}"#
         );
+    }
+
+    #[test]
+    fn a_test_that_the_function_fails_leads_back_to_set_secret_and_one_that_did_not_run_does_not() {
+        for (code, verdict) in [(answer::FUNCTION_ERROR, Verdict::Rejected), ("reset", Verdict::Retry)] {
+            assert_eq!(refused(StepError::new(Verdict::Retry, code, "x")).verdict, verdict, "{code}");
+        }
     }
 }
