@@ -22,3 +22,4 @@ mod stall;
 mod targets;
 mod tidy;
 mod trial;
+mod webhook;
