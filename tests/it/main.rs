@@ -7,6 +7,7 @@ mod canary;
 mod cli;
 mod cli_keys;
 mod clients;
+mod contract;
 mod crash;
 mod demo;
 mod deploy;

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod pawl;
+pub(crate) mod schema;
 pub(crate) mod servers;
 
 use std::sync::Mutex;
