@@ -1,6 +1,7 @@
 //! What the tests share: private databases, accounts in them, and running `pawl` processes.
 
 pub(crate) mod account;
+pub(crate) mod api;
 pub(crate) mod pawl;
 pub(crate) mod schema;
 pub(crate) mod servers;
