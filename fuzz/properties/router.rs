@@ -79,6 +79,8 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits: Limits::Aws,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
+            workbench: None,
             observer: None,
             trail: None,
         });
@@ -139,7 +141,7 @@ impl Server {
 
     /// What a driver does whose target agrees to everything.
     async fn drive(&self) {
-        let claims = self.store.claim("fuzz", 10, self.clock.now()).await.expect("asked");
+        let claims = self.store.claim("fuzz", &store::Room::everywhere(10), self.clock.now()).await.expect("asked");
         for claim in claims {
             let mut event = Event::Leased;
             while let Some(step) = self.apply(&claim.lease, event).await {

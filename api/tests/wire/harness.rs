@@ -21,7 +21,7 @@ use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Principal, Role, Scope, Store};
+use store::{Identity, Location, Options, Principal, Role, Room, Scope, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -132,6 +132,8 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
+            workbench: None,
             trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
@@ -228,7 +230,7 @@ impl Server {
 
     /// Does what a driver does with the one trial that is due: the target lets it in, or refuses it with these words.
     pub(crate) async fn end_trial(&self, refusal: Option<&str>) {
-        let claim = self.store.claim("test", 1, self.clock.now()).await.expect("asked").remove(0);
+        let claim = self.store.claim("test", &Room::everywhere(1), self.clock.now()).await.expect("asked").remove(0);
         self.store.apply(&claim.lease, Event::Leased, 0.0).await.expect("begun");
         let outcome = match refusal {
             None => Outcome::Done(Done::default()),
