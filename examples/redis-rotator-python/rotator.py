@@ -37,7 +37,7 @@ log = logging.getLogger("redis-rotator")
 
 
 class Problem(Exception):
-    """What Pawl is told when a step cannot be done. Nothing was changed, or it may be done again."""
+    """What Pawl is told when a step cannot be done."""
 
     def __init__(self, status, kind, code, message):
         super().__init__(message)
@@ -93,10 +93,8 @@ def check(event):
     """Would a rotation work? Changes nothing."""
     user, current = credentials(event, "Current")
     with admin() as redis:
-        described(redis, user)
+        must_be_ready(redis, user)
         redis.call("ACL", "SETUSER", user)  # No rules: changes nothing, and is refused to who may not.
-        if redis.call("CONFIG", "GET", "aclfile")[1:] == [b""]:
-            raise no_acl_file()
     if logs_in(user, secrets.token_urlsafe(32)):
         raise needs_person("any-password", f"Redis lets {user} in with any password, so a login proves nothing")
     if not logs_in(user, current):
@@ -146,7 +144,7 @@ def change_passwords(event, user, passwords):
     """Exactly these passwords are valid afterwards, on disk too; the user's other rules stay."""
     hashes = sorted({"#" + hashlib.sha256(password.encode()).hexdigest() for password in passwords if password})
     with admin() as redis:
-        described(redis, user)
+        must_be_ready(redis, user)
         # Last thing before the change: when Pawl has stopped waiting it may already be doing something else.
         if time.monotonic() > event["until"]:
             raise retryable("too-late", "the event's deadline has passed; nothing was changed")
@@ -155,21 +153,21 @@ def change_passwords(event, user, passwords):
         try:
             redis.call("ACL", "SAVE")
         except RedisError as error:
-            raise no_acl_file() if "ACL file" in error.text else verdict(error) from None
+            # Never Retryable here: that would say that nothing was changed.
+            why = f"Redis has the passwords and cannot save them ({error.code}); see its log, then resume"
+            raise needs_person("not-saved", why) from None
 
 
-def no_acl_file():
-    return needs_person("no-acl-file", "Redis would forget passwords at its next start: set aclfile in redis.conf")
-
-
-def described(redis, user):
-    """The user must exist, or SETUSER would make it, and be on, or no login proves anything."""
+def must_be_ready(redis, user):
+    """The user must exist, or SETUSER would make it, and be on, or no login proves anything; and be kept in a file."""
     fields = redis.call("ACL", "GETUSER", user)
     if not fields:
         raise needs_person("no-user", f"Redis has no user {user}; create it with its rules first")
     flags = dict(zip(fields[::2], fields[1::2])).get(b"flags", [])
     if b"off" in flags:
         raise needs_person("user-off", f"the Redis user {user} is off; turn it on first")
+    if redis.call("CONFIG", "GET", "aclfile")[1:] == [b""]:
+        raise needs_person("no-acl-file", "Redis would forget passwords at its next start: set aclfile in redis.conf")
 
 
 def logs_in(user, secret):
@@ -201,7 +199,7 @@ class RedisError(Exception):
 
     def __init__(self, text):
         super().__init__(text)
-        self.text, self.code = text, text.split(" ", 1)[0]
+        self.code = text.split(" ", 1)[0]
 
 
 def verdict(error):

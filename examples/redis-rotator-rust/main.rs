@@ -66,7 +66,7 @@ struct Secret {
 
 /// Why a step was not done.
 enum Problem {
-    /// What Pawl is told. Nothing was changed, or the step may be done again.
+    /// What Pawl is told.
     Known { status: StatusCode, kind: &'static str, code: &'static str, message: String },
     /// Whether the change was made is not known: Pawl looks what is true.
     Unknown(std::io::Error),

@@ -64,13 +64,9 @@ async fn retire(redis: &Server, event: &Event, until: Instant) -> Result<(), Pro
 async fn check(redis: &Server, event: &Event) -> Result<(), Problem> {
     let current = login(redis, event.current.as_ref(), "Current")?;
     let mut admin = admin(redis).await?;
-    must_exist(&mut admin, &current.user).await?;
+    must_be_ready(&mut admin, &current.user).await?;
     // No rules: changes nothing, and is refused to who may not.
     admin.call(&["ACL", "SETUSER", &current.user]).await.map_err(verdict)?;
-    let aclfile = admin.call(&["CONFIG", "GET", "aclfile"]).await.map_err(verdict)?;
-    if aclfile.items().last().is_some_and(|file| file.text().is_empty()) {
-        return Err(no_acl_file());
-    }
     let user = &current.user;
     let wrong = Login { user: user.clone(), password: format!("{:032x}", rand::random::<u128>()) };
     if logs_in(redis, &wrong).await? {
@@ -126,7 +122,7 @@ async fn change_passwords(redis: &Server, user: &str, passwords: &[String], unti
     let hashes: Vec<String> =
         passwords.iter().map(|password| format!("#{}", hex::encode(Sha256::digest(password)))).collect();
     let mut admin = admin(redis).await?;
-    must_exist(&mut admin, user).await?;
+    must_be_ready(&mut admin, user).await?;
     // Last thing before the change: when Pawl has stopped waiting it may already be doing something else.
     if Instant::now() > until {
         return Err(Problem::retryable("too-late", "the event's deadline has passed; nothing was changed"));
@@ -136,18 +132,19 @@ async fn change_passwords(redis: &Server, user: &str, passwords: &[String], unti
     admin.call(&command).await.map_err(verdict)?;
     // Before AWSCURRENT moves: a Redis that restarts must still know the new password.
     match admin.call(&["ACL", "SAVE"]).await {
-        Err(Failure::Answer(text)) if text.contains("ACL file") => Err(no_acl_file()),
-        saved => saved.map(drop).map_err(verdict),
+        Ok(_) => Ok(()),
+        Err(Failure::Io(error)) => Err(Problem::Unknown(error)),
+        // Never Retryable here: that would say that nothing was changed.
+        Err(Failure::Answer(text)) => {
+            let code = text.split(' ').next().unwrap_or_default();
+            let why = format!("Redis has the passwords and cannot save them ({code}); see its log, then resume");
+            Err(Problem::needs_person("not-saved", why))
+        }
     }
 }
 
-fn no_acl_file() -> Problem {
-    let why = "Redis would forget passwords at its next start: set aclfile in redis.conf";
-    Problem::needs_person("no-acl-file", why)
-}
-
-/// The user must exist, or SETUSER would make it, and be on, or no login proves anything.
-async fn must_exist(admin: &mut Connection, user: &str) -> Result<(), Problem> {
+/// The user must exist, or SETUSER would make it, and be on, or no login proves anything; and be kept in a file.
+async fn must_be_ready(admin: &mut Connection, user: &str) -> Result<(), Problem> {
     let found = admin.call(&["ACL", "GETUSER", user]).await.map_err(verdict)?;
     let fields = found.items();
     if fields.is_empty() {
@@ -158,6 +155,11 @@ async fn must_exist(admin: &mut Connection, user: &str) -> Result<(), Problem> {
     if flags.is_some_and(|flags| flags.items().iter().any(|flag| flag.text() == "off")) {
         let why = format!("the Redis user {user} is off; turn it on first");
         return Err(Problem::needs_person("user-off", why));
+    }
+    let aclfile = admin.call(&["CONFIG", "GET", "aclfile"]).await.map_err(verdict)?;
+    if aclfile.items().last().is_some_and(|file| file.text().is_empty()) {
+        let why = "Redis would forget passwords at its next start: set aclfile in redis.conf";
+        return Err(Problem::needs_person("no-acl-file", why));
     }
     Ok(())
 }

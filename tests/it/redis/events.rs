@@ -119,6 +119,13 @@ fn a_rotation_leaves_the_old_password_valid_and_every_step_may_come_twice() {
                 assert!(user.logs_in(password), "{step}: the new password");
             }
         }
+        let receiver = &*receiver;
+        std::thread::scope(|scope| {
+            for _at_once in 0..4 {
+                scope.spawn(|| done(receiver, "setSecret", &members));
+            }
+        });
+        assert!(user.logs_in(&user.password) && user.logs_in(password), "four at once");
         assert_eq!(user.rules(), rules, "nothing else of the user has changed");
 
         let retired = json!({ "Current": value(&second), "Retired": value(&first) });
@@ -233,13 +240,47 @@ fn check_says_beforehand_what_would_stop_a_rotation() {
     });
 }
 
+/// A Redis of this test alone; it lives as long as the test run, for its users hold on to it.
+fn own_redis(arguments: &[&str]) -> Option<&'static mut Server> {
+    servers::own(Engine::Redis, arguments).map(|server| Box::leak(Box::new(server)))
+}
+
+#[test]
+fn a_redis_that_would_forget_or_cannot_save_is_for_a_person() {
+    let password = unique("admin-");
+    let users = format!("--aclfile  --user default off --user admin on >{password} ~* &* +@all");
+    let Some(forgetful) = own_redis(&users.split(' ').collect::<Vec<_>>()) else { return };
+    forgetful.admin_password = password;
+    let Some(full) = own_redis(&[]) else { return };
+    let (forgetful, full): (&Server, &Server) = (forgetful, full);
+    for language in LANGUAGES {
+        for (server, code, lets_in) in [(forgetful, "no-acl-file", false), (full, "not-saved", true)] {
+            let Some(mut receiver) = Receiver::new(language) else { continue };
+            receiver.start(server, NEW_KEY);
+            let user = User::create(server);
+            let second = user.secret(&unique("Canary-second-"));
+            let members = json!({ "Current": value(&user.secret(&user.password)), "Pending": value(&second) });
+            let data = server.dir.join("data");
+            if lets_in {
+                std::fs::rename(&data, server.dir.join("gone")).expect("moved away");
+            }
+            let answer = send(&receiver, "setSecret", &members);
+            if lets_in {
+                std::fs::rename(server.dir.join("gone"), &data).expect("moved back");
+            }
+            assert_error(&answer, 409, "NeedsPerson", code);
+            assert_eq!(user.logs_in(second["password"].as_str().expect("text")), lets_in, "{code}");
+            assert!(user.logs_in(&user.password), "{code}: the old password");
+        }
+    }
+}
+
 #[test]
 fn a_redis_that_restarts_knows_both_and_one_that_is_gone_or_silent_is_told_apart() {
     for language in LANGUAGES {
         let Some(mut receiver) = Receiver::new(language) else { continue };
-        let Some(server) = servers::own(Engine::Redis, &[]) else { return };
-        // Lives as long as the test run; the tests' users hold on to their servers.
-        let server: &'static Server = Box::leak(Box::new(server));
+        let Some(server) = own_redis(&[]) else { return };
+        let server: &'static Server = server;
         receiver.start(server, NEW_KEY);
         let user = User::create(server);
         let second = user.secret(&unique("Canary-second-"));
