@@ -85,7 +85,7 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (
             Rotation::Waiting { run, step, .. } | Rotation::Acting { run, step } | Rotation::Parked { run, step, .. },
             Event::Vouched { by },
-        ) => match step.gives_up() {
+        ) => match step.gives_up() && at.current.is_some() {
             true => Ok(proven(run, &format!("{by} says that AWSCURRENT logs in; the rotation is given up"), at)),
             false => Err(Refusal::NotGivenUp),
         },
@@ -199,7 +199,9 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
         return Decision { next: Rotation::Idle, writes: vec![why, left], act: None };
     }
     if run.candidate == 0 {
-        let writes = vec![why, labels, note("abandoned", "given up before any value was made")];
+        let mut writes = vec![why, labels, note("abandoned", "given up before any value was made")];
+        let kept = |version| note("called-off", format!("version {version} is not retired: it goes on logging in"));
+        writes.extend(run.retiring.as_ref().map(kept));
         return close(run, writes, at);
     }
     let mut writes = vec![why, labels];
@@ -211,11 +213,15 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
 }
 
 /// AWSCURRENT logs in, or was never touched: what was issued for this rotation is ended, if anything was.
-fn close(run: Run, writes: Vec<Write>, at: &Moment) -> Decision {
-    // A version that somebody has labelled is wanted, whoever made its credential.
-    let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
-    if at.abilities.revokes && !wanted && !run.orphans().is_empty() {
-        return wait(Run { attempt: 0, closing: true, ..run }, Step::Revoke, at.now, writes);
+fn close(run: Run, mut writes: Vec<Write>, at: &Moment) -> Decision {
+    if at.abilities.revokes && !run.orphans().is_empty() {
+        // A version that somebody has labelled is wanted, whoever made its credential.
+        let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
+        if !wanted {
+            return wait(Run { attempt: 0, closing: true, ..run }, Step::Revoke, at.now, writes);
+        }
+        let left = "a label of its version was moved by hand: nothing that was issued for it is revoked";
+        writes.push(note("called-off", left));
     }
     Decision { next: Rotation::Idle, writes, act: None }
 }

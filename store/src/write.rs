@@ -6,7 +6,7 @@
 use engine::Time;
 use engine::id::VersionId;
 use engine::label::{self, Labels};
-use engine::rotation::{Event, Rotation, Step};
+use engine::rotation::{Event, Step};
 use engine::secret::SecretValue;
 use rand::RngExt;
 
@@ -258,9 +258,10 @@ async fn relabel(
         }
         return Ok(());
     };
-    // A callback's finishSecret moves AWSCURRENT to the version that has just been tested: that is its part.
+    // A callback's finishSecret moves AWSCURRENT to the version that has just been tested: that is its part. So it is when
+    // the call comes late, after its answer was given up.
     let token = Some(&run.token);
-    let finishing = matches!(subject.rotation.state, Rotation::Acting { step: Step::Finish, .. });
+    let finishing = subject.rotation.state.step() == Some(Step::Finish);
     if finishing && subject.labels.holder(label::CURRENT) == token {
         return Ok(());
     }

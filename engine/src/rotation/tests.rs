@@ -2,10 +2,15 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 
+mod registered;
+
 use super::*;
 use crate::outcome::Done;
 use crate::port::Abilities;
 use crate::schedule::Window;
+
+const STEPS: [Step; 8] =
+    [Step::Create, Step::Set, Step::Test, Step::Finish, Step::Prove, Step::Restore, Step::Retire, Step::Revoke];
 
 fn at(second: i64) -> Moment {
     Moment {
@@ -374,7 +379,7 @@ fn states() -> Vec<Rotation> {
     let run = run(to_set()).next.run().expect("open").clone();
     let reason = Reason { code: String::new(), message: String::new(), remedy: String::new() };
     let mut states = vec![Rotation::Idle];
-    for step in [Step::Create, Step::Set, Step::Test, Step::Finish, Step::Prove, Step::Restore] {
+    for step in STEPS {
         states.push(Rotation::Waiting { run: run.clone(), step, not_before: time(0) });
         states.push(Rotation::Acting { run: run.clone(), step });
         states.push(Rotation::Parked { run: run.clone(), step, reason: reason.clone() });
@@ -391,6 +396,7 @@ fn idle_takes_a_request_and_nothing_else() {
         Event::Interfered { what: String::new() },
         Event::Resumed { window_ends: time(1) },
         Event::Abandoned,
+        Event::Vouched { by: String::new() },
     ];
     for event in events {
         assert_eq!(step(&Rotation::Idle, event, &at(0)).expect_err("idle"), Refusal::NoneOpen);

@@ -5,6 +5,7 @@
 //! The machine under search is `engine::rotation::step` itself; the store, the lease and the target are
 //! modelled in `world`. Time is left out: everything that waits is due.
 
+mod issuing;
 mod world;
 
 use std::collections::BTreeSet;

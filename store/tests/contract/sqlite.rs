@@ -303,15 +303,12 @@ async fn plan(raw: &mut sqlx::SqliteConnection, file: &str, name: &str) -> Strin
     rows.iter().map(|row| row.get::<String, _>("detail") + "\n").collect()
 }
 
-#[tokio::test]
-async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    // Kept as the first release wrote it, so that every later schema is tried on it.
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/0001.db"), data.join("pawl.db")).unwrap();
-    let keyring = Keyring::load(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/0001.keyring").as_ref()).unwrap();
-    let world = World::over_sqlite().await;
+/// The store that an earlier schema left behind (tests/fixtures/README.md), opened by this binary in `data`.
+async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> Store {
+    std::fs::create_dir(data).unwrap();
+    let fixture = |suffix: &str| format!("{}/tests/fixtures/{name}.{suffix}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(fixture("db"), data.join("pawl.db")).unwrap();
+    let keyring = Keyring::load(fixture("keyring").as_ref()).unwrap();
     let options = store::Options {
         identity: store::Identity {
             partition: "aws".to_owned(),
@@ -322,8 +319,30 @@ async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
         schedule_limits: engine::schedule::Limits::Aws,
         boot_id: "boot-9".to_owned(),
     };
-    let store =
-        Store::open(&Location::Sqlite(data.clone()), Arc::new(keyring), world.clock.clone(), options).await.unwrap();
+    let location = Location::Sqlite(data.to_owned());
+    Store::open(&location, Arc::new(keyring), world.clock.clone(), options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_store_of_the_third_schema_opens_and_its_rotations_are_served_as_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::over_sqlite().await;
+    let store = opened_fixture("0003", &dir.path().join("data"), &world).await;
+    let open = store.rotation("open").await.unwrap();
+    assert_eq!((open.rotation.step(), open.candidates_unresolved), (Some(Step::Set), 1));
+    let run = open.rotation.run().unwrap();
+    assert_eq!((run.issued, run.promoted, run.closing, &run.retiring, &run.copy), (0, false, false, &None, &None));
+    let counts = store.rotation_counts(world.now()).await.unwrap();
+    assert_eq!((counts.scheduled, counts.open, counts.enabled), (1, 1, 2));
+    assert!(store.rotation("plain").await.unwrap().due.is_none());
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let world = World::over_sqlite().await;
+    let store = opened_fixture("0001", &data, &world).await;
     let value = store.get_value("scheduled", None, None, world.now()).await.unwrap();
     assert_eq!(value.value.bytes.expose_str(), Some("second"));
     assert_eq!(value.stages, ["AWSCURRENT"]);

@@ -1,0 +1,267 @@
+//! What comes in with a registered rotator: it writes by itself, is in progress, issues, revokes, retires, proves on a copy.
+
+use super::*;
+
+const CALLBACK: Abilities = Abilities { callback: true, proves_by_copy: false, revokes: false, retires_after: None };
+const LAMBDA: Abilities = Abilities { proves_by_copy: true, ..CALLBACK };
+const REVOKES: Abilities = Abilities { callback: false, proves_by_copy: false, revokes: true, retires_after: None };
+const RETIRES: Abilities = Abilities { revokes: false, retires_after: Some(60), ..REVOKES };
+
+/// Runs events one after another, ten seconds apart, and returns every decision.
+fn trace(abilities: Abilities, events: Vec<Event>) -> Vec<Decision> {
+    let mut decisions = vec![Decision { next: Rotation::Idle, writes: vec![], act: None }];
+    for (second, event) in (0i64..).zip(events) {
+        let state = &decisions.last().expect("one is there").next;
+        let decision = step(state, event.clone(), &Moment { abilities, ..at(second * 10) });
+        decisions.push(decision.unwrap_or_else(|refusal| panic!("{event:?} in {state:?}: {refusal}")));
+    }
+    decisions
+}
+
+fn last(abilities: Abilities, events: Vec<Event>) -> Decision {
+    trace(abilities, events).pop().expect("one is there")
+}
+
+fn filled() -> Event {
+    Event::Filled(SecretBytes::from("written"))
+}
+
+fn in_progress(step: Step, seconds: u64) -> Event {
+    let error = StepError::new(Verdict::InProgress, "in-progress", "the receiver works on it");
+    ended(step, Outcome::Failed(error.retry_after(Duration::from_secs(seconds))))
+}
+
+fn not_before(decision: &Decision) -> Time {
+    match &decision.next {
+        Rotation::Waiting { not_before, .. } => *not_before,
+        other => panic!("{other:?} does not wait"),
+    }
+}
+
+#[test]
+fn a_value_written_in_the_middle_of_create_is_sealed_and_create_goes_on() {
+    let events = vec![requested('a'), Event::Leased, filled()];
+    let sealed = last(CALLBACK, events.clone());
+    assert!(matches!(sealed.writes[..], [Write::Seal { candidate: 1, .. }]), "{sealed:?}");
+    assert!(matches!(sealed.next, Rotation::Acting { step: Step::Create, .. }) && sealed.act.is_none());
+    let set = last(CALLBACK, [events, vec![ok(Step::Create)]].concat());
+    assert_eq!(set.act, Some(Step::Set));
+}
+
+#[test]
+fn a_function_that_wrote_and_then_failed_is_asked_again_and_keeps_its_value() {
+    let failed = fails(Step::Create, Verdict::Unknown);
+    let again = last(CALLBACK, vec![requested('a'), Event::Leased, filled(), failed, Event::Leased]);
+    assert_eq!((again.act, again.next.run().expect("open").candidate), (Some(Step::Create), 1));
+}
+
+#[test]
+fn a_create_that_wrote_nothing_is_asked_again() {
+    let again = last(CALLBACK, vec![requested('a'), Event::Leased, ok(Step::Create)]);
+    assert_eq!(kinds(&again), ["retry"]);
+    assert_eq!(again.next.step(), Some(Step::Create));
+}
+
+#[test]
+fn a_value_that_was_written_by_itself_cannot_be_exchanged_when_it_is_rejected() {
+    let rejected = fails(Step::Set, Verdict::Rejected);
+    let events = vec![requested('a'), Event::Leased, filled(), ok(Step::Create), rejected];
+    assert_eq!(kinds(&last(CALLBACK, events)), ["parked"]);
+}
+
+#[test]
+fn what_is_in_progress_is_asked_again_when_it_said_and_is_no_failure() {
+    let events = vec![requested('a'), Event::Leased, created(), in_progress(Step::Set, 40)];
+    let waits = last(Abilities::default(), events.clone());
+    assert_eq!(not_before(&waits), time(30 + 40));
+    let run = waits.next.run().expect("open");
+    assert_eq!((run.attempt, run.sets, kinds(&waits)), (0, 1, vec!["in-progress"]));
+    let again = step(&waits.next, Event::Leased, &at(70)).expect("due");
+    assert_eq!(again.act, Some(Step::Set));
+    assert!(again.next.run().expect("open").sets > 1, "it may have been set");
+}
+
+#[test]
+fn a_trial_that_is_in_progress_is_no_failed_trial() {
+    let asked = Event::TrialRequested { token: token('a'), by: "test".to_owned(), window_ends: time(1000) };
+    let waits = last(CALLBACK, vec![asked.clone(), Event::Leased, in_progress(Step::Test, 3)]);
+    assert!(waits.next.run().expect("open").trial);
+    let too_long = last(CALLBACK, vec![asked, Event::Leased, in_progress(Step::Test, 100_000)]);
+    assert_eq!((kinds(&too_long), too_long.next), (vec!["test-failed"], Rotation::Idle));
+}
+
+#[test]
+fn no_retry_comes_before_the_other_end_allows_it() {
+    let error = StepError::new(Verdict::Retry, "429", "too many").retry_after(Duration::from_secs(120));
+    let events = vec![requested('a'), Event::Leased, created(), ended(Step::Set, Outcome::Failed(error))];
+    assert_eq!(not_before(&last(Abilities::default(), events)), time(30 + 120));
+}
+
+#[test]
+fn a_credential_whose_answer_was_lost_is_revoked_before_another_is_asked_for() {
+    let lost = fails(Step::Create, Verdict::Unknown);
+    let events = vec![requested('a'), Event::Leased, lost, Event::Leased];
+    let revokes = last(REVOKES, events.clone());
+    assert_eq!((revokes.act, revokes.next.run().expect("open").orphans()), (Some(Step::Revoke), 1..=1));
+    let again = last(REVOKES, [events.clone(), vec![ok(Step::Revoke)]].concat());
+    let run = again.next.run().expect("open");
+    assert_eq!((again.act, run.issued, run.orphans()), (Some(Step::Create), 2, 2..=2));
+    let asks_again = last(Abilities::default(), events);
+    assert_eq!(asks_again.act, Some(Step::Create), "who cannot revoke is asked for the same one again");
+}
+
+#[test]
+fn after_a_crash_in_create_what_may_have_been_issued_is_revoked() {
+    let crashed = last(REVOKES, vec![requested('a'), Event::Leased, Event::Leased]);
+    assert_eq!(crashed.act, Some(Step::Revoke));
+}
+
+#[test]
+fn a_create_that_never_reached_anybody_leaves_nothing_to_revoke() {
+    for verdict in [Verdict::Retry, Verdict::InProgress] {
+        let events = vec![requested('a'), Event::Leased, fails(Step::Create, verdict), Event::Leased];
+        let again = last(REVOKES, events);
+        assert_eq!((again.act, again.next.run().expect("open").issued), (Some(Step::Create), 1), "{verdict}");
+    }
+}
+
+#[test]
+fn a_rejected_credential_is_revoked_before_the_next_is_made() {
+    let rejected = fails(Step::Set, Verdict::Rejected);
+    let revokes = last(REVOKES, vec![requested('a'), Event::Leased, created(), rejected]);
+    assert_eq!(revokes.act, Some(Step::Revoke));
+    assert_eq!(last(RETIRES, vec![requested('a'), Event::Leased, created()]).act, Some(Step::Set));
+}
+
+#[test]
+fn what_was_issued_for_a_rotation_that_is_given_up_is_revoked_after_awscurrent_is_proven() {
+    let events = vec![requested('a'), Event::Leased, created(), Event::Abandoned, Event::Leased];
+    let proof = ended(Step::Prove, Outcome::Proved(Proof::CurrentLogsIn));
+    let proven = last(REVOKES, [events.clone(), vec![proof.clone()]].concat());
+    assert!(matches!(proven.writes[0], Write::Resolve));
+    assert_eq!(proven.next.step(), Some(Step::Revoke));
+    let closed = last(REVOKES, [events, vec![proof, Event::Leased, ok(Step::Revoke)]].concat());
+    assert_eq!(closed.next, Rotation::Idle);
+}
+
+#[test]
+fn a_credential_that_somebody_labelled_is_never_revoked() {
+    let proof = ended(Step::Prove, Outcome::Proved(Proof::CurrentLogsIn));
+    let events = vec![requested('a'), Event::Leased, created(), Event::Abandoned, Event::Leased];
+    let proving = last(REVOKES, events).next;
+    for (current, previous) in [(token('a'), None), (token('c'), Some(token('a')))] {
+        let at = Moment { abilities: REVOKES, current: Some(current), previous, ..at(100) };
+        assert_eq!(step(&proving, proof.clone(), &at).expect("taken").next, Rotation::Idle);
+    }
+}
+
+#[test]
+fn a_label_moved_while_credentials_are_being_ended_calls_that_off() {
+    let give_up = vec![requested('a'), Event::Leased, fails(Step::Create, Verdict::Unknown), Event::Abandoned];
+    let finish = [to_set(), vec![ok(Step::Set), ok(Step::Test), ok(Step::Finish)]].concat();
+    for (abilities, events, at_step) in [(REVOKES, give_up, Step::Revoke), (RETIRES, finish, Step::Retire)] {
+        assert_eq!(last(abilities, events.clone()).next.step(), Some(at_step));
+        let moved = Event::Interfered { what: "a label was moved".to_owned() };
+        let off = last(abilities, [events, vec![moved]].concat());
+        assert_eq!((&off.next, kinds(&off)), (&Rotation::Idle, vec!["interfered", "called-off"]));
+    }
+}
+
+fn to_retire() -> Vec<Event> {
+    [to_set(), vec![ok(Step::Set), ok(Step::Test), ok(Step::Finish)]].concat()
+}
+
+#[test]
+fn the_old_credential_is_retired_when_its_grace_is_over() {
+    let waits = last(RETIRES, to_retire());
+    assert!(matches!(waits.writes[0], Write::Promote));
+    assert_eq!(not_before(&waits), time(50 + 60));
+    assert_eq!(waits.next.run().expect("open").retiring, Some(token('c')));
+    let early = step(&waits.next, Event::Leased, &Moment { abilities: RETIRES, ..at(109) });
+    assert!(matches!(early, Err(Refusal::NotDue(_))));
+    let resumed = step(&waits.next, Event::Resumed { window_ends: time(9000) }, &at(60));
+    assert_eq!(resumed.expect_err("a grace is not cut short by the way"), Refusal::NotParked);
+    let retires = step(&waits.next, Event::Leased, &at(110)).expect("due");
+    assert_eq!(retires.act, Some(Step::Retire));
+    let over = step(&retires.next, ok(Step::Retire), &at(111)).expect("taken");
+    assert_eq!((kinds(&over), over.next), (vec!["retired"], Rotation::Idle));
+}
+
+#[test]
+fn a_function_that_moved_the_label_itself_has_the_version_before_it_retired() {
+    let finishing = last(RETIRES, [to_set(), vec![ok(Step::Set), ok(Step::Test)]].concat()).next;
+    let moved = Moment { abilities: RETIRES, current: Some(token('a')), previous: Some(token('c')), ..at(50) };
+    let waits = step(&finishing, ok(Step::Finish), &moved).expect("taken");
+    assert_eq!(waits.next.run().expect("open").retiring, Some(token('c')));
+}
+
+#[test]
+fn the_first_value_of_a_secret_retires_nothing() {
+    let finishing = last(RETIRES, [to_set(), vec![ok(Step::Set), ok(Step::Test)]].concat()).next;
+    let first = Moment { abilities: RETIRES, current: None, previous: None, ..at(50) };
+    assert_eq!(step(&finishing, ok(Step::Finish), &first).expect("taken").next, Rotation::Idle);
+}
+
+#[test]
+fn a_rotation_asked_for_inside_the_grace_begins_when_it_is_over() {
+    let events = [to_retire(), vec![requested('b')]].concat();
+    let waits = last(RETIRES, events.clone());
+    assert_eq!((not_before(&waits), kinds(&waits)), (time(50 + 60), vec!["requested", "waits"]));
+    let run = waits.next.run().expect("open");
+    assert_eq!((&run.token, &run.retiring), (&token('b'), &Some(token('c'))));
+    assert_eq!(step(&waits.next, requested('d'), &at(60)).expect_err("open"), Refusal::Open);
+    let retires = step(&waits.next, Event::Leased, &at(110)).expect("due");
+    let begins = step(&retires.next, ok(Step::Retire), &at(111)).expect("taken");
+    assert_eq!((begins.act, begins.next.run().expect("open").retiring.clone()), (Some(Step::Create), None));
+}
+
+#[test]
+fn a_rotation_asked_for_while_the_old_credential_is_being_retired_follows_it() {
+    let waits = last(RETIRES, to_retire()).next;
+    let retires = step(&waits, Event::Leased, &at(110)).expect("due").next;
+    let asked = step(&retires, requested('b'), &at(111)).expect("taken");
+    assert!(asked.act.is_none());
+    let failed = step(&asked.next, fails(Step::Retire, Verdict::Unknown), &at(112)).expect("taken").next;
+    assert_eq!((failed.step(), &failed.run().expect("open").token), (Some(Step::Retire), &token('b')));
+    let begins = step(&asked.next, ok(Step::Retire), &at(112)).expect("taken");
+    assert_eq!(begins.act, Some(Step::Create));
+}
+
+#[test]
+fn retiring_is_tried_until_it_works_whatever_the_window() {
+    let waits = last(RETIRES, to_retire()).next;
+    let retires = step(&waits, Event::Leased, &at(5000)).expect("due").next;
+    let again = step(&retires, fails(Step::Retire, Verdict::Retry), &at(5000)).expect("taken");
+    assert_eq!((kinds(&again), again.next.step()), (vec!["retry"], Some(Step::Retire)));
+}
+
+#[test]
+fn a_function_proves_awscurrent_on_a_copy_that_goes_with_the_rotation() {
+    let given_up = last(LAMBDA, vec![requested('a'), Event::Leased, filled(), ok(Step::Create), Event::Abandoned]);
+    let copies =
+        |writes: &[Write]| writes.iter().any(|write| matches!(write, Write::Copy(copy) if *copy == token('f')));
+    assert!(copies(&given_up.writes), "{given_up:?}");
+    let run = given_up.next.run().expect("open").clone();
+    assert_eq!(run.copy, Some(token('f')));
+    let at = Moment { abilities: LAMBDA, fresh: token('g'), ..at(200) };
+    let again = step(&given_up.next, Event::Interfered { what: String::new() }, &at).expect("taken");
+    assert!(again.writes.iter().any(|write| matches!(write, Write::DropCopy(copy) if *copy == token('f'))));
+    assert_eq!(again.next.run().expect("open").copy, Some(token('g')), "AWSCURRENT may be another one by now");
+    let acting = Rotation::Acting { run, step: Step::Prove };
+    let proof = ended(Step::Prove, Outcome::Proved(Proof::CurrentLogsIn));
+    let closed = step(&acting, proof, &at).expect("taken");
+    assert!(closed.writes.iter().any(|write| matches!(write, Write::DropCopy(copy) if *copy == token('f'))));
+    assert_eq!(closed.next, Rotation::Idle);
+}
+
+#[test]
+fn only_what_was_given_up_can_be_vouched_for() {
+    let vouched = || Event::Vouched { by: "dba".to_owned() };
+    let given_up = run(vec![requested('a'), Event::Leased, created(), Event::Abandoned]).next;
+    let closed = step(&given_up, vouched(), &at(60)).expect("taken");
+    assert!(matches!(closed.writes[0], Write::Resolve) && closed.next == Rotation::Idle);
+    let without_current = Moment { current: None, ..at(60) };
+    assert_eq!(step(&given_up, vouched(), &without_current).expect_err("nothing to vouch for"), Refusal::NotGivenUp);
+    let setting = run(to_set()).next;
+    assert_eq!(step(&setting, vouched(), &at(60)).expect_err("not given up"), Refusal::NotGivenUp);
+}
