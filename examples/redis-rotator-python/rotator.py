@@ -326,10 +326,17 @@ class Receiver(BaseHTTPRequestHandler):
         """A line for each event is enough."""
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A connection that broke off is no news, and a traceback none for a log: Pawl asks again."""
+        log.debug("a connection broke off", exc_info=True)
+
+
 def main():
     host, port = os.environ.get("LISTEN", "127.0.0.1:8080").rsplit(":", 1)
-    ThreadingHTTPServer.daemon_threads = True
-    server = ThreadingHTTPServer((host.strip("[]"), int(port)), Receiver)
+    server = Server((host.strip("[]"), int(port)), Receiver)
     if os.environ.get("TLS_CERT"):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])

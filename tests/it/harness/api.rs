@@ -26,7 +26,9 @@ impl Api {
             let lines = credentials.lines().filter_map(|line| line.split_once('='));
             lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1.to_owned()
         };
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client");
+        // A connection that nobody used for half a minute is closed by the server, possibly while it is taken up again.
+        let client = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(5));
+        let client = client.timeout(Duration::from_secs(30)).build().expect("a client");
         Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
             client,
@@ -38,7 +40,8 @@ impl Api {
     /// One of AWS's operations; whether it was carried out, and its reply. None: the server gave none.
     pub(crate) fn call(&self, url: &str, operation: &str, body: &Value) -> Option<(bool, Value)> {
         let signer = Signer { access_key_id: &self.access_key_id, secret: &self.secret, region: "us-east-1" };
-        let (host, target) = (url.trim_start_matches("http://"), format!("secretsmanager.{operation}"));
+        let prefix = if operation.contains('.') { "" } else { "secretsmanager." };
+        let (host, target) = (url.trim_start_matches("http://"), format!("{prefix}{operation}"));
         let body = body.to_string();
         let headers = [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
