@@ -21,8 +21,10 @@ use crate::delivery::{Parcel, host_of};
 use crate::desk::{LambdaRequest, Pass, PassOrder};
 use crate::redact::{Redactor, percent};
 
-/// The largest answer that is read, in bytes: only errors are looked at.
-const LARGEST_ANSWER: usize = 256 << 10;
+/// The largest answer that is read, in bytes: a function may return 6 MiB.
+const LARGEST_ANSWER: usize = 7 << 20;
+/// How much of it is kept: only errors are looked at.
+const KEPT: usize = 256 << 10;
 /// Where functions are, where nothing else is said.
 const REGION: &str = "us-east-1";
 
@@ -58,7 +60,7 @@ impl<'a> Function<'a> {
     }
 
     pub(crate) async fn test(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
-        self.invoke(cx, "testSecret", &cx.run.token).await
+        self.invoke(cx, "testSecret", &cx.run.token).await.map_err(refused)
     }
 
     pub(crate) async fn finish(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
@@ -96,7 +98,11 @@ impl<'a> Function<'a> {
         let values = [&material.wanted, &material.current, &material.admin].into_iter().flatten();
         let values = values.chain(material.known.iter().map(|known| &known.value)).chain(&passed);
         let redactor = Redactor::new(values.chain(&self.registration.keys.access_key_secret));
-        Err(failed.judged(&who, step, call.changing, &redactor.strict(true)).status(answer.status))
+        let error = failed.judged(&who, step, call.changing, &redactor.strict(true)).status(answer.status);
+        Err(match answer.retry_after() {
+            Some(wait) => error.retry_after(wait),
+            None => error,
+        })
     }
 
     fn pack(&self, url: Url, step: &str, arn: &str, token: &VersionId, pass: &Pass) -> Result<Parcel, StepError> {
@@ -110,7 +116,7 @@ impl<'a> Function<'a> {
         serde_json::to_writer(&mut *body, &event).map_err(|_| bad_url(&self.registration.name))?;
         let mut headers = vec![("x-amz-invocation-type", "RequestResponse".to_owned())];
         headers.extend(self.signature(&url, &body)?);
-        Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER })
+        Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER, keep: KEPT })
     }
 
     fn signature(&self, url: &Url, body: &[u8]) -> Result<Vec<(&'static str, String)>, StepError> {
@@ -169,6 +175,15 @@ fn not_proven(error: StepError) -> StepError {
     )
 }
 
+/// AWS begins anew after any failure, with setSecret after a testSecret that failed. So does the machine, which goes back
+/// to setSecret when a candidate is refused: where another tool has changed the password meanwhile, nothing else helps.
+fn refused(error: StepError) -> StepError {
+    match error.code.as_str() {
+        answer::FUNCTION_ERROR => StepError { verdict: Verdict::Rejected, ..error },
+        _ => error,
+    }
+}
+
 fn cannot_put_back() -> StepError {
     let message = "A rotation function cannot put AWSCURRENT back.";
     StepError::new(Verdict::NeedsPerson, "no-restore", message)
@@ -204,5 +219,12 @@ mod tests {
             serde_json::to_string(&event).expect("JSON"),
             r#"{"Step":"s","SecretId":"a","ClientRequestToken":"t","RotationToken":"r"}"#
         );
+    }
+
+    #[test]
+    fn a_test_that_the_function_fails_leads_back_to_set_secret_and_one_that_did_not_run_does_not() {
+        for (code, verdict) in [(answer::FUNCTION_ERROR, Verdict::Rejected), ("reset", Verdict::Retry)] {
+            assert_eq!(refused(StepError::new(Verdict::Retry, code, "x")).verdict, verdict, "{code}");
+        }
     }
 }

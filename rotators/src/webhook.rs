@@ -128,7 +128,14 @@ impl<'a> Receiver<'a> {
         let current = current.filter(|_| self.managed());
         let event = Event { step: "check", arn, token: token.as_str(), attempt: 1, current, ..Event::default() };
         let budget = self.registration.settings.timeout();
-        let call = Call { shared: self.shared, registration: self.registration, budget, guard: None, changing: false };
+        let call = Call {
+            shared: self.shared,
+            registration: self.registration,
+            budget,
+            guard: None,
+            changing: false,
+            writes: false,
+        };
         Ok(done(self.deliver(&call, &event, token).await?.note))
     }
 
@@ -238,7 +245,7 @@ impl<'a> Receiver<'a> {
             };
             let body = event.body(&at)?;
             let headers = self.signed(&event.id(), &body)?;
-            Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER })
+            Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER, keep: LARGEST_ANSWER })
         };
         let healthy = |answer: &Answer| matches!(answer::read(answer, issues), Ok(Said::Error { .. }));
         let answer = call.make(order, pack, healthy).await?;

@@ -24,3 +24,8 @@ mod stall;
 mod targets;
 mod tidy;
 mod trial;
+mod webhook;
+mod webhook_calls;
+mod webhook_faults;
+mod webhook_support;
+mod webhook_tls;

@@ -15,17 +15,16 @@ use serde_json::json;
 use self::oracle::User;
 use self::readers::{Ending, Readers};
 use self::receiver::{Language, Receiver};
-use crate::harness::api::Api;
 use crate::harness::pawl::{Home, Pawl};
+use crate::harness::wire::Client;
 use crate::harness::{servers, wait_for};
 
 const NAME: &str = "redis-users";
 const ROTATIONS: usize = 100;
 
 /// Registers the example with these options, and gives it the key that it is to verify with.
-fn register(data: &std::path::Path, pawl: &Pawl, receiver: &Receiver, options: &[&str]) -> String {
-    let timeout = options.last().map_or("10s", |x| x);
-    let added = Api::of(data).call(&pawl.url, "pawl.CreateRotator", &json!({"Name": NAME, "Kind": "webhook", "Url": receiver.url(), "TimeoutSeconds": timeout.trim_end_matches('s').parse::<u64>().expect("s")})).expect("x").1;
+fn register(pawl: &Pawl, receiver: &Receiver, options: &[&str]) -> String {
+    let added = pawl.json(&[&["rotator", "add", "webhook", NAME, &receiver.url()], options].concat());
     added["SigningKey"].as_str().unwrap_or_else(|| panic!("a signing key: {added}")).to_owned()
 }
 
@@ -39,16 +38,16 @@ fn adopt(pawl: &Pawl) -> User {
 }
 
 /// Asks for the rotation of this number, and returns its token.
-fn ask_to_rotate(api: &Api, pawl: &Pawl, user: &User, number: usize) -> String {
+fn ask_to_rotate(api: &Client, pawl: &Pawl, user: &User, number: usize) -> String {
     let token = format!("rotation-of-a-redis-user-number-{number:03}");
     let asked = json!({ "SecretId": user.name, "ClientRequestToken": token });
-    let (carried_out, reply) = api.call(&pawl.url, "RotateSecret", &asked).expect("a reply");
-    assert!(carried_out, "{reply}");
+    let (status, reply) = api.call(&pawl.url, "RotateSecret", &asked).expect("a reply");
+    assert_eq!(status, 200, "{reply}");
     token
 }
 
 /// The version that was made for this token is AWSCURRENT.
-fn is_current(api: &Api, pawl: &Pawl, user: &User, token: &str) -> Option<()> {
+fn is_current(api: &Client, pawl: &Pawl, user: &User, token: &str) -> Option<()> {
     let (_, reply) = api.call(&pawl.url, "GetSecretValue", &json!({ "SecretId": user.name }))?;
     (reply["VersionId"] == token).then_some(())
 }
@@ -60,14 +59,15 @@ fn a_hundred_rotations(language: Language) {
     let Some(mut receiver) = Receiver::new(language) else { return };
     let home = Home::new();
     let pawl = home.serve();
-    receiver.start(server, &register(&home.data(), &pawl, &receiver, &[]));
+    receiver.start(server, &register(&pawl, &receiver, &[]));
     let user = adopt(&pawl);
-    let (data, api) = (home.data(), Api::of(&home.data()));
+    let by = pawl.administrator();
+    let api = Client::of(by.clone());
     let readers = Readers::new(2, &pawl.url);
     let (logins, refused) = thread::scope(|scope| {
         let _ended = Ending(&readers);
-        readers.start(scope, 0, &user, &data);
-        readers.start(scope, 1, &user, &data);
+        readers.start(scope, 0, &user, &by);
+        readers.start(scope, 1, &user, &by);
         for number in 0..ROTATIONS {
             readers.make_rounds(2);
             let token = ask_to_rotate(&api, &pawl, &user, number);
@@ -112,15 +112,16 @@ fn killed_at_random(language: Language) {
     let Some(mut receiver) = Receiver::new(language) else { return };
     let home = Home::new();
     let mut pawl = home.serve();
-    let key = register(&home.data(), &pawl, &receiver, &["--timeout", "2s"]);
+    let key = register(&pawl, &receiver, &["--timeout", "2s"]);
     receiver.start(server, &key);
     let users: Vec<User> = (0..USERS).map(|_| adopt(&pawl)).collect();
-    let (data, api) = (home.data(), Api::of(&home.data()));
+    let by = pawl.administrator();
+    let api = Client::of(by.clone());
     let readers = Readers::new(USERS, &pawl.url);
     let (logins, refused) = thread::scope(|scope| {
         let _ended = Ending(&readers);
         for (number, user) in users.iter().enumerate() {
-            readers.start(scope, number, user, &data);
+            readers.start(scope, number, user, &by);
         }
         for (number, victim) in VICTIMS.into_iter().enumerate() {
             let tokens: Vec<_> = users.iter().map(|user| ask_to_rotate(&api, &pawl, user, number)).collect();

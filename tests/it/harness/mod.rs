@@ -1,10 +1,12 @@
 //! What the tests share: private databases, accounts in them, and running `pawl` processes.
 
 pub(crate) mod account;
-pub(crate) mod api;
 pub(crate) mod pawl;
+pub(crate) mod receiver;
 pub(crate) mod schema;
 pub(crate) mod servers;
+pub(crate) mod service;
+pub(crate) mod wire;
 
 use std::sync::Mutex;
 use std::thread;

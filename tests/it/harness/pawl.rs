@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use engine::secret::SecretBytes;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::api::Api;
 use super::wait_for;
+use super::wire::{self, Signed};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pawl");
 /// How long a server may take to be ready on a machine that does other things as well.
@@ -143,7 +144,34 @@ impl Pawl {
     /// Calls one of AWS's operations as the administrator: what no verb of the command line does. None: the server died
     /// before it answered.
     pub(crate) fn aws(&self, operation: &str, body: &Value) -> Option<Value> {
-        Api::of(&self.data).call(&self.url, operation, body).map(|(_, reply)| reply)
+        wire::call(&self.url, &self.administrator(), operation, body).map(|(_, answer)| answer)
+    }
+
+    /// One of Pawl's own operations, as the administrator; an error is what it says.
+    pub(crate) fn ask(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        match wire::call(&self.url, &self.administrator(), &format!("pawl.{operation}"), body).expect("an answer") {
+            (200, answer) => Ok(answer),
+            (_, error) => Err(error.to_string()),
+        }
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) fn metrics(&self) -> String {
+        pawl::boot::install_tls_provider();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let url = format!("{}/metrics", self.url);
+        runtime.block_on(async { reqwest::get(url).await.expect("answers").text().await.expect("text") })
+    }
+
+    /// The first key.
+    pub(crate) fn administrator(&self) -> Signed {
+        let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");
+        let setting = |name: &str| {
+            let lines = credentials.lines().filter_map(|line| line.split_once('='));
+            lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1
+        };
+        let secret = SecretBytes::from(setting("aws_secret_access_key"));
+        Signed { access_key_id: setting("aws_access_key_id").to_owned(), secret, session_token: None }
     }
 
     /// Creates a secret with this value.

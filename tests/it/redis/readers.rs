@@ -1,7 +1,6 @@
 //! Services that use a secret while it is rotated: each reads AWSCURRENT and logs in with it, and with what it read the
 //! time before, over and over. A refused login is what nobody may see.
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Scope;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::oracle::{User, logs_in};
-use crate::harness::api::Api;
 use crate::harness::wait_for;
+use crate::harness::wire::{Client, Signed};
 
 /// What the readers have seen.
 #[derive(Default)]
@@ -37,10 +36,11 @@ impl Readers {
         scope: &'scope Scope<'scope, '_>,
         number: usize,
         user: &'scope User,
-        data: &'scope Path,
+        by: &Signed,
     ) {
+        let by = by.clone();
         scope.spawn(move || {
-            let api = Api::of(data);
+            let api = Client::of(by);
             let mut before = None;
             while !self.ended.load(Ordering::SeqCst) {
                 // Nobody answers while Pawl is dead; then there is nothing to log in with.
@@ -106,9 +106,9 @@ impl Drop for Ending<'_> {
 }
 
 /// The password that AWSCURRENT has, where Pawl answers.
-pub(crate) fn current(api: &Api, url: &str, name: &str) -> Option<String> {
-    let (carried_out, reply) = api.call(url, "GetSecretValue", &json!({ "SecretId": name }))?;
-    assert!(carried_out, "{reply}");
+pub(crate) fn current(api: &Client, url: &str, name: &str) -> Option<String> {
+    let (status, reply) = api.call(url, "GetSecretValue", &json!({ "SecretId": name }))?;
+    assert_eq!(status, 200, "{reply}");
     let value: Value = serde_json::from_str(reply["SecretString"].as_str().expect("text")).expect("JSON");
     Some(value["password"].as_str().expect("a password").to_owned())
 }
