@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::oracle::User;
 use self::readers::{Ending, Readers};
-use self::receiver::{Language, Receiver};
+use self::receiver::{LANGUAGES, Language, Receiver};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::wire::Client;
 use crate::harness::{servers, wait_for};
@@ -163,4 +163,22 @@ fn nobody_is_locked_out_when_pawl_or_the_example_in_python_is_killed_at_random()
 #[test]
 fn nobody_is_locked_out_when_pawl_or_the_example_in_rust_is_killed_at_random() {
     killed_at_random(Language::Rust);
+}
+
+/// Every case of `pawl rotator test`: whoever copies an example begins with a receiver that holds the contract.
+#[test]
+fn each_example_passes_the_conformance_run() {
+    let Some(server) = servers::redis() else { return };
+    for language in LANGUAGES {
+        let Some(mut receiver) = Receiver::new(language) else { continue };
+        let home = Home::new();
+        let pawl = home.serve();
+        receiver.start(server, &register(&pawl, &receiver, &["--steps", "check", "--timeout", "3s"]));
+        let user = adopt(&pawl);
+        let run = pawl.run(&["rotator", "test", NAME, "--secret", &user.name]);
+        let report = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success(), "{language:?}: {report}{}", String::from_utf8_lossy(&run.stderr));
+        assert!(user.logs_in(&pawl.current_password(&user.name)), "{language:?}: AWSCURRENT logs in");
+        assert!(!receiver.log().contains("Canary") && !receiver.log().contains("Traceback"), "{}", receiver.log());
+    }
 }
