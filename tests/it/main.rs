@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod deploy;
 mod driver;
+mod lambda;
 mod rotate;
 mod rotator_mariadb;
 mod rotator_mysql;
