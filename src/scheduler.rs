@@ -15,7 +15,7 @@ use engine::id::VersionId;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
 use engine::rotation::{Event, Rotation};
 use rotators::Registry;
-use store::{Claim, Store, StoreError};
+use store::{Claim, Room, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -104,7 +104,7 @@ impl Scheduler {
             return Ok(());
         }
         let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        for claim in self.store.claim(&self.owner, limit, self.clock.now()).await? {
+        for claim in self.store.claim(&self.owner, &built_in(limit), self.clock.now()).await? {
             let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
                 break; // Its lease runs out and it is claimed again.
             };
@@ -121,11 +121,11 @@ impl Scheduler {
             return Ok(longest);
         }
         let until_due = |due: Time| (due - self.clock.now()).to_std().unwrap_or(SHORTEST_PAUSE);
-        Ok(self.store.next_due().await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
+        Ok(self.store.next_due(&built_in(1)).await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
     }
 
     async fn drive(&self, claim: Claim, _permit: OwnedSemaphorePermit) {
-        let Claim { lease, name, rotation, rotator, window } = claim;
+        let Claim { lease, name, rotation, rotator, window, .. } = claim;
         let mut rng: rand::rngs::StdRng = rand::make_rng();
         let soon = self.clock.now() + LATE_RUN;
         let start = (rotation == Rotation::Idle).then(|| Event::Requested {
@@ -205,4 +205,9 @@ impl Scheduler {
             Err(error) => tracing::error!(%error, "cannot remove deleted secrets; trying again"),
         }
     }
+}
+
+/// Registered rotators are not driven yet.
+fn built_in(room: u32) -> Room {
+    Room { builtin: room, ..Room::default() }
 }

@@ -2,6 +2,7 @@
 //!
 //! Decided before existence is revealed, as AWS does. Never here: who the principal is.
 
+use engine::id::VersionId;
 use store::{Named, Principal, Role, Scope, StoreError};
 
 use crate::error::ApiError;
@@ -31,6 +32,15 @@ fn allows(role: Role, op: Op) -> Need {
                 Need::Role
             }
             Op::DescribeSecret | Op::GetSecretValue | Op::ListSecretVersionIds | Op::DescribeRotation => Need::Secret,
+            _ => Need::AnotherRole,
+        },
+        Role::Rotation => match op {
+            Op::GetRandomPassword => Need::Role,
+            Op::DescribeSecret
+            | Op::GetSecretValue
+            | Op::ListSecretVersionIds
+            | Op::PutSecretValue
+            | Op::UpdateSecretVersionStage => Need::Secret,
             _ => Need::AnotherRole,
         },
         Role::Rotator => match op {
@@ -76,6 +86,8 @@ pub(crate) fn visible(cx: &Cx<'_>) -> Option<Scope> {
     match principal.role {
         Role::Administrator => None,
         Role::Reader => Some(principal.scope.clone()),
+        // What it may see is no matter of names, and it lists nothing.
+        Role::Rotation => Some(Scope::default()),
         Role::Rotator => Some(Scope { prefixes: Vec::new(), secrets: principal.scope.secrets.clone() }),
     }
 }
@@ -86,9 +98,23 @@ pub(crate) fn keeps_admin(cx: &Cx<'_>) -> bool {
     cx.caller().principal().role != Role::Administrator
 }
 
-/// A secret that is there is judged by its name, whatever it was called by. An admin secret is read by nobody who does not
+/// The version that the caller may make, and no other, while the rotation that makes it is open. None: it is not held to one.
+pub(crate) fn within<'a>(cx: &Cx<'a>) -> Option<&'a VersionId> {
+    cx.caller().grant().map(|grant| &grant.version)
+}
+
+/// Whether it is a rotation function in the middle of its work, which a change that fails could leave without a password
+/// that works.
+pub(crate) fn rotates(cx: &Cx<'_>) -> bool {
+    matches!(cx.caller().principal().role, Role::Rotator | Role::Rotation)
+}
+
+/// What was made for one rotation goes by that alone. A secret that is there is judged by its name, whatever it was called by. An admin secret is read by nobody who does not
 /// have it by name. An id that leads nowhere is judged by the names it may mean.
 async fn in_scope(cx: &Cx<'_>, id: &str, there: Option<&Named>) -> Result<bool, StoreError> {
+    if let Some(grant) = cx.caller().grant() {
+        return Ok(there.map_or(id, |named| &named.arn) == grant.arn);
+    }
     let Principal { role, scope, .. } = cx.caller().principal();
     // Rotators change secrets that are named one by one.
     let begins = |name: &str| *role == Role::Reader && scope.begins(name);
@@ -128,10 +154,12 @@ mod tests {
     fn only_the_administrator_may_change_what_is_not_a_rotators_own_secret() {
         for &op in Op::ALL {
             assert_eq!(allows(Role::Administrator, op), Need::Role);
-            let given = [Role::Reader, Role::Rotator].map(|role| allows(role, op) != Need::AnotherRole);
+            let given = [Role::Reader, Role::Rotator, Role::Rotation].map(|role| allows(role, op) != Need::AnotherRole);
             let of_rotators = matches!(op, Op::PutSecretValue | Op::UpdateSecretVersionStage);
-            let expected = if of_rotators { [false, true] } else { [false, false] };
+            let expected = if of_rotators { [false, true, true] } else { [false; 3] };
             assert!(op.reads() || op == Op::CreateSession || given == expected, "{}", op.name());
+            // A call of a rotation function may do no more than the function, and looks at nothing but its secret.
+            assert!(given[1] || !given[2], "{}", op.name());
         }
     }
 

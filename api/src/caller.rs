@@ -1,4 +1,5 @@
-//! Who is behind the access key that a request names: a key of the store, or a session of one.
+//! Who is behind the access key that a request names: a key of the store, a session of one, or one call of a rotation
+//! function.
 //!
 //! Asked with each request, so that a key that was disabled is refused from the next one on. Never here: signatures, what
 //! the caller may do.
@@ -7,13 +8,15 @@ use std::sync::Arc;
 
 use engine::Time;
 use engine::secret::SecretBytes;
-use store::{AccessKey, OpenedSession, Principal, Store};
+use store::{Grant, OpenedSession, Origin, Principal, Role, Scope, Store};
 
 use crate::error::ApiError;
 use crate::sigv4::Refusal;
 
 /// The ids of temporary credentials begin so, as AWS's do.
 const SESSION: &str = "ASIA";
+/// Who works with credentials that were made for one call of a rotation function. No principal of a key has such a name.
+const ROTATION: &str = "pawl:rotation";
 
 /// A principal, and the key it signs with.
 #[derive(Debug, Clone)]
@@ -21,11 +24,12 @@ pub(crate) struct Caller {
     principal: Arc<Principal>,
     access_key_id: String,
     parent_key_id: Option<String>,
+    grant: Option<Grant>,
 }
 
 impl Caller {
     pub(crate) fn new(principal: Arc<Principal>, access_key_id: &str) -> Self {
-        Self { principal, access_key_id: access_key_id.to_owned(), parent_key_id: None }
+        Self { principal, access_key_id: access_key_id.to_owned(), parent_key_id: None, grant: None }
     }
 
     pub(crate) fn principal(&self) -> &Principal {
@@ -40,6 +44,11 @@ impl Caller {
     /// Of temporary credentials the key they were made with.
     pub(crate) fn parent_key_id(&self) -> Option<&str> {
         self.parent_key_id.as_deref()
+    }
+
+    /// Of one call of a rotation function, what it may work on.
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
     }
 
     /// Whether it signs with temporary credentials.
@@ -60,8 +69,9 @@ impl Caller {
 
 /// What the signature must have been made with, and whose it is.
 pub(crate) struct Credential {
-    key: Arc<AccessKey>,
-    session: Option<OpenedSession>,
+    principal: Arc<Principal>,
+    secret: SecretBytes,
+    origin: Option<Origin>,
 }
 
 impl Credential {
@@ -72,21 +82,36 @@ impl Credential {
             (true, Some(token)) => Some(store.open_session(id, token)?.ok_or(Refusal::UnknownKey)?),
             _ => return Err(Refusal::UnknownKey.into()),
         };
-        let lasting = session.as_ref().map_or(id, |session| &session.parent);
-        let key = store.access_key(lasting).await?.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
-        if session.as_ref().is_some_and(|session| session.expires <= now) {
+        let Some(OpenedSession { secret, origin, expires }) = session else {
+            let key = store.access_key(id).await?.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
+            return Ok(Self { principal: Arc::clone(&key.principal), secret: key.secret.clone(), origin: None });
+        };
+        let principal = match &origin {
+            Origin::Key(parent) => {
+                let key = store.access_key(parent).await?.filter(|key| key.enabled).ok_or(Refusal::UnknownKey)?;
+                Arc::clone(&key.principal)
+            }
+            Origin::Rotation(_) => {
+                Arc::new(Principal { name: ROTATION.to_owned(), role: Role::Rotation, scope: Scope::default() })
+            }
+        };
+        if expires <= now {
             return Err(Refusal::ExpiredToken.into());
         }
-        Ok(Self { key, session })
+        Ok(Self { principal, secret, origin: Some(origin) })
     }
 
     pub(crate) fn secret(&self) -> &SecretBytes {
-        self.session.as_ref().map_or(&self.key.secret, |session| &session.secret)
+        &self.secret
     }
 
     /// Who calls, if the signature is right: under `access_key_id`, as it was found by.
     pub(crate) fn caller(&self, access_key_id: &str) -> Caller {
-        let parent_key_id = self.session.as_ref().map(|session| session.parent.clone());
-        Caller { parent_key_id, ..Caller::new(Arc::clone(&self.key.principal), access_key_id) }
+        let (parent_key_id, grant) = match &self.origin {
+            None => (None, None),
+            Some(Origin::Key(parent)) => (Some(parent.clone()), None),
+            Some(Origin::Rotation(grant)) => (None, Some(grant.clone())),
+        };
+        Caller { parent_key_id, grant, ..Caller::new(Arc::clone(&self.principal), access_key_id) }
     }
 }

@@ -230,6 +230,23 @@ impl From<StoreError> for ApiError {
             | E::PrincipalDiffers(_)
             | E::KeyQuota(_)
             | E::LastAdministratorKey => of_key(error),
+            E::RotatorNotFound(_)
+            | E::RotatorExists(_)
+            | E::RotatorChanged(_)
+            | E::RotatorDisabled(_)
+            | E::RotatorInUse { .. }
+            | E::TooManyKeys(_)
+            | E::NoSigningKey(_)
+            | E::DeliveryNotFound
+            | E::DeliveryIsPast
+            | E::DeliveryUnderWay
+            | E::RotationPaused => of_rotator(error),
+            E::BadRotationToken => {
+                Self::invalid_parameter("The rotation token is not valid for this secret, version and time.")
+            }
+            E::NotWithinRotation => Self::access_denied(
+                "These credentials are for one version while its rotation is open: it makes another version, or is over.",
+            ),
             E::AdminDiffers => Self::access_denied(
                 "A rotation function may not name another admin secret (masterarn) than the current value does.",
             ),
@@ -286,6 +303,42 @@ fn of_key(error: StoreError) -> ApiError {
         _ => ApiError::invalid_request(
             "This is the last enabled access key of an administrator: without it nobody could administer this server.",
         ),
+    }
+}
+
+/// What operations on registered rotators are refused for.
+fn of_rotator(error: StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::RotatorNotFound(name) => ApiError::not_found(format!("No rotator {name} is registered.")),
+        E::RotatorExists(name) => ApiError::exists(format!("A rotator {name} is registered: choose another name.")),
+        E::RotatorChanged(name) => ApiError::invalid_request(format!(
+            "The rotator {name} was changed by somebody else at the same moment: look at it and try again."
+        )),
+        E::RotatorDisabled(name) => {
+            ApiError::invalid_request(format!("The rotator {name} is disabled; enable it first."))
+        }
+        E::RotatorInUse { name, count, secrets } => {
+            let more = count.saturating_sub(secrets.len() as u64);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            ApiError::invalid_request(format!(
+                "The rotator {name} serves these secrets: {}{more}. Give them another rotator, or delete them, first.",
+                secrets.join(", ")
+            ))
+        }
+        E::TooManyKeys(name) => ApiError::invalid_request(format!(
+            "Two signing keys of the rotator {name} are live, and its receiver may still go by the older one: wait until \
+             that ends, or give Replace (--replace) to end it now."
+        )),
+        E::NoSigningKey(name) => ApiError::invalid_request(format!(
+            "The rotator {name} is a function, which gets no signature of this server's: it has no signing key."
+        )),
+        E::DeliveryNotFound => ApiError::not_found("This rotator has no delivery of this number."),
+        E::DeliveryIsPast => ApiError::invalid_request(
+            "The rotation has moved on from that step: sending it again could set an old value.",
+        ),
+        E::DeliveryUnderWay => ApiError::invalid_request("That step is under way: wait until it has ended."),
+        _ => ApiError::invalid_request("The rotation of this secret is paused: resume it first."),
     }
 }
 

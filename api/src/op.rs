@@ -77,7 +77,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Who calls, with which key.
-    pub(crate) fn caller(&self) -> &Caller {
+    pub(crate) fn caller(&self) -> &'a Caller {
         self.caller.caller()
     }
 
@@ -95,8 +95,8 @@ pub(crate) trait Operation: Asks + DeserializeOwned + Send {
     const EMPTY: bool = false;
 
     /// Whether it is carried out also while the audit trail cannot be written, its record held until it can be: it takes
-    /// a right away, or stores nothing.
-    fn runs_in_outage(&self) -> bool {
+    /// a right away, stores nothing, or is a step of a rotation that must not be left half done.
+    fn runs_in_outage(&self, _cx: &Cx<'_>) -> bool {
         false
     }
 
@@ -232,7 +232,7 @@ async fn call<O: Operation>(op: Op, cx: &Cx<'_>, body: &[u8], about: &mut Option
     *about = request.secret_id().map(ToOwned::to_owned);
     authorize(cx, op, request.secret_id()).await?;
     if !op.reads() {
-        begin_change(cx, request.runs_in_outage())?;
+        begin_change(cx, request.runs_in_outage(cx))?;
     }
     let reply = request.run(cx).await?;
     if O::EMPTY {

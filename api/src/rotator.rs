@@ -3,29 +3,32 @@
 //! Looks a value's `engine` up and keeps nothing else of it. Never here: rotators themselves.
 
 use serde::Deserialize;
+use store::Serves;
 
 use crate::error::ApiError;
 use crate::op::Cx;
 
-/// Whether the rotator that will serve the secret is built in.
+/// Who will serve the secret, as far as this server knows: what the request names, else what is stored, else what is built in
+/// for the secret's engine.
 ///
 /// # Errors
 /// What `given` names is no rotator there is; the secret cannot be read.
-pub(crate) async fn is_builtin(cx: &Cx<'_>, secret_id: &str, given: Option<&str>) -> Result<bool, ApiError> {
-    let builtin = |name: &str| (cx.state.builtin)(name);
+pub(crate) async fn serving(cx: &Cx<'_>, secret_id: &str, given: Option<&str>) -> Result<Option<Serves>, ApiError> {
     if let Some(given) = given {
-        return if builtin(name_of(given)?) {
-            Ok(true)
-        } else {
-            Err(ApiError::access_denied(
+        let found = named(cx, name_of(given)?).await?;
+        return found.map(Some).ok_or_else(|| {
+            ApiError::access_denied(
                 "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants \
                  access to the principal secretsmanager.amazonaws.com.",
-            ))
-        };
+            )
+        });
     }
     let stored = cx.state.store.rotation(secret_id).await?.config.and_then(|config| config.rotator);
     if let Some(stored) = stored {
-        return Ok(name_of(&stored).is_ok_and(builtin));
+        return match name_of(&stored) {
+            Ok(name) => named(cx, name).await,
+            Err(_) => Ok(None),
+        };
     }
     #[derive(Deserialize)]
     struct Connection {
@@ -34,7 +37,16 @@ pub(crate) async fn is_builtin(cx: &Cx<'_>, secret_id: &str, given: Option<&str>
     // A secret without a value has no engine.
     let current = cx.state.store.current_value(secret_id).await?;
     let connection = current.and_then(|value| serde_json::from_slice::<Connection>(value.bytes.expose()).ok());
-    Ok(connection.is_some_and(|connection| builtin(&connection.engine)))
+    Ok(connection.filter(|connection| (cx.state.builtin)(&connection.engine)).map(|_| Serves::Builtin))
+}
+
+/// The rotator of this name, built in or registered.
+async fn named(cx: &Cx<'_>, name: &str) -> Result<Option<Serves>, ApiError> {
+    if (cx.state.builtin)(name) {
+        return Ok(Some(Serves::Builtin));
+    }
+    let registered = cx.state.store.rotator(name).await?;
+    Ok(registered.map(|registered| Serves::Registered(registered.name.clone())))
 }
 
 /// The rotator's name in a RotationLambdaARN that was accepted; None where it names none.

@@ -40,6 +40,11 @@ impl Text {
         self.0.expose().len()
     }
 
+    /// What it carries.
+    pub(crate) fn into_secret(self) -> SecretBytes {
+        self.0
+    }
+
     /// Whether it is of a form.
     pub(crate) fn reads_as(&self, form: fn(&str) -> bool) -> bool {
         self.0.expose_str().is_some_and(form)

@@ -12,7 +12,7 @@ use engine::secret::SecretValue;
 use pawl::boot::open_store;
 use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
-use store::{NewSecret, Rotate, Start, Store};
+use store::{NewSecret, Room, Rotate, Serves, Start, Store};
 
 use crate::median;
 
@@ -78,7 +78,7 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
             start: Start::Wait,
             external: store::External::default(),
             by: "bench".to_owned(),
-            builtin: true,
+            serves: Some(Serves::Builtin),
         };
         store.rotate(&name, rotate, now).await.expect("scheduled");
     }
@@ -89,9 +89,9 @@ async fn look(store: &Store) -> f64 {
     let mut times = vec![];
     for _ in 0..200 {
         let began = Instant::now();
-        let claims = store.claim("bench", 32, SystemClock.now()).await.expect("asked");
+        let claims = store.claim("bench", &Room::everywhere(32), SystemClock.now()).await.expect("asked");
         assert!(claims.is_empty(), "nothing is due");
-        store.next_due().await.expect("asked");
+        store.next_due(&Room::everywhere(32)).await.expect("asked");
         times.push(began.elapsed().as_secs_f64() * 1e9);
     }
     median(times)

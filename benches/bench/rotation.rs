@@ -81,12 +81,12 @@ async fn rotate(store: &Store, registry: &Registry, rng: &mut rand::rngs::StdRng
         start: Start::Rotate,
         external: store::External::default(),
         by: "bench".to_owned(),
-        builtin: true,
+        serves: Some(store::Serves::Builtin),
     };
     store.rotate("bench", rotate, SystemClock.now()).await.expect("asked for");
     // The wall clock of a virtual machine may step back between asking and claiming.
     let lease = loop {
-        let claims = store.claim("bench", 1, SystemClock.now()).await.expect("asked");
+        let claims = store.claim("bench", &store::Room::everywhere(1), SystemClock.now()).await.expect("asked");
         if let Some(claim) = claims.into_iter().next() {
             break claim.lease;
         }

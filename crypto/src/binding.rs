@@ -21,6 +21,10 @@ pub enum Kind {
     Check,
     /// Where a page of a list ended.
     Cursor,
+    /// What a registered rotator is called with.
+    Rotator,
+    /// What a call of a rotation function proves itself with when it writes.
+    RotationToken,
 }
 
 impl Kind {
@@ -34,6 +38,8 @@ impl Kind {
             Self::Session => "session",
             Self::Check => "check",
             Self::Cursor => "cursor",
+            Self::Rotator => "rotator",
+            Self::RotationToken => "rotation-token",
         }
     }
 }
@@ -43,9 +49,10 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, the id of an access key or session, or the query of a cursor.
+    /// Whose it is: the secret's ARN, the id of an access key or session, the query of a cursor, or a rotator's name.
     pub owner: &'a str,
-    /// Which one: the version's id, the principal of an access key, or the access key of a session; empty for a data key.
+    /// Which one: the version's id, the principal of an access key, the access key of a session, or a rotator's settings;
+    /// empty for a data key.
     pub version: &'a str,
     /// Which candidate of that version; 0 for a value that never was one.
     pub candidate: u32,
@@ -73,8 +80,17 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 7] =
-        [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check, Kind::Cursor];
+    const KINDS: [Kind; 9] = [
+        Kind::Text,
+        Kind::Binary,
+        Kind::DataKey,
+        Kind::AccessKey,
+        Kind::Session,
+        Kind::Check,
+        Kind::Cursor,
+        Kind::Rotator,
+        Kind::RotationToken,
+    ];
 
     #[test]
     fn associated_data_has_the_recorded_form() {
@@ -94,8 +110,8 @@ mod tests {
     proptest! {
         #[test]
         fn different_places_never_share_associated_data(
-            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
-            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..6),
+            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..9),
+            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..9),
         ) {
             let place = |p: &(String, String, u32, usize)| {
                 let binding = Binding { kind: KINDS[p.3], owner: &p.0, version: &p.1, candidate: p.2 };

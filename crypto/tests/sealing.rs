@@ -10,8 +10,17 @@ use rand::{TryCryptoRng, TryRng};
 
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:db/orders-AbCdEf";
 const VERSION: &str = "11111111-2222-4333-8444-555555555555";
-const KINDS: [Kind; 7] =
-    [Kind::Text, Kind::Binary, Kind::DataKey, Kind::AccessKey, Kind::Session, Kind::Check, Kind::Cursor];
+const KINDS: [Kind; 9] = [
+    Kind::Text,
+    Kind::Binary,
+    Kind::DataKey,
+    Kind::AccessKey,
+    Kind::Session,
+    Kind::Check,
+    Kind::Cursor,
+    Kind::Rotator,
+    Kind::RotationToken,
+];
 /// Version byte, key id, nonce; then the ciphertext, then the tag.
 const HEAD: usize = 1 + 8 + 12;
 const TAG: usize = 16;

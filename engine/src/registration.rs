@@ -158,6 +158,15 @@ impl Settings {
         }
     }
 
+    /// Whether it can make the first value of a secret that has none; others derive a value from the one before.
+    #[must_use]
+    pub fn makes_first_value(&self) -> bool {
+        match &self.kind {
+            Kind::Lambda(_) => true,
+            Kind::Webhook(webhook) => webhook.mode == Mode::Callback || webhook.issues,
+        }
+    }
+
     /// `webhook` or `lambda`.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

@@ -139,7 +139,7 @@ impl Server {
 
     /// What a driver does whose target agrees to everything.
     async fn drive(&self) {
-        let claims = self.store.claim("fuzz", 10, self.clock.now()).await.expect("asked");
+        let claims = self.store.claim("fuzz", &store::Room::everywhere(10), self.clock.now()).await.expect("asked");
         for claim in claims {
             let mut event = Event::Leased;
             while let Some(step) = self.apply(&claim.lease, event).await {

@@ -11,11 +11,11 @@ use engine::schedule::Schedule;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
-use crate::model::{Rotate, RotationView, Start, Written};
+use crate::model::{Rotate, RotationView, Serves, Start, Written};
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, candidate, external, history, resolve, rotation, secret};
+use crate::{Store, StoreError, candidate, delivery, external, history, registration, resolve, rotation, secret};
 
 impl Store {
     /// RotateSecret: stores the configuration and opens a rotation, or a trial of the configuration, under the token.
@@ -23,7 +23,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
-    /// [`StoreError::NoRotator`], [`StoreError::NoValue`], [`StoreError::Schedule`], or the database fails.
+    /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
+    /// [`StoreError::NoValue`], [`StoreError::Schedule`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -37,12 +38,16 @@ impl Store {
         }
         let Rotate { token, by, start, .. } = rotate.clone();
         external::change(w.conn(), subject.secret.id, &rotate.external).await?;
+        let lane = subject.rotation.lane.clone();
         self.configure(&mut subject, rotate, now)?;
+        let begins = start != Start::Wait || lane != subject.rotation.lane;
+        let makes_first = self.serving(&mut w, &subject.rotation.lane, begins).await?;
         if subject.labels.holder(label::CURRENT).is_none() {
-            return match start {
-                Start::Test => self.configured_without_value(w, subject, &token, &by, now).await,
-                Start::Rotate | Start::Wait => Err(StoreError::NoValue),
-            };
+            match start {
+                Start::Test => return self.configured_without_value(w, subject, &token, &by, now).await,
+                Start::Rotate | Start::Wait if makes_first => {}
+                Start::Rotate | Start::Wait => return Err(StoreError::NoValue),
+            }
         }
         let (asks, by, window_ends) = (token.clone(), by.as_str(), now + MANUAL_WINDOW);
         let at = Occasion::called(&self.0, by, now);
@@ -62,6 +67,18 @@ impl Store {
         w.wake();
         w.commit().await?;
         Ok(subject.written(Some(&token)))
+    }
+
+    /// Whether who serves this lane can make a secret's first value. Nothing begins with one that is not called.
+    async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
+        if lane.is_empty() {
+            return Ok(false);
+        }
+        match registration::state(w.conn(), lane).await? {
+            None => Err(StoreError::RotatorNotFound(lane.to_owned())),
+            Some((_, disabled)) if disabled && begins => Err(StoreError::RotatorDisabled(lane.to_owned())),
+            Some((settings, _)) => Ok(settings.makes_first_value()),
+        }
     }
 
     /// There is nothing to test with yet: the configuration is kept all the same, as after any test that fails.
@@ -86,7 +103,11 @@ impl Store {
         let limits = self.0.options.schedule_limits;
         let row = &mut subject.rotation;
         let before = (row.enabled, row.rules.clone(), row.time_zone.clone());
-        row.builtin |= rotate.builtin;
+        match rotate.serves {
+            Some(Serves::Builtin) => (row.builtin, row.lane) = (true, String::new()),
+            Some(Serves::Registered(name)) => (row.builtin, row.lane) = (false, name),
+            None => {}
+        }
         row.rotator = rotate.rotator.or(row.rotator.take());
         row.rules = rotate.rules.or(row.rules.take());
         row.time_zone = rotate.time_zone.or(row.time_zone.take());
@@ -188,6 +209,49 @@ impl Store {
         self.end(w, subject, None, by, now).await
     }
 
+    /// A person has seen AWSCURRENT log in, which a rotation that was given up waits for: it is over.
+    ///
+    /// # Errors
+    /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] where none is open, [`StoreError::Refused`] where it was not
+    /// given up.
+    pub async fn vouch_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let mut subject = Subject::find_live(&mut w, id).await?;
+        let at = Occasion::called(&self.0, by, now);
+        event::apply(&mut w, &mut subject, Event::Vouched { by: by.to_owned() }, &at).await?;
+        self.end(w, subject, None, by, now).await
+    }
+
+    /// Sends the step that a delivery was about once more, at once: where the rotation still stands at that step of that
+    /// version. Anything else would set an old value.
+    ///
+    /// # Errors
+    /// [`StoreError::DeliveryNotFound`], [`StoreError::DeliveryIsPast`], [`StoreError::DeliveryUnderWay`],
+    /// [`StoreError::RotatorDisabled`], [`StoreError::RotationPaused`], [`StoreError::MarkedForDeletion`],
+    /// [`StoreError::Refused`] where it waits for a grace to end; or the database fails.
+    pub async fn redeliver(
+        &self,
+        rotator: &str,
+        delivery: i64,
+        by: &str,
+        now: Time,
+    ) -> Result<RotationView, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        let sent = delivery::find(w.conn(), rotator, delivery).await?.ok_or(StoreError::DeliveryNotFound)?;
+        let subject = Subject::by_id(&mut w, sent.secret).await?;
+        let mut subject = subject.ok_or(StoreError::DeliveryIsPast)?;
+        subject.secret.live()?;
+        may_redeliver(&subject, rotator, &sent)?;
+        if registration::state(w.conn(), rotator).await?.is_none_or(|(_, disabled)| disabled) {
+            return Err(StoreError::RotatorDisabled(rotator.to_owned()));
+        }
+        let at = Occasion::called(&self.0, by, now);
+        let window_ends = now + MANUAL_WINDOW;
+        event::apply(&mut w, &mut subject, Event::Resumed { window_ends }, &at).await?;
+        w.wake();
+        self.end(w, subject, None, by, now).await
+    }
+
     /// A secret's rotation, as people see it; also of a secret that is to be deleted.
     ///
     /// # Errors
@@ -216,6 +280,20 @@ impl Store {
         let view = view(w.conn(), subject.secret, subject.rotation).await?;
         w.commit().await?;
         Ok(view)
+    }
+}
+
+fn may_redeliver(subject: &Subject, rotator: &str, sent: &delivery::Sent) -> Result<(), StoreError> {
+    let row = &subject.rotation;
+    let stands = row.state.step().is_some_and(|step| step.name() == sent.step);
+    let is_same = row.state.run().map(|run| run.token.as_str()) == sent.token.as_deref();
+    if !stands || !is_same || row.lane != rotator {
+        return Err(StoreError::DeliveryIsPast);
+    }
+    match row.state {
+        Rotation::Acting { .. } => Err(StoreError::DeliveryUnderWay),
+        _ if row.paused => Err(StoreError::RotationPaused),
+        _ => Ok(()),
     }
 }
 

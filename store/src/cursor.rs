@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crypto::{Binding, DataKey, Keyring, Kind, SealError};
 
 use crate::StoreError;
+use crate::hex::{hex, unhex};
 
 /// Whose the key of cursors is. No ARN, so it opens nothing of a secret.
 const OWNER: &str = "cursors";
@@ -44,7 +45,7 @@ impl Cursors {
     pub(crate) fn write(&self, query: &str, at: &Cursor) -> Result<String, StoreError> {
         let plain = format!("{} {} {}", at.number, at.id, at.text);
         let sealed = self.key.seal(&place(query), plain.as_bytes())?;
-        Ok(self.wrapped.iter().chain(&sealed).map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&self.wrapped) + &hex(&sealed))
     }
 
     /// Reads what [`Cursors::write`] wrote for the same query, here or in another process with this keyring.
@@ -71,19 +72,6 @@ fn parse(plain: &str) -> Option<Cursor> {
         id: parts.next()?.parse().ok()?,
         text: parts.next()?.to_owned(),
     })
-}
-
-/// Bytes from the digits that are written, and from no others: one cursor has one text.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-        return None;
-    };
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! PostgreSQL will add `FOR UPDATE SKIP LOCKED` to the two selections here; one writer makes that unnecessary.
 //! Never here: driving what was claimed.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use engine::Time;
 use engine::driver::LEASE_MARGIN;
@@ -13,34 +15,29 @@ use engine::rotation::Rotation;
 
 use crate::instant::{instant, instant_opt, ms};
 use crate::lease::millis;
-use crate::model::{Claim, RotationCounts};
+use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, history, rotation, secret};
 
 impl Store {
-    /// Leases up to `limit` secrets whose rotation has something to do now: rotations whose driver's lease ran out
-    /// first, then what has been due longest.
+    /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
+    /// lease ran out first, then what has been due longest. What is in a full lane is passed over.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn claim(&self, owner: &str, limit: u32, now: Time) -> Result<Vec<Claim>, StoreError> {
+    pub async fn claim(&self, owner: &str, room: &Room, now: Time) -> Result<Vec<Claim>, StoreError> {
+        if room.is_full() {
+            return Ok(Vec::new());
+        }
         // A claim that a power failure takes back was the claim of a process that is gone.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let boot = Boot::of(&self.0);
-        let expired = sqlx::query_scalar(EXPIRED).bind(ms(now)).bind(i64::from(limit));
-        let expired = expired.bind(&boot.id).bind(boot.since).bind(boot.longest).bind(boot.others_expire);
-        let mut ids: Vec<i64> = expired.fetch_all(w.conn()).await?;
-        let room = i64::from(limit) - i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        let due = sqlx::query_scalar(DUE).bind(ms(now)).bind(room.max(0));
-        let due: Vec<i64> = due.fetch_all(w.conn()).await?;
-        ids.extend(due);
         let mut claims = Vec::new();
-        for id in ids {
-            match claim_one(&mut w, &self.0, SecretId(id), owner).await {
+        for id in found(&mut w, &Boot::of(&self.0), room, now).await? {
+            match claim_one(&mut w, &self.0, id, owner).await {
                 Ok(claim) => claims.push(claim),
                 // One row that cannot be read must not keep the others from rotating.
-                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, SecretId(id), &what, now).await?,
+                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -48,23 +45,25 @@ impl Store {
         Ok(claims)
     }
 
-    /// When the next claim may find something: the earliest due time of what is not leased, or the end of a lease that
-    /// nobody gave back.
+    /// When the next claim with this room may find something: the earliest due time of what is not leased, or the end of
+    /// a lease that nobody gave back. What is in a full lane does not count.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn next_due(&self) -> Result<Option<Time>, StoreError> {
+    pub async fn next_due(&self, room: &Room) -> Result<Option<Time>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).fetch_optional(&mut *tx).await?;
-        let due = instant_opt(due)?;
+        let mut next: Option<Time> = None;
+        for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
+            let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut *tx).await?;
+            next = next.into_iter().chain(instant_opt(due)?).min();
+        }
         let boot = Boot::of(&self.0);
-        let leased: Vec<(i64, Option<i64>, bool)> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
+        let leased: Vec<Leased> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
         let now = self.0.clock.now();
-        let mut next = due;
-        for (due, until, comparable) in leased {
-            let ends = boot.ends(until.unwrap_or(0), comparable);
+        for leased in leased.into_iter().filter(|leased| room.of(&leased.lane) > 0) {
+            let ends = boot.ends(leased.lease_until_ms.unwrap_or(0), leased.comparable.unwrap_or(false));
             let left = TimeDelta::milliseconds((ends - boot.since).max(0));
-            let at = instant(due)?.max(now + left);
+            let at = instant(leased.due_ms)?.max(now + left);
             next = Some(next.map_or(at, |next| next.min(at)));
         }
         Ok(next)
@@ -114,6 +113,45 @@ impl Store {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct Leased {
+    due_ms: i64,
+    lane: String,
+    lease_until_ms: Option<i64>,
+    comparable: Option<bool>,
+}
+
+/// What may be claimed, each lane within its room.
+async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
+    let expired = sqlx::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
+    let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.others_expire);
+    let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
+    let mut ids = Vec::new();
+    let mut taken: HashMap<String, u32> = HashMap::new();
+    for (id, lane) in expired {
+        let left = room.of(&lane);
+        let taken = taken.entry(lane).or_default();
+        if *taken < left {
+            *taken += 1;
+            ids.push(id);
+        }
+    }
+    for lane in lanes(w.conn()).await? {
+        let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
+        if left > 0 {
+            let due = sqlx::query_scalar(DUE).bind(&lane).bind(ms(now)).bind(i64::from(left));
+            let due: Vec<i64> = due.fetch_all(w.conn()).await?;
+            ids.extend(due);
+        }
+    }
+    Ok(ids.into_iter().map(SecretId).collect())
+}
+
+/// The lanes in which something is planned or due, that of built-in rotators first.
+async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar(LANES).fetch_all(conn).await?)
+}
+
 /// This boot's clock, against which leases are measured.
 struct Boot {
     id: String,
@@ -154,6 +192,7 @@ async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str
         window: row.window.filter(|_| row.state == Rotation::Idle),
         rotation: row.state,
         rotator: row.rotator,
+        lane: row.lane,
     })
 }
 
@@ -182,26 +221,37 @@ pub(crate) async fn note_missed(conn: &mut Conn, row: &rotation::Row, due: Time,
     history::note(conn, row.secret, None, "missed-window", None, &message, now).await
 }
 
-const DUE: &str = "-- due::claim
+// One step of the index for each lane, however many secrets are in it.
+const LANES: &str = "-- due::lanes
+WITH RECURSIVE planned (lane) AS (
+    SELECT MIN(lane) FROM rotation WHERE due_ms IS NOT NULL
+    UNION ALL
+    SELECT (SELECT MIN(r.lane) FROM rotation r WHERE r.due_ms IS NOT NULL AND r.lane > planned.lane)
+    FROM planned WHERE planned.lane IS NOT NULL)
+SELECT lane FROM planned WHERE lane IS NOT NULL";
+
+const DUE: &str = "-- due::found
 SELECT secret_id FROM rotation
-WHERE due_ms IS NOT NULL AND due_ms <= $1 AND lease_owner IS NULL ORDER BY due_ms LIMIT $2";
+WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL ORDER BY due_ms LIMIT $3";
 
 // A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
-const EXPIRED: &str = "-- due::claim (expired)
-SELECT secret_id FROM rotation
+const EXPIRED: &str = "-- due::found (expired)
+SELECT secret_id, lane FROM rotation
 WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
-  AND CASE WHEN lease_boot = $3 AND lease_until_ms <= $4 + $5 THEN lease_until_ms ELSE $6 END <= $4
-ORDER BY lease_until_ms LIMIT $2";
+  AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms ELSE $5 END <= $3
+ORDER BY lease_until_ms";
 
 const LEASE: &str = "-- due::claim_one
 UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4
 WHERE secret_id = $1 RETURNING fence";
 
 const NEXT_DUE: &str = "-- due::next_due
-SELECT due_ms FROM rotation WHERE due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
+SELECT due_ms FROM rotation
+WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)
-SELECT due_ms, lease_until_ms, lease_boot = $1 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
+SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable
+FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
 const MISSED: &str = "-- due::spread_overdue
 SELECT secret_id FROM rotation

@@ -135,6 +135,52 @@ pub enum StoreError {
     /// The value names another admin secret than AWSCURRENT's value does, and its writer may not do that.
     #[error("the value names another admin secret")]
     AdminDiffers,
+    /// No rotator of this name is registered.
+    #[error("no such rotator: {0}")]
+    RotatorNotFound(String),
+    /// A rotator of this name is registered.
+    #[error("the rotator {0} exists")]
+    RotatorExists(String),
+    /// The rotator was changed since the caller looked at it.
+    #[error("the rotator {0} was changed meanwhile")]
+    RotatorChanged(String),
+    /// The rotator is not called until it is enabled again.
+    #[error("the rotator {0} is disabled")]
+    RotatorDisabled(String),
+    /// Secrets name the rotator as theirs.
+    #[error("the rotator {name} serves {count} secrets")]
+    RotatorInUse {
+        /// The rotator.
+        name: String,
+        /// How many secrets it serves.
+        count: u64,
+        /// The first of their names.
+        secrets: Vec<String>,
+    },
+    /// Two keys of the rotator sign already; a third would end one that its receiver may still go by.
+    #[error("two signing keys of the rotator {0} are live")]
+    TooManyKeys(String),
+    /// Nothing that is sent to this rotator is signed with a key of ours.
+    #[error("the rotator {0} has no signing key")]
+    NoSigningKey(String),
+    /// The rotator has no delivery of this number.
+    #[error("no such delivery")]
+    DeliveryNotFound,
+    /// The rotation is not, or no longer, where that delivery was sent.
+    #[error("the rotation has moved on")]
+    DeliveryIsPast,
+    /// What was delivered is being delivered.
+    #[error("the step is under way")]
+    DeliveryUnderWay,
+    /// Nothing of the secret is done until its rotation is resumed.
+    #[error("the rotation is paused")]
+    RotationPaused,
+    /// A rotation token that is not this secret's, not this version's, too old, or of a rotation that is over.
+    #[error("the rotation token is not valid")]
+    BadRotationToken,
+    /// The rotation that the caller's credentials were made for is over, or makes another version.
+    #[error("the rotation of these credentials is over")]
+    NotWithinRotation,
     /// A sealed row does not open: another keyring, or somebody changed the row.
     #[error("a sealed row does not open")]
     Sealed(#[from] crypto::SealError),

@@ -63,8 +63,10 @@ pub(crate) async fn apply(
     if let Some(ended) = ended {
         history::end(w.conn(), subject.secret.id, &ended, at.now).await?;
     }
-    // Placeholder and history speak of the run that begins, everything else of the one that was open.
-    let run = before.run().or(decision.next.run()).cloned();
+    // Placeholder and history speak of the run that begins, everything else of the one that was open. A run that begins
+    // while a grace is still open takes the place of the one before it.
+    let begun = decision.next.run().filter(|next| before.run().is_none_or(|run| run.token != next.token));
+    let run = begun.or(before.run()).cloned();
     subject.rotation.state = decision.next.clone();
     for write in &decision.writes {
         carry_out(w, subject, run.as_ref(), write, at).await?;

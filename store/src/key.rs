@@ -1,17 +1,15 @@
-//! Table `access_key`: who may sign requests. In memory, since this process owns the store; a commit that touches keys or
-//! principals ends what is there, and until it is known to have ended every question goes to the database.
+//! Table `access_key`: who may sign requests. In memory; a commit that touches keys or principals ends what is there.
 //!
 //! Never here: verifying signatures, what a role may do.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use crypto::{Binding, Kind, SealError};
 use engine::Time;
 use engine::secret::SecretBytes;
 use rand::{Rng, RngExt};
 
-use crate::cache::Turn;
 use crate::instant::{instant, ms};
 use crate::model::{AccessKey, AccessKeyEntry, NewAccessKey, Principal, Role};
 use crate::open::Inner;
@@ -29,61 +27,11 @@ const SECRET_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 const SECRET_LENGTH: usize = 40;
 
 /// Every access key by its id. One whose row does not open is kept as the reason why.
-type Keys = HashMap<String, Result<Arc<AccessKey>, SealError>>;
+pub(crate) type Keys = HashMap<String, Result<Arc<AccessKey>, SealError>>;
 
-/// The access keys in memory.
-#[derive(Default)]
-pub(crate) struct AccessKeys(RwLock<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    keys: Option<Arc<Keys>>,
-    /// The latest writer whose commit may be under way.
-    doubted: Option<Turn>,
-    /// How often what was kept has ended.
-    generation: u64,
-}
-
-impl AccessKeys {
-    /// These are about to change: ask the database until [`AccessKeys::settle`].
-    pub(crate) fn doubt(&self, turn: Turn) {
-        self.write().doubted = Some(turn);
-    }
-
-    /// The commit of this turn has ended, and so have those before it.
-    pub(crate) fn settle(&self, turn: Turn) {
-        if self.read().doubted.is_some_and(|doubter| doubter <= turn) {
-            let mut kept = self.write();
-            kept.doubted = kept.doubted.filter(|doubter| *doubter > turn);
-            kept.keys = None;
-            kept.generation += 1;
-        }
-    }
-
-    /// The keys as they were last committed.
-    pub(crate) async fn get(&self, inner: &Inner) -> Result<Arc<Keys>, StoreError> {
-        let generation = {
-            let kept = self.read();
-            match &kept.keys {
-                Some(keys) if kept.doubted.is_none() => return Ok(Arc::clone(keys)),
-                _ => kept.generation,
-            }
-        };
-        let keys = Arc::new(load(inner).await?);
-        let mut kept = self.write();
-        if kept.doubted.is_none() && kept.generation == generation {
-            kept.keys = Some(Arc::clone(&keys));
-        }
-        Ok(keys)
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Kept> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The access keys as they were last committed.
+pub(crate) async fn all(inner: &Inner) -> Result<Arc<Keys>, StoreError> {
+    inner.access_keys.get(load(inner)).await
 }
 
 impl Store {
@@ -92,7 +40,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sealed`] where its row does not open; or the database fails.
     pub async fn access_key(&self, access_key_id: &str) -> Result<Option<Arc<AccessKey>>, StoreError> {
-        let keys = self.0.access_keys.get(&self.0).await?;
+        let keys = all(&self.0).await?;
         Ok(keys.get(access_key_id).cloned().transpose()?)
     }
 
@@ -202,7 +150,7 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn has_access_keys(&self) -> Result<bool, StoreError> {
-        Ok(!self.0.access_keys.get(&self.0).await?.is_empty())
+        Ok(!all(&self.0).await?.is_empty())
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod rotator;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use engine::rotation::Rotation;
 use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 
+pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
 
 /// What new ARNs are made of. ARNs are stored: changing this changes no existing one.
@@ -135,6 +138,10 @@ pub struct PutValue {
     pub stages: Option<Vec<String>>,
     /// The value must name the same admin secret as AWSCURRENT's value does, or none where that names none.
     pub keeps_admin: bool,
+    /// What a call of a rotation function proves itself with; None: it does not.
+    pub rotation_token: Option<SecretBytes>,
+    /// The writer may make this version alone, and only while its rotation is open; None: any.
+    pub within: Option<VersionId>,
     /// Who asks, for history.
     pub by: String,
 }
@@ -150,6 +157,8 @@ pub struct MoveLabel<'a> {
     pub move_to: Option<&'a str>,
     /// As in [`PutValue`], of the value it goes to.
     pub keeps_admin: bool,
+    /// The labels may be moved only while the rotation that makes this version is open; None: whenever.
+    pub within: Option<&'a VersionId>,
     /// Who asks, for history.
     pub by: &'a str,
 }
@@ -292,8 +301,8 @@ pub struct Rotate {
     pub external: External,
     /// Who asks, for history.
     pub by: String,
-    /// The caller saw that a built-in rotator serves this secret.
-    pub builtin: bool,
+    /// Who will serve this secret; None: whoever was said to before.
+    pub serves: Option<Serves>,
 }
 
 /// What begins with a request to configure rotation.
@@ -451,6 +460,8 @@ pub struct Claim {
     pub rotation: Rotation,
     /// RotationLambdaARN as given.
     pub rotator: Option<String>,
+    /// The registered rotator that serves it; empty: a built-in one.
+    pub lane: String,
     /// The open or missed window, for an idle secret that is due.
     pub window: Option<Window>,
 }
@@ -483,6 +494,8 @@ pub enum Role {
     Reader,
     /// A rotation function.
     Rotator,
+    /// One call of a rotation function, with credentials the server made for it. No key has this role.
+    Rotation,
 }
 
 /// Who signs requests.
@@ -553,8 +566,8 @@ pub struct Session {
 pub struct OpenedSession {
     /// What signs.
     pub secret: SecretBytes,
-    /// The id of the access key it was made with. The session is as good as that key is now.
-    pub parent: String,
+    /// Where it comes from.
+    pub origin: Origin,
     /// From then on it is refused.
     pub expires: Time,
 }

@@ -21,10 +21,10 @@ use tokio::sync::Notify;
 use crate::cache::Cache;
 use crate::cursor::Cursors;
 use crate::instant::ms;
-use crate::key::AccessKeys;
+use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, admin, secret};
+use crate::{OpenError, StoreError, admin, key, registration, secret};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -42,7 +42,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     pub(crate) cache: Cache,
-    pub(crate) access_keys: AccessKeys,
+    pub(crate) access_keys: Kept<key::Keys>,
+    pub(crate) rotators: Kept<registration::All>,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
     /// Since boot, when this store was opened.
@@ -108,13 +109,14 @@ impl Store {
             clock,
             options,
             cache: Cache::default(),
-            access_keys: AccessKeys::default(),
+            access_keys: Kept::default(),
+            rotators: Kept::default(),
             changed: Arc::new(Notify::new()),
             _lock: lock,
         };
         check_keyring(&inner).await?;
         admin::look_at_all(&inner).await?;
-        inner.access_keys.get(&inner).await?;
+        key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
     }
 

@@ -18,10 +18,10 @@ impl Role {
     /// The word for it: in the database, on the wire, on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ROLES.iter().find(|(role, _)| *role == self).map_or("", |(_, name)| name)
+        ROLES.iter().find(|(role, _)| *role == self).map_or("rotation", |(_, name)| name)
     }
 
-    /// The role this word stands for.
+    /// The role of keys that this word stands for.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         ROLES.iter().find(|(_, word)| *word == name).map(|(role, _)| *role)

@@ -1,8 +1,10 @@
 //! Temporary credentials. Nothing of them is stored: the token itself carries the secret, sealed, and says which access
-//! key it came from. So a session is refused as soon as that key is, whatever the token says.
+//! key it came from. So a session is refused as soon as that key is, whatever the token says. Those of one call of a
+//! rotation function come from no key, and say instead which version of which secret they are for.
 //!
 //! Never here: whether the parent is still good (the caller asks for it), signatures.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::instant::{instant, ms, whole_ms};
 use crate::key::{self, ID_LETTERS_COUNT};
-use crate::model::{OpenedSession, Session};
+use crate::model::{Grant, OpenedSession, Origin, Session};
+use crate::open::Inner;
+use crate::version::version_id;
 use crate::{Store, StoreError};
 
 /// The shortest life of a session.
@@ -25,14 +29,26 @@ pub const LONGEST_SESSION: Duration = Duration::from_secs(36 * 3600);
 const ID_PREFIX: &str = "ASIA";
 /// The parent's id stands before the sealed part: what binds it must be known before it is opened.
 const PARENT_LENGTH: usize = 4 + ID_LETTERS_COUNT;
-/// Room for the sealed text, so that it is written in one place only.
-const PLAIN_ROOM: usize = 256;
+/// Stands there where no key made it; no key has such an id.
+const NO_PARENT: &str = "one-call-of-rotation";
+/// Room for the sealed text, so that it is written in one place only: an ARN of AWS's length with it.
+const PLAIN_ROOM: usize = 2048;
 
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
 struct Plain<'a> {
     secret: &'a str,
     expires_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    grant: Option<PlainGrant<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlainGrant<'a> {
+    #[serde(borrow)]
+    arn: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
 }
 
 impl Store {
@@ -43,16 +59,7 @@ impl Store {
     pub async fn create_session(&self, parent: &str, ttl: Duration, now: Time) -> Result<Session, StoreError> {
         let key = self.access_key(parent).await?.filter(|key| key.enabled);
         let parent = &key.ok_or(StoreError::AccessKeyNotFound)?.access_key_id;
-        let (access_key_id, secret) = key::generate(ID_PREFIX, &mut rand::rng());
-        let expires = whole_ms(now + ttl.clamp(SHORTEST_SESSION, LONGEST_SESSION));
-        let plain = Plain { secret: secret.expose_str().unwrap_or_default(), expires_ms: ms(expires) };
-        let mut text = Vec::with_capacity(PLAIN_ROOM);
-        let written = serde_json::to_writer(&mut text, &plain);
-        let text = SecretBytes::new(text);
-        written.map_err(|_| StoreError::inconsistent("a session could not be spelled"))?;
-        let sealed = self.0.keyring.seal(&place(&access_key_id, parent), text.expose())?;
-        let token = BASE64URL.encode([parent.as_bytes(), &sealed].concat());
-        Ok(Session { access_key_id, secret, token, expires })
+        make(&self.0, parent, now + ttl.clamp(SHORTEST_SESSION, LONGEST_SESSION), None)
     }
 
     /// What the token of the session `access_key_id` says; None where it is not its token.
@@ -71,8 +78,34 @@ impl Store {
         let plain: Plain<'_> =
             serde_json::from_slice(&text).map_err(|_| StoreError::inconsistent("a session cannot be read"))?;
         let secret = SecretBytes::from(plain.secret);
-        Ok(Some(OpenedSession { secret, parent: parent.to_owned(), expires: instant(plain.expires_ms)? }))
+        let origin = match plain.grant {
+            None => Origin::Key(parent.to_owned()),
+            Some(PlainGrant { arn, version }) => {
+                let version = version_id(version.into_owned())?;
+                Origin::Rotation(Grant { arn: arn.into_owned(), version })
+            }
+        };
+        Ok(Some(OpenedSession { secret, origin, expires: instant(plain.expires_ms)? }))
     }
+}
+
+/// Credentials for one call of a rotation function.
+pub(crate) fn of_rotation(inner: &Inner, grant: &Grant, expires: Time) -> Result<Session, StoreError> {
+    let grant = PlainGrant { arn: grant.arn.as_str().into(), version: grant.version.as_str().into() };
+    make(inner, NO_PARENT, expires, Some(grant))
+}
+
+fn make(inner: &Inner, parent: &str, expires: Time, grant: Option<PlainGrant<'_>>) -> Result<Session, StoreError> {
+    let (access_key_id, secret) = key::generate(ID_PREFIX, &mut rand::rng());
+    let expires = whole_ms(expires);
+    let plain = Plain { secret: secret.expose_str().unwrap_or_default(), expires_ms: ms(expires), grant };
+    let mut text = Vec::with_capacity(PLAIN_ROOM);
+    let written = serde_json::to_writer(&mut text, &plain);
+    let text = SecretBytes::new(text);
+    written.map_err(|_| StoreError::inconsistent("a session could not be spelled"))?;
+    let sealed = inner.keyring.seal(&place(&access_key_id, parent), text.expose())?;
+    let token = BASE64URL.encode([parent.as_bytes(), &sealed].concat());
+    Ok(Session { access_key_id, secret, token, expires })
 }
 
 /// Id and parent are bound: a token serves no other id, and cannot be said to come from another key.

@@ -20,6 +20,7 @@ pub(crate) struct Writing<'a> {
     turn: Turn,
     touched: Vec<SecretId>,
     touches_keys: bool,
+    touches_rotators: bool,
     wakes: bool,
 }
 
@@ -52,7 +53,7 @@ impl<'a> Writing<'a> {
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
         let tx = inner.writer.begin_with(durability.begin()).await?;
         let turn = inner.cache.turn();
-        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, wakes: false })
+        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, touches_rotators: false, wakes: false })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -71,6 +72,11 @@ impl<'a> Writing<'a> {
         self.touches_keys = true;
     }
 
+    /// What is in memory of registered rotators ends with the commit.
+    pub(crate) fn touch_rotators(&mut self) {
+        self.touches_rotators = true;
+    }
+
     /// The commit may make something due sooner.
     pub(crate) fn wake(&mut self) {
         self.wakes = true;
@@ -84,9 +90,13 @@ impl<'a> Writing<'a> {
         if self.touches_keys {
             self.inner.access_keys.doubt(self.turn);
         }
+        if self.touches_rotators {
+            self.inner.rotators.doubt(self.turn);
+        }
         self.tx.commit().await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
+        self.inner.rotators.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
         }

@@ -16,7 +16,7 @@ use crate::model::{External, Identity, MoveLabel, Named, NewSecret, PutValue, Up
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, admin, external, replica, rotation, sealed, secret, tag, version};
+use crate::{Store, StoreError, admin, external, pass, replica, rotation, sealed, secret, tag, version};
 
 const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -48,10 +48,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TokenInUse`],
     /// [`StoreError::LabelQuota`], [`StoreError::VersionQuota`], [`StoreError::BadLabel`], [`StoreError::AdminDiffers`],
-    /// or the database fails.
+    /// [`StoreError::BadRotationToken`], [`StoreError::NotWithinRotation`], or the database fails.
     pub async fn put_value(&self, id: &str, put: PutValue, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        if put.within.as_ref().is_some_and(|within| *within != put.token) {
+            return Err(StoreError::NotWithinRotation);
+        }
+        within(&subject, put.within.as_ref())?;
+        if let Some(token) = &put.rotation_token {
+            pass::check_token(&self.0, &subject.secret.arn, &put.token, token, now)?;
+            let open = pass::is_open(&subject.rotation, &put.token);
+            open.then_some(()).ok_or(StoreError::BadRotationToken)?;
+        }
         if put.keeps_admin {
             same_admin(&mut w, &subject, &admin::mark_of(&put.value.bytes)).await?;
         }
@@ -104,12 +113,13 @@ impl Store {
     /// UpdateSecretVersionStage.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::AdminDiffers`], and every label
-    /// error.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::AdminDiffers`],
+    /// [`StoreError::NotWithinRotation`], and every label error.
     pub async fn move_label(&self, id: &str, moving: MoveLabel<'_>, now: Time) -> Result<Named, StoreError> {
-        let MoveLabel { label, remove_from, move_to, by, keeps_admin } = moving;
+        let MoveLabel { label, remove_from, move_to, by, keeps_admin, .. } = moving;
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        within(&subject, moving.within)?;
         // A text that cannot be a version id names no version of this secret.
         let from = remove_from.map(|from| {
             let not_holder = |_| StoreError::NotHolder { label: label.to_owned(), version: from.to_owned() };
@@ -193,6 +203,14 @@ async fn offer(
     }
     relabel(w, subject, next, "a new value was written", at).await?;
     Ok(true)
+}
+
+/// Whoever acts for one rotation alone may do so only while it is open.
+fn within(subject: &Subject, version: Option<&VersionId>) -> Result<(), StoreError> {
+    match version {
+        Some(version) if !pass::is_open(&subject.rotation, version) => Err(StoreError::NotWithinRotation),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses another admin secret than AWSCURRENT names, or none where it names one: another would lend its login, and an

@@ -34,7 +34,7 @@ impl Operation for Request {
     type Reply = Reply;
 
     /// Nothing is stored, and a service that cannot get credentials is down.
-    fn runs_in_outage(&self) -> bool {
+    fn runs_in_outage(&self, _cx: &Cx<'_>) -> bool {
         true
     }
 

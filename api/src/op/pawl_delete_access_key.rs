@@ -14,7 +14,7 @@ impl Operation for Request {
     const EMPTY: bool = true;
 
     /// A key that leaked is not to stay good because a disk is full.
-    fn runs_in_outage(&self) -> bool {
+    fn runs_in_outage(&self, _cx: &Cx<'_>) -> bool {
         true
     }
 

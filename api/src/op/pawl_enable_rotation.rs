@@ -57,7 +57,7 @@ impl Operation for Request {
         };
         let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
         let id = self.secret_id.as_deref().unwrap_or_default();
-        let builtin = rotator::is_builtin(cx, id, self.rotator.as_deref()).await?;
+        let serves = rotator::serving(cx, id, self.rotator.as_deref()).await?;
         let rotate = Rotate {
             token,
             options: self.options(cx, id).await?,
@@ -67,7 +67,7 @@ impl Operation for Request {
             start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
             external: store::External::default(),
             by: cx.principal().to_owned(),
-            builtin,
+            serves,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
         Ok(cx.state.store.rotation(id).await?.into())

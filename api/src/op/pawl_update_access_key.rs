@@ -15,7 +15,7 @@ impl Operation for Request {
     const EMPTY: bool = true;
 
     /// As pawl.DeleteAccessKey, where it takes the key away.
-    fn runs_in_outage(&self) -> bool {
+    fn runs_in_outage(&self, _cx: &Cx<'_>) -> bool {
         self.enabled == Some(false)
     }
 

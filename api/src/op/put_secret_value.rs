@@ -4,7 +4,7 @@ use serde::Serialize;
 use store::PutValue;
 
 use super::{Cx, Operation};
-use crate::authorize::keeps_admin;
+use crate::authorize::{keeps_admin, rotates, within};
 use crate::error::ApiError;
 use crate::members::{Items, Length, Matching, Required, SecretId, request};
 use crate::wire::{Blob, Made, Text, token_of, value_of};
@@ -16,7 +16,6 @@ request! {
     secret_string "SecretString": Text [Length(1..=65_536)],
     secret_binary "SecretBinary": Blob [Length(1..=65_536)],
     version_stages "VersionStages": Vec<String> [Items(1..=20, 1..=256)],
-    /// Not kept: a rotation function proves itself by its signature.
     rotation_token "RotationToken": Text [Length(36..=256), Matching("^[a-zA-Z0-9\\-]+$", is_rotation_token)],
 }
 
@@ -35,6 +34,11 @@ fn is_rotation_token(text: &str) -> bool {
 impl Operation for Request {
     type Reply = Reply;
 
+    /// A rotation function that has changed the target already must be able to say so.
+    fn runs_in_outage(&self, cx: &Cx<'_>) -> bool {
+        rotates(cx)
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = token_of(self.client_request_token, ApiError::invalid_request)?;
         let value = value_of(self.secret_string, self.secret_binary)?
@@ -44,6 +48,8 @@ impl Operation for Request {
             value,
             stages: self.version_stages,
             keeps_admin: keeps_admin(cx),
+            rotation_token: self.rotation_token.map(Text::into_secret),
+            within: within(cx).cloned(),
             by: cx.principal().to_owned(),
         };
         let id = self.secret_id.unwrap_or_default();

@@ -35,7 +35,7 @@ impl Operation for Request {
         let rules = self.rotation_rules.unwrap_or_default().parsed(None, cx.state.limits)?;
         let rotator = self.rotation_lambda_arn.filter(|arn| !arn.is_empty());
         let id = self.secret_id.unwrap_or_default();
-        let builtin = rotator::is_builtin(cx, &id, rotator.as_deref()).await?;
+        let serves = rotator::serving(cx, &id, rotator.as_deref()).await?;
         let rotate = Rotate {
             token,
             rotator,
@@ -45,7 +45,7 @@ impl Operation for Request {
             start: if self.rotate_immediately == Some(false) { Start::Test } else { Start::Rotate },
             external,
             by: cx.principal().to_owned(),
-            builtin,
+            serves,
         };
         Ok(cx.state.store.rotate(&id, rotate, cx.now).await?.into())
     }

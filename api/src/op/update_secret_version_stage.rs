@@ -3,7 +3,7 @@
 use store::MoveLabel;
 
 use super::{Cx, Operation};
-use crate::authorize::keeps_admin;
+use crate::authorize::{keeps_admin, rotates, within};
 use crate::error::ApiError;
 use crate::members::{Length, Required, SecretId, request};
 use crate::wire::Which;
@@ -19,6 +19,11 @@ request! {
 impl Operation for Request {
     type Reply = Which;
 
+    /// As PutSecretValue.
+    fn runs_in_outage(&self, cx: &Cx<'_>) -> bool {
+        rotates(cx)
+    }
+
     async fn run(self, cx: &Cx<'_>) -> Result<Which, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();
         let moving = MoveLabel {
@@ -26,6 +31,7 @@ impl Operation for Request {
             remove_from: self.remove_from_version_id.as_deref(),
             move_to: self.move_to_version_id.as_deref(),
             keeps_admin: keeps_admin(cx),
+            within: within(cx),
             by: cx.principal(),
         };
         Ok(cx.state.store.move_label(id, moving, cx.now).await?.into())

@@ -21,7 +21,7 @@ use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Principal, Role, Scope, Store};
+use store::{Identity, Location, Options, Principal, Role, Room, Scope, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -228,7 +228,7 @@ impl Server {
 
     /// Does what a driver does with the one trial that is due: the target lets it in, or refuses it with these words.
     pub(crate) async fn end_trial(&self, refusal: Option<&str>) {
-        let claim = self.store.claim("test", 1, self.clock.now()).await.expect("asked").remove(0);
+        let claim = self.store.claim("test", &Room::everywhere(1), self.clock.now()).await.expect("asked").remove(0);
         self.store.apply(&claim.lease, Event::Leased, 0.0).await.expect("begun");
         let outcome = match refusal {
             None => Outcome::Done(Done::default()),

@@ -25,6 +25,7 @@ fn expected(role: Role, target: &str) -> Access {
     let of_rotators = ["secretsmanager.PutSecretValue", "secretsmanager.UpdateSecretVersionStage"];
     let always: &[&str] = match role {
         Role::Administrator => return Access::Always,
+        Role::Rotation => unreachable!("no key has this role: see passes.rs"),
         Role::Reader => &[
             "secretsmanager.ListSecrets",
             "secretsmanager.BatchGetSecretValue",

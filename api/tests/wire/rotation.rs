@@ -315,7 +315,6 @@ async fn s5_4_a_rotation_function_fills_the_placeholder_and_moves_the_label_itse
     let mut put = rotate(2);
     put["SecretString"] = json!(CONNECTION);
     put["VersionStages"] = json!(["AWSPENDING"]);
-    put["RotationToken"] = json!("a".repeat(36));
     let reply = server.ok("PutSecretValue", put).await;
     assert_eq!((&reply["VersionId"], &reply["VersionStages"]), (&json!(v(2)), &json!(["AWSPENDING"])));
     let pending = json!({"SecretId": "db", "VersionId": v(2), "VersionStage": "AWSPENDING"});

@@ -11,6 +11,7 @@ CREATE TABLE rotator (
 -- The registered rotator that serves the secret; empty: a built-in one. Each lane has its own room in the queue, so that
 -- one slow receiver delays nobody else.
 ALTER TABLE rotation ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+CREATE INDEX rotation_lane_due ON rotation (lane, due_ms, lease_owner) WHERE due_ms IS NOT NULL;
 CREATE INDEX rotation_lane ON rotation (lane) WHERE lane <> '';
 
 -- Which registered rotator a step was sent to, and the HTTP status of its answer: history is the list of deliveries, too.

@@ -74,6 +74,8 @@ pub(crate) async fn a_writer_that_keeps_the_admin_may_name_no_other(world: World
             value: text(value),
             stages: None,
             keeps_admin: true,
+            rotation_token: None,
+            within: None,
             by: "rotator".to_owned(),
         };
         world.store.put_value("app", put, world.now()).await
@@ -98,8 +100,14 @@ pub(crate) async fn a_mover_of_labels_that_keeps_the_admin_brings_no_other_back(
     world.put("app", "c", &naming("root")).await.unwrap();
     let move_to = async |label: &str, from: Option<&str>, to: &str| {
         let (from, to) = (from.map(|of| token(of).to_string()), token(to).to_string());
-        let moving =
-            MoveLabel { label, remove_from: from.as_deref(), move_to: Some(&to), keeps_admin: true, by: "rotator" };
+        let moving = MoveLabel {
+            label,
+            remove_from: from.as_deref(),
+            move_to: Some(&to),
+            keeps_admin: true,
+            within: None,
+            by: "rotator",
+        };
         world.store.move_label("app", moving, world.now()).await
     };
     for (label, from) in [("AWSCURRENT", Some("c")), ("MINE", None)] {

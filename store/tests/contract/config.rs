@@ -12,7 +12,7 @@ use crate::world::{World, failed, new_secret, on_schedule, rotate, rules, token}
 
 pub(crate) async fn rotating_needs_a_rotator_a_value_and_a_schedule_that_parses(world: World) {
     world.create("s", "one").await;
-    let plain = Rotate { builtin: false, ..rotate("r") };
+    let plain = Rotate { serves: None, ..rotate("r") };
     let refused = world.store.rotate("s", plain.clone(), world.now()).await;
     assert!(matches!(refused, Err(StoreError::NoRotator)));
     let refused = world.store.rotate("s", on_schedule("r", "rate(30 minutes)"), world.now()).await;
@@ -40,7 +40,7 @@ pub(crate) async fn configuration_that_is_left_out_is_kept(world: World) {
     };
     world.store.rotate("s", first, world.now()).await.unwrap();
     let before = world.store.describe("s").await.unwrap().rotation.unwrap();
-    let bare = Rotate { builtin: false, start: Start::Wait, ..rotate("d") };
+    let bare = Rotate { serves: None, start: Start::Wait, ..rotate("d") };
     world.store.rotate("s", bare, world.now()).await.unwrap();
     let after = world.store.describe("s").await.unwrap().rotation.unwrap();
     assert_eq!(before, after);
@@ -112,7 +112,7 @@ pub(crate) async fn cancelling_keeps_rules_and_labels(world: World) {
     world.put("s", "v2", "two").await.unwrap();
     assert_eq!(world.store.rotation("s").await.unwrap().due, None, "a write plans nothing while disabled");
     // A bare RotateSecret enables it again.
-    let bare = Rotate { builtin: false, start: Start::Wait, ..rotate("d") };
+    let bare = Rotate { serves: None, start: Start::Wait, ..rotate("d") };
     world.store.rotate("s", bare, world.now()).await.unwrap();
     assert!(world.store.describe("s").await.unwrap().next_rotation.is_some());
     world.create("never", "one").await;

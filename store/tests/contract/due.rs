@@ -6,7 +6,7 @@ use engine::outcome::Verdict;
 use engine::port::RotationStore;
 use engine::rotation::{Event, Rotation, Step};
 use engine::schedule::pick;
-use store::RotationCounts;
+use store::{Room, RotationCounts};
 
 use crate::world::{World, failed, on_schedule, rotate, rules, start, token};
 
@@ -55,26 +55,26 @@ pub(crate) async fn what_is_claimed_is_due_to_the_nanosecond(world: World) {
     assert_ne!(not_before.timestamp_subsec_nanos() % 1_000_000, 0);
     world.clock.set(not_before - TimeDelta::nanoseconds(1));
     assert!(world.claims().await.is_empty());
-    world.clock.set(world.store.next_due().await.unwrap().unwrap());
+    world.clock.set(world.next_due().await.unwrap());
     assert!(world.now() - not_before < TimeDelta::milliseconds(1));
     let lease = world.claim().await;
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Set));
 }
 
 pub(crate) async fn next_due_is_the_earliest_moment_and_counts_leases(world: World) {
-    assert_eq!(world.store.next_due().await.unwrap(), None);
+    assert_eq!(world.next_due().await, None);
     for (name, expression) in [("a", "rate(10 days)"), ("b", "rate(4 hours)"), ("c", "rate(5 days)")] {
         world.create(name, "one").await;
         world.store.rotate(name, on_schedule("c", expression), world.now()).await.unwrap();
     }
     let due = world.store.rotation("b").await.unwrap().due;
-    assert_eq!(world.store.next_due().await.unwrap(), due);
+    assert_eq!(world.next_due().await, due);
     world.clock.set(due.unwrap());
     world.claim().await;
     // Leased: something can be found again when the lease ends, if nobody gives it back before.
-    assert_eq!(world.store.next_due().await.unwrap(), Some(world.now() + TimeDelta::seconds(15)));
+    assert_eq!(world.next_due().await, Some(world.now() + TimeDelta::seconds(15)));
     world.clock.pass(TimeDelta::seconds(15));
-    assert_eq!(world.store.next_due().await.unwrap(), Some(world.now()));
+    assert_eq!(world.next_due().await, Some(world.now()));
     world.claim().await;
 }
 
@@ -133,7 +133,7 @@ pub(crate) async fn a_missed_window_runs_late_and_spread(world: World) {
     assert!(moments.len() > 10, "spread over the minutes, not all at once");
     assert_eq!(world.store.history("s0", 1).await.unwrap()[0].kind, "missed-window");
     world.clock.pass(TimeDelta::minutes(10));
-    let claims = world.store.claim("tester", 100, world.now()).await.unwrap();
+    let claims = world.store.claim("tester", &Room::everywhere(100), world.now()).await.unwrap();
     assert_eq!(claims.len(), 20);
     assert!(claims.iter().all(|claim| claim.window == window));
 }
@@ -154,7 +154,7 @@ pub(crate) async fn a_spread_moment_survives_another_restart(world: World) {
 pub(crate) async fn a_rotation_that_closed_does_not_start_again_in_its_window(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(10 days)"), world.now()).await.unwrap();
-    world.clock.set(world.store.next_due().await.unwrap().unwrap());
+    world.clock.set(world.next_due().await.unwrap());
     let lease = world.claim().await;
     world.apply(&lease, requested(&world, "r")).await.unwrap();
     world.store.abandon_rotation("s", "tester", world.now()).await.unwrap();
@@ -178,7 +178,7 @@ pub(crate) async fn parked_paused_disabled_and_deleted_ones_are_never_due(world:
     world.store.pause_rotation("paused", "tester", world.now()).await.unwrap();
     world.store.cancel_rotation("disabled", "tester", world.now()).await.unwrap();
     world.store.delete_secret("deleted", 30, world.now()).await.unwrap();
-    assert_eq!(world.store.next_due().await.unwrap(), None);
+    assert_eq!(world.next_due().await, None);
     world.clock.pass(TimeDelta::days(5));
     assert!(world.claims().await.is_empty());
     for name in ["parked", "paused", "disabled", "deleted"] {

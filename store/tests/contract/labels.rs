@@ -47,7 +47,14 @@ pub(crate) async fn label_errors_name_what_aws_names(world: World) {
     assert!(matches!(error, StoreError::NotHolder { label, .. } if label == "AWSPREVIOUS"));
     let error = world.move_label("s", "X", None, Some("unknown")).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchVersion(id) if id == token("unknown").to_string()));
-    let short = MoveLabel { label: "X", remove_from: None, move_to: Some("short"), keeps_admin: false, by: "tester" };
+    let short = MoveLabel {
+        label: "X",
+        remove_from: None,
+        move_to: Some("short"),
+        keeps_admin: false,
+        within: None,
+        by: "tester",
+    };
     let error = world.store.move_label("s", short, world.now()).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchVersion(id) if id == "short"));
     let error = world.move_label("s", "X", None, None).await.unwrap_err();

@@ -93,7 +93,7 @@ pub(crate) async fn a_deleted_secret_fences_its_driver(world: World) {
 pub(crate) async fn a_plan_called_off_after_the_claim_starts_nothing(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
-    let due = world.store.next_due().await.unwrap().unwrap();
+    let due = world.next_due().await.unwrap();
     world.clock.set(due);
     let lease = world.claim().await;
     world.store.cancel_rotation("s", "tester", world.now()).await.unwrap();
@@ -122,7 +122,8 @@ pub(crate) async fn claims_by_many_tasks_are_distinct(world: World) {
             let mut mine = Vec::new();
             // A claim that came twice would make it more than there are.
             while mine.len() <= 60 {
-                let claims = world.store.claim(&format!("worker {n}"), 3, world.now()).await.unwrap();
+                let claims =
+                    world.store.claim(&format!("worker {n}"), &store::Room::everywhere(3), world.now()).await.unwrap();
                 if claims.is_empty() {
                     break;
                 }

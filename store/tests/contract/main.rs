@@ -10,15 +10,19 @@ mod cache;
 mod config;
 mod damage;
 mod delete;
+mod deliveries;
 mod due;
 mod interference;
 mod keys;
 mod labels;
+mod lanes;
 mod lease;
 mod life;
 mod list;
 mod material;
+mod passes;
 mod pruning;
+mod rotators;
 mod secrets;
 mod sessions;
 mod sqlite;
@@ -206,5 +210,36 @@ contract! { over_sqlite:
         a_writer_that_keeps_the_admin_may_name_no_other,
         a_mover_of_labels_that_keeps_the_admin_brings_no_other_back,
         a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
+    },
+    rotators::{
+        a_rotator_is_read_back_as_it_was_registered,
+        a_row_that_was_changed_behind_our_back_is_not_used,
+        a_change_is_seen_at_once_and_never_undoes_anothers,
+        both_signing_keys_are_live_for_the_overlap,
+        what_has_no_signing_key_gets_none,
+        a_rotator_that_serves_a_secret_stays,
+        nothing_begins_with_a_rotator_that_is_unknown_or_disabled,
+        a_disabled_rotator_has_no_room_and_a_window_it_missed_is_over,
+        only_who_can_make_a_first_value_rotates_a_secret_without_one,
+    },
+    lanes::{
+        a_full_lane_keeps_nobody_else_from_being_claimed,
+        a_full_lane_is_not_what_the_scheduler_wakes_up_for,
+        a_lease_that_ran_out_in_a_full_lane_waits,
+    },
+    passes::{
+        a_rotation_token_is_for_one_secret_one_version_and_a_while,
+        a_rotation_token_is_worth_nothing_when_its_rotation_is_over,
+        who_acts_for_one_rotation_writes_its_version_alone_and_while_it_is_open,
+        a_pass_says_what_it_is_for_and_comes_from_no_key,
+        a_callback_makes_the_first_value_of_a_secret_that_has_none,
+        an_issuer_makes_the_first_value_of_a_secret_that_has_none,
+    },
+    deliveries::{
+        every_step_that_was_sent_is_a_delivery,
+        a_delivery_is_repeated_at_once_while_the_rotation_stands_there,
+        a_delivery_that_the_rotation_has_left_behind_is_not_repeated,
+        a_rotation_asked_for_in_the_grace_of_another_begins_when_that_is_over,
+        a_person_who_saw_awscurrent_log_in_ends_what_was_given_up,
     },
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use store::{LONGEST_SESSION, Role, SHORTEST_SESSION, StoreError};
+use store::{LONGEST_SESSION, Origin, Role, SHORTEST_SESSION, StoreError};
 
 use crate::keys::principal;
 use crate::world::World;
@@ -23,7 +23,7 @@ pub(crate) async fn a_session_is_opened_by_its_token_alone(world: World) {
     let world = world.reopen().await;
     let opened = world.store.open_session(&session.access_key_id, &session.token).unwrap().unwrap();
     assert_eq!(opened.secret.expose(), session.secret.expose());
-    assert_eq!((opened.parent, opened.expires, session.expires), (parent, expires, expires));
+    assert_eq!((opened.origin, opened.expires, session.expires), (Origin::Key(parent), expires, expires));
 }
 
 pub(crate) async fn a_token_that_was_changed_or_is_anothers_opens_nothing(world: World) {

@@ -245,7 +245,7 @@ async fn a_lease_of_another_boot_is_waited_for_once() {
     let fenced = world.apply(&lease, Event::Leased).await;
     assert!(matches!(fenced, Err(engine::port::PortError::Fenced)));
     assert!(world.claims().await.is_empty());
-    let next = world.store.next_due().await.unwrap().unwrap();
+    let next = world.next_due().await.unwrap();
     assert_eq!(next, world.now() + TimeDelta::seconds(15));
     // On its own clock it would have ended by now; this boot's clock says nothing about that.
     world.clock.pass(TimeDelta::seconds(14));
@@ -264,14 +264,18 @@ async fn the_queue_is_read_from_its_index() {
     }
     let mut raw = world.raw().await;
     let cases = [
-        ("src/due.rs", "DUE", "rotation_due"),
+        ("src/due.rs", "DUE", "rotation_lane_due"),
         ("src/due.rs", "EXPIRED", "rotation_leased"),
-        ("src/due.rs", "NEXT_DUE", "rotation_due"),
+        ("src/due.rs", "NEXT_DUE", "rotation_lane_due"),
+        ("src/due.rs", "LANES", "rotation_lane_due"),
         ("src/due.rs", "LEASED", "rotation_leased"),
         ("src/due.rs", "MISSED", "rotation_due"),
         ("src/due.rs", "COUNT_DUE", "rotation_due"),
         ("src/due.rs", "COUNT_OPEN", "rotation_open"),
         ("src/due.rs", "COUNT_ENABLED", "rotation_enabled"),
+        ("src/lane.rs", "COUNT", "rotation_lane"),
+        ("src/lane.rs", "MISSED", "rotation_lane"),
+        ("src/delivery.rs", "LATEST", "history_rotator"),
         ("src/candidate.rs", "UNRESOLVED", "candidate_unresolved"),
         ("src/secret.rs", "BY_NAME", "secret_name"),
         ("src/admin.rs", "IS_ADMIN", "version_masterarn"),

@@ -15,8 +15,8 @@ use engine::schedule::{Limits, Rules};
 use engine::secret::{SecretBytes, SecretValue};
 use sqlx::{ConnectOptions, SqliteConnection};
 use store::{
-    Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PutValue, Rotate, Start, Store, StoreError,
-    UpdateSecret, Value, Written,
+    Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PutValue, Room, Rotate, Serves, Start, Store,
+    StoreError, UpdateSecret, Value, Written,
 };
 use tempfile::TempDir;
 
@@ -149,6 +149,8 @@ impl World {
             value,
             stages: stages.map(|stages| stages.iter().map(|stage| (*stage).to_owned()).collect()),
             keeps_admin: false,
+            rotation_token: None,
+            within: None,
             by: "tester".to_owned(),
         };
         self.store.put_value(id, put, self.now()).await
@@ -172,7 +174,7 @@ impl World {
         let from = from.map(|of| token(of).to_string());
         let to = to.map(|of| token(of).to_string());
         let (remove_from, move_to) = (from.as_deref(), to.as_deref());
-        let moving = MoveLabel { label, remove_from, move_to, keeps_admin: false, by: "tester" };
+        let moving = MoveLabel { label, remove_from, move_to, keeps_admin: false, within: None, by: "tester" };
         self.store.move_label(id, moving, self.now()).await.map(drop)
     }
 
@@ -207,7 +209,12 @@ impl World {
     }
 
     pub(crate) async fn claims(&self) -> Vec<Claim> {
-        self.store.claim("tester", 10, self.now()).await.unwrap()
+        self.store.claim("tester", &Room::everywhere(10), self.now()).await.unwrap()
+    }
+
+    /// When a claim may find something.
+    pub(crate) async fn next_due(&self) -> Option<Time> {
+        self.store.next_due(&Room::everywhere(1)).await.unwrap()
     }
 
     pub(crate) async fn apply(&self, lease: &Lease, event: Event) -> Result<Decision, PortError> {
@@ -305,7 +312,7 @@ pub(crate) fn rotate(of: &str) -> Rotate {
         start: Start::Rotate,
         external: store::External::default(),
         by: "tester".to_owned(),
-        builtin: true,
+        serves: Some(Serves::Builtin),
     }
 }
 
