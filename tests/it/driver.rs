@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::Time;
-use engine::driver::{Ports, drive};
+use engine::driver::{LEASE_MARGIN, Ports, drive};
 use engine::id::{SecretId, VersionId};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Abilities, Clock, Lease, Material, PortError, RotationStore, Rotator, StepContext};
@@ -41,13 +41,22 @@ struct Memory {
     /// How many of the next reports are not taken.
     failing_reports: AtomicU32,
     fenced: bool,
+    /// The longest lease that was asked for.
+    asked: Mutex<Duration>,
 }
 
 impl Memory {
     fn new() -> Self {
         let now = SystemClock.now();
         let state = Mutex::new(Rotation::Idle);
-        Self { state, now, left: Duration::from_secs(15), failing_reports: AtomicU32::new(0), fenced: false }
+        Self {
+            state,
+            now,
+            left: Duration::from_secs(15),
+            failing_reports: AtomicU32::new(0),
+            fenced: false,
+            asked: Mutex::default(),
+        }
     }
 
     fn rotation(&self) -> Rotation {
@@ -89,8 +98,10 @@ impl RotationStore for Memory {
         Ok(Material::default())
     }
 
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<Duration, PortError> {
-        Ok(self.left)
+    async fn renew(&self, _: &Lease, at_least: Duration) -> Result<Duration, PortError> {
+        let mut asked = self.asked.lock().expect("no panic in the lock");
+        *asked = at_least.max(*asked);
+        Ok(self.left.max(at_least))
     }
 
     async fn release(&self, _: &Lease) -> Result<(), PortError> {
@@ -105,6 +116,8 @@ enum Set {
     Panics,
     NeverEnds,
     AsksTheGuard,
+    /// A hundred seconds.
+    TakesLong,
 }
 
 struct Scripted(Set);
@@ -115,6 +128,10 @@ impl Rotator for Scripted {
         "scripted"
     }
 
+    fn patience(&self) -> Duration {
+        if matches!(self.0, Set::TakesLong) { Duration::from_secs(100) } else { Duration::ZERO }
+    }
+
     async fn create(&self, _: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
         Ok(password.clone().into())
     }
@@ -122,6 +139,7 @@ impl Rotator for Scripted {
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         match self.0 {
             Set::Works => {}
+            Set::TakesLong => assert_eq!(cx.deadline, self.patience(), "all of its time, and no more"),
             Set::Panics => panic!("a driver's bug"),
             Set::NeverEnds => std::future::pending::<()>().await,
             Set::AsksTheGuard => cx.guard.still_ours(Duration::from_secs(60)).await?,
@@ -184,6 +202,15 @@ async fn a_rotator_that_never_ends_is_cut_short_inside_the_lease() {
     let (ended, steps) = driven(&memory, Set::NeverEnds, true).await;
     ended.expect("the lease is given back");
     assert_eq!(steps.last(), Some(&(Step::Set, Some(Verdict::Unknown))));
+}
+
+#[tokio::test]
+async fn a_rotator_that_takes_long_gets_a_lease_that_outlasts_it() {
+    let memory = Memory::new();
+    let (ended, steps) = driven(&memory, Set::TakesLong, true).await;
+    ended.expect("driven");
+    assert_eq!(steps.len(), 4, "{steps:?}");
+    assert_eq!(*memory.asked.lock().expect("no panic in the lock"), Duration::from_secs(100) + LEASE_MARGIN);
 }
 
 #[tokio::test]
