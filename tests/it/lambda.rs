@@ -7,12 +7,16 @@ mod host;
 mod readers;
 mod signed;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use self::host::{FunctionHost, MULTI_USER, Rotated, SINGLE_USER, add_rotator, credential, key_for, python, token};
+use self::host::{
+    ExampleHost, FunctionHost, MULTI_USER, Rotated, SINGLE_USER, add_rotator, credential, key_for, python, token,
+};
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::pawl::{Home, nothing};
-use crate::harness::{servers, unique};
+use crate::harness::{servers, unique, wait_for};
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
@@ -90,6 +94,34 @@ fn the_runtime_interface_emulator_is_called_by_its_own_name_and_its_errors_are_u
 }
 
 #[test]
+fn the_host_in_examples_serves_a_function_and_tells_its_errors() {
+    let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
+    let home = Home::new();
+    let pawl = home.serve();
+    let account = Account::create(server);
+    let name = pawl.create_for(&account, &nothing());
+    let rotator = unique("in-plain-python-");
+    let key = key_for(&pawl, &rotator, &name, &[]);
+    let host = ExampleHost::start(&python, &home, &pawl, &key);
+    add_rotator(&pawl, &rotator, &host.url, &["--function", "function", "--concurrency", "1"]);
+    let request = |arn: &str| json!({ "SecretId": name, "ClientRequestToken": token(), "RotationLambdaARN": arn });
+    assert!(pawl.aws("RotateSecret", &request(&rotator)).expect("an answer")["VersionId"].is_string());
+    assert_eq!(pawl.settled(&name)["State"], "idle", "{:?}", pawl.history(&name));
+    assert!(account.logs_in(&pawl.current_password(&name)));
+    assert!(!account.logs_in(&account.password));
+
+    // What a function raises is understood, whoever hosts it: nobody can log in with this one any more.
+    execute(server, &format!("ALTER ROLE {} NOLOGIN", account.user));
+    pawl.aws("RotateSecret", &request(&rotator)).expect("an answer");
+    let refused =
+        |entry: &Value| entry["Message"].as_str().is_some_and(|message| message.contains("ValueError")).then_some(());
+    wait_for("the function fails", Duration::from_secs(30), || pawl.history(&name).iter().find_map(refused));
+    execute(server, &format!("ALTER ROLE {} LOGIN", account.user));
+    assert_eq!(pawl.settled(&name)["State"], "idle", "{:?}", pawl.history(&name));
+    assert!(account.logs_in(&pawl.current_password(&name)));
+}
+
+#[test]
 fn a_function_that_nobody_registered_is_refused_in_awss_words_and_nothing_is_stored() {
     let Some(server) = servers::postgres() else { return };
     let home = Home::new();
@@ -150,7 +182,7 @@ fn an_abandoned_pair_proves_awscurrent_by_a_test_of_a_copy() {
     let stuck = ["refuse"; 20];
     rotated.host.fails("testSecret", &stuck);
     let token = rotated.rotate(&pawl);
-    crate::harness::wait_for("testSecret fails", std::time::Duration::from_secs(30), || {
+    wait_for("testSecret fails", Duration::from_secs(30), || {
         rotated.host.steps().contains(&"testSecret".to_owned()).then_some(())
     });
     pawl.json(&["rotation", "abandon", &rotated.name]);
@@ -177,9 +209,7 @@ fn an_abandoned_single_user_whose_password_was_changed_waits_for_a_person_who_pu
     let rotated = Rotated::single(&python, &home, &pawl, Account::create(server));
     rotated.host.fails("testSecret", &["refuse"; 20]);
     rotated.rotate(&pawl);
-    crate::harness::wait_for("the password is changed", std::time::Duration::from_secs(30), || {
-        (!rotated.current_logs_in(&pawl)).then_some(())
-    });
+    wait_for("the password is changed", Duration::from_secs(30), || (!rotated.current_logs_in(&pawl)).then_some(()));
     pawl.json(&["rotation", "abandon", &rotated.name]);
     rotated.host.heal();
     let view = pawl.settled(&rotated.name);
@@ -214,7 +244,7 @@ fn the_key_of_a_function_opens_its_own_secrets_and_no_others() {
     let refused = |entry: &Value| {
         entry["Message"].as_str().is_some_and(|message| message.contains("not authorized to perform")).then_some(())
     };
-    crate::harness::wait_for("the admin secret is refused", std::time::Duration::from_secs(30), || {
+    wait_for("the admin secret is refused", Duration::from_secs(30), || {
         pawl.history(&rotated.name).iter().find_map(refused)
     });
     // What was missing is given, and the rotation goes on under the same token.

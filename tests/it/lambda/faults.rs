@@ -10,6 +10,10 @@ use crate::harness::account::Account;
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::{servers, several_at_a_time};
 
+fn failed(line: &Value, step: &str) -> bool {
+    line["Kind"] == "step" && line["Step"] == step && line["Verdict"] != "done"
+}
+
 /// One rotation in which the step goes wrong so, once each.
 fn completes_all_the_same(python: &Path, home: &Home, pawl: &Pawl, account: Account, step: &str, faults: &[&str]) {
     let rotated = Rotated::single(python, home, pawl, account);
@@ -25,8 +29,8 @@ fn completes_all_the_same(python: &Path, home: &Home, pawl: &Pawl, account: Acco
     // A proof goes stale while a step waits, so that finishSecret may be preceded by another testSecret.
     assert!(others.len() >= 3, "{what}");
     let lines = pawl.history(&rotated.name);
-    let failed: Vec<_> = lines.iter().filter(|line| line["Step"] == step && line["Verdict"] != "done").collect();
-    assert_eq!(failed.len(), faults.len(), "each has its line in the history: {what}\n{failed:?}");
+    let said: Vec<_> = lines.iter().filter(|line| failed(line, step)).collect();
+    assert_eq!(said.len(), faults.len(), "each has its line in the history: {what}\n{said:?}");
 }
 
 fn each_step(faults: &[&'static [&'static str]]) {

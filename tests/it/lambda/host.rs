@@ -157,6 +157,47 @@ impl Drop for FunctionHost {
     }
 }
 
+/// `examples/rotation-function-host`, serving the single user's function; ends when dropped.
+pub(super) struct ExampleHost {
+    child: Child,
+    pub(super) url: String,
+}
+
+impl ExampleHost {
+    pub(super) fn start(python: &Path, home: &Home, pawl: &Pawl, key: &Value) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = |member: &str| key[member].as_str().expect("text").to_owned();
+        let log = home.path().join(unique("example"));
+        let mut child = Command::new(python)
+            .arg(root.join("examples/rotation-function-host/host.py"))
+            .args(["single_user.lambda_handler", "0"])
+            .current_dir(root.join("tests/it/clients/lambda"))
+            .env("SECRETS_MANAGER_ENDPOINT", &pawl.url)
+            .env("AWS_ACCESS_KEY_ID", text("AccessKeyId"))
+            .env("AWS_SECRET_ACCESS_KEY", text("SecretAccessKey"))
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(&log).expect("a log"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python runs");
+        let url = wait_for("the example listens", Duration::from_secs(30), || {
+            assert!(child.try_wait().expect("its status").is_none(), "the example ended");
+            fs::read_to_string(&log).ok()?.split_once(" serves ").map(|(url, _)| url.to_owned())
+        });
+        Self { child, url }
+    }
+}
+
+impl Drop for ExampleHost {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
 /// An account of PostgreSQL whose secret a function rotates.
 pub(super) struct Rotated {
     pub(super) account: Account,
