@@ -1,9 +1,16 @@
 //! Changes targets: one file per kind of target, listed in [`Registry::new`]. A rotator is given values and gives back
 //! verdicts; it never sees our store or our API. To add one, write its file and add its line to the list.
+//!
+//! Rotators that operators register, by webhook or as AWS rotation functions, are called through [`Callers`].
 
+mod breaker;
+mod call;
 mod connection;
+mod delivery;
 mod desk;
 mod effort;
+mod egress;
+mod lambda;
 mod mariadb;
 mod my;
 mod mysql;
@@ -11,8 +18,13 @@ mod network;
 mod parties;
 mod postgres;
 mod quote;
+mod redact;
+mod registered;
 mod splice;
+#[cfg(test)]
+mod tests_support;
 mod tls;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -20,9 +32,13 @@ use engine::outcome::{StepError, Verdict};
 use engine::port::Rotator;
 use engine::secret::SecretBytes;
 
+pub use crate::breaker::BreakerState;
 pub use crate::desk::{Credentials, Desk, DeskError, LambdaRequest, Pass, PassOrder};
+pub use crate::egress::{BadEgress, Egress, Lookup, SystemLookup};
+pub use crate::registered::{CallerSettings, Callers};
 pub use crate::tls::BadPem;
 use crate::tls::Trust;
+pub use crate::webhook::{Bend, ErrorKind, Heard, Observed, Probe};
 
 /// What the operator decides for all rotators.
 #[derive(Debug, Clone, Default)]

@@ -3,9 +3,14 @@
 
 use zeroize::Zeroizing;
 
-/// The text with the value of every top-level key `password` replaced. `None` where the text is not a JSON object
-/// or has no such key. The caller has parsed the text before, so it is known to be well-formed JSON.
+/// The text with the value of every top-level key `password` replaced; otherwise as [`replace`].
 pub(crate) fn replace_password(text: &str, password: &str) -> Option<Zeroizing<String>> {
+    replace(text, "password", password)
+}
+
+/// The text with the value of every top-level key `wanted` replaced. `None` where the text is not a JSON object
+/// or has no such key. The caller has parsed the text before, so it is known to be well-formed JSON.
+pub(crate) fn replace(text: &str, wanted: &str, password: &str) -> Option<Zeroizing<String>> {
     let mut out = Zeroizing::new(String::with_capacity(text.len() + password.len() + 16));
     let value = Zeroizing::new(serde_json::to_string(password).ok()?);
     let bytes = text.as_bytes();
@@ -26,7 +31,7 @@ pub(crate) fn replace_password(text: &str, password: &str) -> Option<Zeroizing<S
                 let colon = skip_blank(bytes, key_end);
                 let start = skip_blank(bytes, colon + 1);
                 let end = end_of_value(bytes, start)?;
-                if key == "password" {
+                if key == wanted {
                     out.push_str(text.get(copied..start)?);
                     out.push_str(&value);
                     copied = end;
@@ -122,6 +127,16 @@ mod tests {
         for text in ["{}", "[]", "\"password\"", r#"{"a":{"password":"x"}}"#, "", "{"] {
             assert_eq!(spliced(text, "x"), None, "{text}");
         }
+    }
+
+    #[test]
+    fn any_top_level_key_can_be_the_one() {
+        let text = r#"{"password":"stays","token":"old"}"#;
+        assert_eq!(
+            replace(text, "token", "new").as_deref().map(String::as_str),
+            Some(r#"{"password":"stays","token":"new"}"#)
+        );
+        assert_eq!(replace(text, "absent", "new"), None);
     }
 
     fn json() -> impl Strategy<Value = Value> {

@@ -81,7 +81,7 @@ impl Trust {
 #[error("no certificate in PEM form could be read")]
 pub struct BadPem;
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadPem> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadPem> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
