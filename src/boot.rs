@@ -231,7 +231,9 @@ fn app(
         region: settings.region.clone(),
         account_id: settings.account_id.clone(),
         limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
+        builtins: registry.names().map(ToOwned::to_owned).collect(),
         builtin: Arc::new(move |name| known.get(name).is_some()),
+        workbench: None,
         observer: Some(Arc::new(move |operation, status, took| counted.call_ended(operation, status, took))),
         trail: Some(trail),
     };

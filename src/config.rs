@@ -48,6 +48,14 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_ca: Option<PathBuf>,
+    /// What registered rotators may be called at beside public addresses: names, addresses and CIDRs, comma separated
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub egress_allow: Vec<String>,
+    /// Where rotation functions and callback webhooks call this server [default: the address it listens on]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
     /// `aws`: schedules as AWS takes them; `none`: also minutes and seconds [default: aws]
     #[arg(long, value_name = "aws|none")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +110,11 @@ pub struct Settings {
     pub audit_dir: Option<PathBuf>,
     /// Extra certificate authorities for targets.
     pub target_ca: Option<PathBuf>,
+    /// What registered rotators may be called at beside public addresses.
+    #[serde(deserialize_with = "list::read")]
+    pub egress_allow: Vec<String>,
+    /// Where rotators call this server, if not where it listens.
+    pub public_url: Option<String>,
     /// `aws` or `none`.
     pub schedule_limits: String,
     /// Certificate chain.
@@ -145,6 +158,8 @@ impl Default for Settings {
             keyring: None,
             audit_dir: None,
             target_ca: None,
+            egress_allow: vec![],
+            public_url: None,
             schedule_limits: "aws".to_owned(),
             tls_cert: None,
             tls_key: None,
@@ -176,7 +191,7 @@ impl Settings {
         Ok(settings)
     }
 
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 18] = [
         "data",
         "listen",
         "store",
@@ -185,6 +200,8 @@ impl Settings {
         "keyring",
         "audit_dir",
         "target_ca",
+        "egress_allow",
+        "public_url",
         "schedule_limits",
         "tls_cert",
         "tls_key",
@@ -205,6 +222,12 @@ impl Settings {
         }
         if self.region.is_empty() || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return invalid("--region", "a region is letters, digits and hyphens, such as us-east-1");
+        }
+        if self.public_url.as_deref().is_some_and(|url| !is_origin(url)) {
+            return invalid(
+                "--public-url",
+                "http:// or https://, a host, and a port if need be: https://pawl.example:7171",
+            );
         }
         self.limits()?;
         if !["text", "json"].contains(&self.log.as_str()) {
@@ -259,6 +282,15 @@ impl Settings {
     }
 }
 
+/// A scheme, a host and a port, and nothing more.
+fn is_origin(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        let bare = ["/", ""].contains(&url.path()) && url.query().is_none() && url.fragment().is_none();
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && bare && anonymous
+    })
+}
+
 /// The file the first start writes the administrator's key to, in AWS's shared-credentials format.
 #[must_use]
 pub fn credentials_path(data: &Path) -> PathBuf {
@@ -269,6 +301,26 @@ pub fn credentials_path(data: &Path) -> PathBuf {
 #[must_use]
 pub fn audit_path(data: &Path) -> PathBuf {
     data.join("audit")
+}
+
+/// A list, or a text with commas: the environment has no lists.
+mod list {
+    use serde::{Deserialize, Deserializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Items(Vec<String>),
+        Text(String),
+    }
+
+    pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        let items = match Written::deserialize(deserializer)? {
+            Written::Items(items) => items,
+            Written::Text(text) => text.split(',').map(str::to_owned).collect(),
+        };
+        Ok(items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+    }
 }
 
 #[cfg(test)]
@@ -293,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_called_is_a_list_in_the_file_and_one_text_in_the_environment() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("pawl.toml");
+        for text in [r#"["10.0.0.0/8", "hooks.internal"]"#, r#""10.0.0.0/8, hooks.internal""#] {
+            std::fs::write(&file, format!("egress_allow = {text}\n")).expect("written");
+            let args = ServeArgs { config: Some(file.clone()), ..ServeArgs::default() };
+            let settings = Settings::load(&args).expect("loads");
+            assert_eq!(settings.egress_allow, ["10.0.0.0/8", "hooks.internal"], "{text}");
+        }
+        let args = ServeArgs { config: Some(file), egress_allow: vec!["::1".to_owned()], ..ServeArgs::default() };
+        assert_eq!(Settings::load(&args).expect("loads").egress_allow, ["::1"], "flags win");
+    }
+
+    #[test]
     fn a_word_in_the_file_that_is_no_setting_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("pawl.toml");
@@ -313,6 +379,14 @@ mod tests {
         assert!(refused(ServeArgs { permits: Some(0), ..base() }).contains("at least 1"));
         assert!(refused(ServeArgs { store: Some("postgres://x".into()), ..base() }).contains("sqlite"));
         assert!(refused(ServeArgs { tls_cert: Some("c".into()), ..base() }).contains("go together"));
+        for url in
+            ["pawl.example", "ftp://pawl.example", "https://pawl.example/api", "https://u:p@pawl.example", "https://"]
+        {
+            assert!(
+                refused(ServeArgs { public_url: Some(url.into()), ..base() }).contains("https://pawl.example"),
+                "{url}"
+            );
+        }
         let open = "0.0.0.0:7171".parse().expect("an address");
         assert!(refused(ServeArgs { listen: Some(open), ..base() }).contains("--insecure-listen"));
         assert!(Settings::load(&ServeArgs { listen: Some(open), insecure_listen: true, ..base() }).is_ok());

@@ -257,6 +257,8 @@ mod tests {
             account_id: "0".repeat(12),
             limits: Limits::Aws,
             builtin: Arc::new(|_| false),
+            builtins: vec![],
+            workbench: None,
             observer: None,
             trail: Some(trail),
         }

@@ -28,6 +28,7 @@ mod rules;
 pub mod sigv4;
 mod state;
 mod wire;
+pub mod workbench;
 
 pub use http::router;
 pub use rotator::rotator_name;

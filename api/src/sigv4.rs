@@ -28,9 +28,7 @@ pub(crate) use claimed::claimed_key;
 use query::Presigned;
 use scope::Authorization;
 use sign::SigningKey;
-#[cfg(feature = "fuzzing")]
-pub(crate) use sign::sign_for;
-pub use sign::{Signer, Unsigned, sign};
+pub use sign::{Signer, Unsigned, sign, sign_for};
 
 use crate::caller::Caller;
 

@@ -8,6 +8,7 @@ use engine::schedule::Limits;
 use store::Store;
 
 use crate::audit::Trail;
+use crate::workbench::Workbench;
 
 /// Called after every request: operation, HTTP status, and how long it took.
 pub type Observer = Arc<dyn Fn(&str, u16, Duration) + Send + Sync>;
@@ -27,6 +28,10 @@ pub struct ApiState {
     pub limits: Limits,
     /// Whether a rotator, or the `engine` of a secret, of this name is built in.
     pub builtin: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// The names of the rotators that are built in.
+    pub builtins: Vec<String>,
+    /// Reaches out to registered rotators; None where nothing does.
+    pub workbench: Option<Arc<dyn Workbench>>,
     /// For metrics.
     pub observer: Option<Observer>,
     /// Where every call leaves its record; None where nobody cares.

@@ -128,6 +128,8 @@ async fn without_trail(store: Store) -> String {
         account_id: "000000000000".to_owned(),
         limits: Limits::Aws,
         builtin: Arc::new(|_| false),
+        builtins: vec![],
+        workbench: None,
         observer: Some(Arc::new(move |operation, status, took| metrics.call_ended(operation, status, took))),
         trail: None,
     };

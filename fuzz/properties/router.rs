@@ -79,6 +79,8 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits: Limits::Aws,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
+            workbench: None,
             observer: None,
             trail: None,
         });

@@ -77,13 +77,9 @@ pub fn sign(request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static
     sign_for(SECRETS_MANAGER, request, signer, at)
 }
 
-/// The same for the service of this signing name.
-pub(crate) fn sign_for(
-    service: &str,
-    request: &Unsigned<'_>,
-    signer: &Signer<'_>,
-    at: Time,
-) -> [(&'static str, String); 2] {
+/// The same for the service of this signing name, such as `lambda`.
+#[must_use]
+pub fn sign_for(service: &str, request: &Unsigned<'_>, signer: &Signer<'_>, at: Time) -> [(&'static str, String); 2] {
     let amz_date = at.format(DATE_FORMAT).to_string();
     let day = &amz_date[..8];
     let scope = format!("{day}/{}/{service}/{TERMINATOR}", signer.region);

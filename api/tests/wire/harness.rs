@@ -132,6 +132,8 @@ impl Server {
             account_id: ACCOUNT.to_owned(),
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
+            builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
+            workbench: None,
             trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));

@@ -1,0 +1,78 @@
+//! What operations on registered rotators ask of the server: whether a registration can be called at all, a conformance
+//! run, a preflight. The server answers: this crate never reaches out.
+//!
+//! Never here: how any of it is done.
+
+use async_trait::async_trait;
+use engine::registration::Registration;
+use serde::Serialize;
+use store::StoreError;
+
+/// Reaches out to rotators on behalf of operations.
+#[async_trait]
+pub trait Workbench: Send + Sync {
+    /// Whether this registration can be called: its URL is one the egress policy lets through, its certificates can be
+    /// read. Says why not, in a sentence for whoever registers it. Calls nothing.
+    ///
+    /// # Errors
+    /// That sentence.
+    async fn accepts(&self, registration: &Registration) -> Result<(), String>;
+
+    /// A conformance run: every case of the contract against the live receiver, with this throw-away secret.
+    ///
+    /// # Errors
+    /// [`Problem`] where it could not be made; a case that fails is in the report.
+    async fn test(&self, rotator: &str, secret_id: &str) -> Result<Report, Problem>;
+
+    /// A preflight: can this rotator, or else the secret's own, rotate the secret? Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem`] where it could not be made; what stands in the way is in the report.
+    async fn check(&self, rotator: Option<&str>, secret_id: &str) -> Result<CheckReport, Problem>;
+}
+
+/// What a conformance run came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Report {
+    /// In the order they were run.
+    pub cases: Vec<Case>,
+}
+
+/// What a preflight came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CheckReport {
+    /// The rotator that was asked.
+    pub rotator: String,
+    /// In the order they were looked at.
+    pub cases: Vec<Case>,
+}
+
+/// One thing that was tried. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Case {
+    /// What is to hold, in a few words.
+    pub name: String,
+    /// It does.
+    pub passed: bool,
+    /// Why it matters.
+    pub why: String,
+    /// What was seen, and where it failed what to do; empty where there is nothing to say.
+    pub detail: String,
+}
+
+/// Why a run or a preflight could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It makes no sense as asked; a sentence that says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The server could not do its part; for the log.
+    #[error("{0}")]
+    Failed(String),
+    /// The store says no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
