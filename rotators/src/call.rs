@@ -56,6 +56,8 @@ pub(crate) struct Call<'a> {
     pub guard: Option<&'a dyn Guard>,
     /// It may have changed something though its answer was lost.
     pub changing: bool,
+    /// What it writes through our API may come late as well.
+    pub writes: bool,
 }
 
 impl<'a> Call<'a> {
@@ -68,6 +70,7 @@ impl<'a> Call<'a> {
             budget: registration.settings.timeout().min(cx.deadline.saturating_sub(MARGIN)),
             guard: (!looks_only).then_some(cx.guard),
             changing: matches!(cx.step, Step::Set | Step::Restore | Step::Retire | Step::Revoke),
+            writes: registration.settings.abilities().callback && matches!(cx.step, Step::Create | Step::Finish),
         }
     }
 
@@ -116,7 +119,7 @@ impl<'a> Call<'a> {
             Exchange::Lost(loss) => {
                 permit.failed(self.shared.desk.now());
                 // Nothing of this call may land after our verdict: the next step looks at the target.
-                if self.changing {
+                if self.changing || self.writes {
                     alarm.await;
                 }
                 Err(self.lost(loss))

@@ -58,7 +58,7 @@ impl<'a> Function<'a> {
     }
 
     pub(crate) async fn test(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
-        self.invoke(cx, "testSecret", &cx.run.token).await
+        self.invoke(cx, "testSecret", &cx.run.token).await.map_err(refused)
     }
 
     pub(crate) async fn finish(&self, cx: &StepContext<'a>) -> Result<Done, StepError> {
@@ -169,6 +169,15 @@ fn not_proven(error: StepError) -> StepError {
     )
 }
 
+/// AWS begins anew after any failure, with setSecret after a testSecret that failed. So does the machine, which goes back
+/// to setSecret when a candidate is refused: where another tool has changed the password meanwhile, nothing else helps.
+fn refused(error: StepError) -> StepError {
+    match error.code.as_str() {
+        answer::FUNCTION_ERROR => StepError { verdict: Verdict::Rejected, ..error },
+        _ => error,
+    }
+}
+
 fn cannot_put_back() -> StepError {
     let message = "A rotation function cannot put AWSCURRENT back.";
     StepError::new(Verdict::NeedsPerson, "no-restore", message)
@@ -204,5 +213,12 @@ mod tests {
             serde_json::to_string(&event).expect("JSON"),
             r#"{"Step":"s","SecretId":"a","ClientRequestToken":"t","RotationToken":"r"}"#
         );
+    }
+
+    #[test]
+    fn a_test_that_the_function_fails_leads_back_to_set_secret_and_one_that_did_not_run_does_not() {
+        for (code, verdict) in [(answer::FUNCTION_ERROR, Verdict::Rejected), ("reset", Verdict::Retry)] {
+            assert_eq!(refused(StepError::new(Verdict::Retry, code, "x")).verdict, verdict, "{code}");
+        }
     }
 }

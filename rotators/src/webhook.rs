@@ -128,7 +128,14 @@ impl<'a> Receiver<'a> {
         let current = current.filter(|_| self.managed());
         let event = Event { step: "check", arn, token: token.as_str(), attempt: 1, current, ..Event::default() };
         let budget = self.registration.settings.timeout();
-        let call = Call { shared: self.shared, registration: self.registration, budget, guard: None, changing: false };
+        let call = Call {
+            shared: self.shared,
+            registration: self.registration,
+            budget,
+            guard: None,
+            changing: false,
+            writes: false,
+        };
         Ok(done(self.deliver(&call, &event, token).await?.note))
     }
 
