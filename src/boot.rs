@@ -12,7 +12,7 @@ use api::audit::Trail;
 use axum::Router;
 use crypto::Keyring;
 use engine::port::{Clock, RotationStore};
-use rotators::Registry;
+use rotators::{CallerSettings, Callers, Registry};
 use store::{Identity, Location, NewAccessKey, Options, Store, causes};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,9 +20,11 @@ use tokio::sync::watch;
 use crate::audit::Audit;
 use crate::clock::{SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
+use crate::desk::ServerDesk;
 use crate::http::{Probes, TlsFiles, probes, serve};
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
+use crate::workbench::{Bench, Runs};
 
 /// The name of the principal that the first key belongs to.
 pub use store::ADMINISTRATOR;
@@ -67,18 +69,22 @@ impl Server {
                 "rotations missed their window while the server was down; they run late, spread"
             );
         }
-        let registry = Arc::new(registry(settings)?);
-        let metrics = Arc::new(Metrics::default());
-        let audit = audit(settings, &clock, &metrics)?;
-        let app = app(settings, &store, &clock, &registry, &metrics, audit.trail())?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
         let address = listener.local_addr().map_err(|error| boot_error("cannot listen", error))?;
+        let target_ca = target_ca(settings)?;
+        let registry = Arc::new(registry(target_ca.clone())?);
+        let metrics = Arc::new(Metrics::default());
+        let audit = audit(settings, &clock, &metrics)?;
+        let bench = bench(settings, &store, &clock, target_ca, address)?;
+        let app = app(settings, &bench, &registry, &metrics, audit.trail())?;
         let scheduler = Scheduler {
             rotations: rotation_store(&store),
             store: store.clone(),
             registry,
+            callers: bench.callers,
+            drills: bench.drills,
             clock,
             metrics,
             trail: audit.trail(),
@@ -110,8 +116,7 @@ impl Server {
     /// `http://…` or `https://…` of this server.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        origin(self.tls.is_some(), self.address)
     }
 }
 
@@ -196,16 +201,49 @@ pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootErro
     std::fs::rename(&fresh, path).map_err(failed)
 }
 
-fn registry(settings: &Settings) -> Result<Registry, BootError> {
-    let pem = match &settings.target_ca {
-        None => None,
-        Some(file) => Some(
-            std::fs::read(file)
-                .map_err(|error| boot_error(format!("cannot read --target-ca {}", file.display()), error))?,
-        ),
+fn target_ca(settings: &Settings) -> Result<Option<Vec<u8>>, BootError> {
+    let Some(file) = &settings.target_ca else { return Ok(None) };
+    let pem = std::fs::read(file);
+    pem.map(Some).map_err(|error| boot_error(format!("cannot read --target-ca {}", file.display()), error))
+}
+
+fn registry(target_ca: Option<Vec<u8>>) -> Result<Registry, BootError> {
+    Registry::new(&rotators::Settings { target_ca }).map_err(bad_authorities)
+}
+
+fn bad_authorities(error: rotators::BadPem) -> BootError {
+    boot_error("cannot use the certificate authorities for targets", error)
+}
+
+/// What calls registered rotators, and what operations on them need.
+fn bench(
+    settings: &Settings,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    target_ca: Option<Vec<u8>>,
+    address: SocketAddr,
+) -> Result<Bench, BootError> {
+    let desk = ServerDesk {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+        endpoint: endpoint(settings, address),
+        region: settings.region.clone(),
     };
-    Registry::new(&rotators::Settings { target_ca: pem })
-        .map_err(|error| boot_error("cannot use the certificate authorities for targets", error))
+    let egress = settings.egress().map_err(|error| boot_error("cannot read --egress-allow", error))?;
+    let callers = CallerSettings { egress, target_ca, ..CallerSettings::default() };
+    let callers = Callers::new(callers, Arc::new(desk)).map_err(bad_authorities)?;
+    Ok(Bench { store: store.clone(), callers, drills: Arc::default(), clock: Arc::clone(clock), runs: Runs::default() })
+}
+
+/// Where functions call this server. Who listens on every address has no one address to be told.
+fn endpoint(settings: &Settings, address: SocketAddr) -> Option<String> {
+    let own = || (!address.ip().is_unspecified()).then(|| origin(settings.tls_cert.is_some(), address));
+    settings.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()).or_else(own)
+}
+
+fn origin(tls: bool, address: SocketAddr) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 fn audit(settings: &Settings, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> Result<Audit, BootError> {
@@ -217,12 +255,12 @@ fn audit(settings: &Settings, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) ->
 
 fn app(
     settings: &Settings,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
+    bench: &Bench,
     registry: &Arc<Registry>,
     metrics: &Arc<Metrics>,
     trail: Arc<dyn Trail>,
 ) -> Result<Router, BootError> {
+    let Bench { store, clock, callers, .. } = bench;
     let known = Arc::clone(registry);
     let counted = Arc::clone(metrics);
     let state = ApiState {
@@ -233,11 +271,16 @@ fn app(
         limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
         builtins: registry.names().map(ToOwned::to_owned).collect(),
         builtin: Arc::new(move |name| known.get(name).is_some()),
-        workbench: None,
+        workbench: Some(Arc::new(bench.clone())),
         observer: Some(Arc::new(move |operation, status, took| counted.call_ended(operation, status, took))),
         trail: Some(trail),
     };
-    let probing = Probes { store: store.clone(), metrics: Arc::clone(metrics), clock: Arc::clone(clock) };
+    let probing = Probes {
+        store: store.clone(),
+        metrics: Arc::clone(metrics),
+        clock: Arc::clone(clock),
+        callers: callers.clone(),
+    };
     Ok(api::router(state).merge(probes(probing)))
 }
 

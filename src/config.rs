@@ -229,6 +229,9 @@ impl Settings {
                 "http:// or https://, a host, and a port if need be: https://pawl.example:7171",
             );
         }
+        if let Err(error) = self.egress() {
+            return invalid("--egress-allow", &error.to_string());
+        }
         self.limits()?;
         if !["text", "json"].contains(&self.log.as_str()) {
             return invalid("--log", "`text` or `json`");
@@ -261,6 +264,14 @@ impl Settings {
             "none" => Ok(engine::schedule::Limits::None),
             _ => Err(ConfigError::Invalid { setting: "--schedule-limits", problem: "`aws` or `none`".to_owned() }),
         }
+    }
+
+    /// Where registered rotators may be.
+    ///
+    /// # Errors
+    /// [`rotators::BadEgress`] with the entry that is none.
+    pub fn egress(&self) -> Result<rotators::Egress, rotators::BadEgress> {
+        rotators::Egress::parse(&self.egress_allow)
     }
 
     /// The keyring's file.

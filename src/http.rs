@@ -16,6 +16,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use engine::port::Clock;
 use hyper_util::rt::TokioTimer;
+use rotators::Callers;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -42,6 +43,8 @@ pub struct Probes {
     pub metrics: Arc<Metrics>,
     /// The time, for what is due.
     pub clock: Arc<dyn Clock>,
+    /// Which registered rotators are left alone just now.
+    pub callers: Callers,
 }
 
 /// `/healthz`, `/readyz` and `/metrics`: no signature, no secret.
@@ -65,9 +68,18 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
         Ok(counts) => counts,
         Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
     };
-    match probes.metrics.render(&counts) {
+    match probes.metrics.render(&counts, &probes.broken().await) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
+    }
+}
+
+impl Probes {
+    /// The rotators whose breaker is open; none where the store cannot say which there are.
+    async fn broken(&self) -> Vec<String> {
+        let lanes = self.store.lanes().await.unwrap_or_default();
+        let open = |name: &str| self.callers.breaker(name).open_until.is_some_and(|until| self.clock.now() < until);
+        lanes.into_iter().map(|lane| lane.name).filter(|name| open(name)).collect()
     }
 }
 

@@ -14,10 +14,14 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod desk;
+pub mod drill;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod http;
+mod lanes;
 pub mod metrics;
 pub mod scheduler;
 pub mod servers;
 pub mod telemetry;
+pub mod workbench;

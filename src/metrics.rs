@@ -41,6 +41,18 @@ struct RotationLabels {
     outcome: Ended,
 }
 
+/// As many as there are registered rotators, times the verdicts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    rotator: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RotatorLabel {
+    rotator: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     operation: String,
@@ -53,6 +65,8 @@ pub struct Metrics {
     steps: Family<StepLabels, Counter>,
     step_seconds: Family<StepLabel, Histogram>,
     rotations: Family<RotationLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    breakers: Family<RotatorLabel, Gauge>,
     calls: Family<CallLabels, Counter>,
     call_seconds: Histogram,
     audit_lost: Counter,
@@ -72,6 +86,8 @@ impl Default for Metrics {
             steps: Family::default(),
             step_seconds: Family::new_with_constructor(|| Histogram::new(STEP_BUCKETS)),
             rotations: Family::default(),
+            deliveries: Family::default(),
+            breakers: Family::default(),
             calls: Family::default(),
             call_seconds: Histogram::new(call_buckets),
             audit_lost: Counter::default(),
@@ -93,6 +109,16 @@ impl Metrics {
         registry.register("rotation_steps", "Rotation steps that ended, by step and outcome", self.steps.clone());
         registry.register("rotation_step_seconds", "How long rotation steps took", self.step_seconds.clone());
         registry.register("rotations", "Rotations by how they ended or stopped", self.rotations.clone());
+        registry.register(
+            "rotator_deliveries",
+            "Steps sent to registered rotators, by rotator and outcome",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "rotator_breaker_open",
+            "1 for each registered rotator that is not called for a while because it failed again and again",
+            self.breakers.clone(),
+        );
         registry.register("api_calls", "API calls by operation and HTTP status", self.calls.clone());
         registry.register("api_call_seconds", "How long API calls took", self.call_seconds.clone());
         registry.register(
@@ -115,7 +141,7 @@ impl Metrics {
     /// Counts one act of a rotation.
     pub fn step_ended(&self, report: &Report<'_>) {
         let step = report.step.name();
-        let outcome = report.error.map_or_else(|| "done".to_owned(), |error| error.verdict.to_string());
+        let outcome = outcome(report);
         self.steps.get_or_create(&StepLabels { step, outcome }).inc();
         self.step_seconds.get_or_create(&StepLabel { step }).observe(report.took.as_secs_f64());
         let ended = match (report.step, report.error.map(|error| error.verdict)) {
@@ -129,6 +155,12 @@ impl Metrics {
         self.rotations.get_or_create(&RotationLabels { outcome: ended }).inc();
     }
 
+    /// Counts one step that was sent to this registered rotator.
+    pub fn delivered(&self, rotator: &str, report: &Report<'_>) {
+        let labels = DeliveryLabels { rotator: rotator.to_owned(), outcome: outcome(report) };
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
     /// Counts one API call.
     pub fn call_ended(&self, operation: &str, status: u16, took: Duration) {
         self.calls.get_or_create(&CallLabels { operation: operation.to_owned(), status }).inc();
@@ -140,11 +172,15 @@ impl Metrics {
         self.audit_lost.inc_by(count);
     }
 
-    /// The text of `/metrics`, with these counts of the store.
+    /// The text of `/metrics`, with these counts of the store, and the rotators whose breaker is open.
     ///
     /// # Errors
     /// Only if formatting into a string fails.
-    pub fn render(&self, counts: &RotationCounts) -> Result<String, std::fmt::Error> {
+    pub fn render(&self, counts: &RotationCounts, broken: &[String]) -> Result<String, std::fmt::Error> {
+        self.breakers.clear();
+        for rotator in broken {
+            self.breakers.get_or_create(&RotatorLabel { rotator: rotator.clone() }).set(1);
+        }
         let set = |gauge: &Gauge, count: u64| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         set(&self.scheduled, counts.scheduled);
         set(&self.due, counts.due);
@@ -156,4 +192,8 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+fn outcome(report: &Report<'_>) -> String {
+    report.error.map_or_else(|| "done".to_owned(), |error| error.verdict.to_string())
 }

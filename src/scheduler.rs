@@ -1,6 +1,6 @@
 //! The scheduler loop: claims what is due, drives it, and sleeps until something is due again.
 //!
-//! Wakes on a timer, on a change of the store and on shutdown. Takes no more than its free permits.
+//! Wakes on a timer, on a change of the store and on shutdown. Takes no more than there is room for in each lane.
 //! Decides nothing: the store says what is due, `engine` what to do.
 
 use std::borrow::Cow;
@@ -14,11 +14,13 @@ use engine::driver::{Ports, Report, drive};
 use engine::id::VersionId;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
 use engine::rotation::{Event, Rotation};
-use rotators::Registry;
+use rotators::{Callers, Registry};
 use store::{Claim, Room, Store, StoreError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::drill::Drills;
+use crate::lanes::Lanes;
 use crate::metrics::Metrics;
 
 /// How long a rotation that starts late, or at the end of its window, may be retried.
@@ -38,15 +40,19 @@ pub struct Scheduler {
     pub store: Store,
     /// What drivers see of the store (the same one, with fail points in the crash tests).
     pub rotations: Arc<dyn RotationStore>,
-    /// The rotators there are.
+    /// The rotators that are built in.
     pub registry: Arc<Registry>,
+    /// What calls those that are registered.
+    pub callers: Callers,
+    /// Conformance runs that are under way.
+    pub drills: Arc<Drills>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where every step leaves its record.
     pub trail: Arc<dyn Trail>,
-    /// How many rotations at once.
+    /// How many rotations at once by built-in rotators; registered ones have their own numbers.
     pub permits: usize,
     /// The lease, which bounds how long a missed wake-up can last.
     pub lease: Duration,
@@ -58,7 +64,7 @@ impl Scheduler {
     /// Runs until `shutdown` says true, then waits for what is under way: at most one lease.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let this = Arc::new(self);
-        let permits = Arc::new(Semaphore::new(this.permits));
+        let lanes = Lanes::new(this.permits);
         let mut under_way = JoinSet::new();
         let mut purge_at = this.clock.since_boot();
         while !*shutdown.borrow() {
@@ -67,13 +73,14 @@ impl Scheduler {
             tokio::pin!(wake);
             // Interest is registered before the question is asked, so no change is missed in between.
             wake.as_mut().enable();
-            if this.clock.since_boot() >= purge_at {
+            let asked_at = this.clock.since_boot();
+            if asked_at >= purge_at {
                 this.purge().await;
-                purge_at = this.clock.since_boot() + PURGE_EVERY;
+                purge_at = asked_at + PURGE_EVERY;
             }
-            let asked = this.start_what_is_due(&permits, &mut under_way).await;
+            let asked = this.start_what_is_due(&lanes, &mut under_way).await;
             let pause = match asked {
-                Ok(()) => this.pause(permits.available_permits()).await,
+                Ok(room) => this.pause(&room).await,
                 Err(error) => Err(error),
             };
             let pause = pause.unwrap_or_else(|error| {
@@ -86,6 +93,9 @@ impl Scheduler {
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 _ = shutdown.changed() => {}
             }
+            // However much ends and changes at once, it is one question.
+            let since = this.clock.since_boot().saturating_sub(asked_at);
+            tokio::time::sleep(SHORTEST_PAUSE.saturating_sub(since)).await;
             while under_way.try_join_next().is_some() {}
         }
         let drained = async { while under_way.join_next().await.is_some() {} };
@@ -94,38 +104,41 @@ impl Scheduler {
         }
     }
 
+    /// Returns the room that is left.
     async fn start_what_is_due(
         self: &Arc<Self>,
-        permits: &Arc<Semaphore>,
+        lanes: &Arc<Lanes>,
         under_way: &mut JoinSet<()>,
-    ) -> Result<(), StoreError> {
-        let free = permits.available_permits();
-        if free == 0 {
-            return Ok(());
-        }
-        let limit = u32::try_from(free).unwrap_or(u32::MAX);
-        for claim in self.store.claim(&self.owner, &built_in(limit), self.clock.now()).await? {
-            let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
-                break; // Its lease runs out and it is claimed again.
-            };
+    ) -> Result<Room, StoreError> {
+        let registered = self.store.lanes().await?;
+        let room = lanes.room(registered.clone());
+        for claim in self.store.claim(&self.owner, &room, self.clock.now()).await? {
+            let place = lanes.take(&claim.lane);
             let this = Arc::clone(self);
-            under_way.spawn(async move { this.drive(claim, permit).await });
+            under_way.spawn(async move {
+                this.drive(claim).await;
+                drop(place);
+            });
         }
-        Ok(())
+        Ok(lanes.room(registered))
     }
 
     /// Until the next thing is due; never long, since clocks jump and leases of the dead run out.
-    async fn pause(&self, free: usize) -> Result<Duration, StoreError> {
+    async fn pause(&self, room: &Room) -> Result<Duration, StoreError> {
         let longest = self.lease / 3;
-        if free == 0 {
-            return Ok(longest);
-        }
         let until_due = |due: Time| (due - self.clock.now()).to_std().unwrap_or(SHORTEST_PAUSE);
-        Ok(self.store.next_due(&built_in(1)).await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
+        Ok(self.store.next_due(room).await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
     }
 
-    async fn drive(&self, claim: Claim, _permit: OwnedSemaphorePermit) {
-        let Claim { lease, name, rotation, rotator, window, .. } = claim;
+    async fn drive(&self, claim: Claim) {
+        let Claim { lease, name, rotation, rotator, window, lane } = claim;
+        let hired = match self.hire(&lane, &lease.arn).await {
+            Ok(hired) => hired,
+            Err(error) => {
+                tracing::error!(secret.name = name, %error, "the rotation is resumed when its lease ends");
+                return;
+            }
+        };
         let mut rng: rand::rngs::StdRng = rand::make_rng();
         let soon = self.clock.now() + LATE_RUN;
         let start = (rotation == Rotation::Idle).then(|| Event::Requested {
@@ -134,14 +147,29 @@ impl Scheduler {
             // A late run has its window behind it; it gets an hour all the same.
             window_ends: window.map_or(soon, |window| window.closes.max(soon)),
         });
-        let observer = |report: Report<'_>| self.observe(&name, report);
-        let pick = |material: &Material| self.rotator(rotator.as_deref(), material);
+        let observer = |report: Report<'_>| self.observe(&name, &lane, report);
+        let pick = |material: &Material| match &hired {
+            Some(hired) => Some(hired.as_ref()),
+            None if lane.is_empty() => self.rotator(rotator.as_deref(), material),
+            // It was removed. A built-in rotator is never put in its place.
+            None => None,
+        };
         let ports = Ports { store: &*self.rotations, rotator: &pick, clock: &*self.clock, observer: &observer };
         match drive(ports, &lease, start, &mut rng).await {
             Ok(()) => {}
             Err(PortError::Fenced) => tracing::warn!(secret.name = name, "the lease was lost; its new owner goes on"),
             Err(error) => tracing::error!(secret.name = name, %error, "the rotation is resumed when its lease ends"),
         }
+    }
+
+    /// The registered rotator of this lane; with a drill around it while this secret has one.
+    async fn hire(&self, lane: &str, arn: &str) -> Result<Option<Box<dyn Rotator>>, StoreError> {
+        if lane.is_empty() {
+            return Ok(None);
+        }
+        let Some(registration) = self.store.rotator(lane).await? else { return Ok(None) };
+        let rotator = self.callers.rotator(&registration);
+        Ok(Some(self.drills.around(rotator, arn)))
     }
 
     /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.
@@ -155,8 +183,11 @@ impl Scheduler {
         }
     }
 
-    fn observe(&self, name: &str, report: Report<'_>) {
+    fn observe(&self, name: &str, lane: &str, report: Report<'_>) {
         self.metrics.step_ended(&report);
+        if !lane.is_empty() {
+            self.metrics.delivered(lane, &report);
+        }
         self.record(&report);
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         match report.error {
@@ -205,9 +236,4 @@ impl Scheduler {
             Err(error) => tracing::error!(%error, "cannot remove deleted secrets; trying again"),
         }
     }
-}
-
-/// Registered rotators are not driven yet.
-fn built_in(room: u32) -> Room {
-    Room { builtin: room, ..Room::default() }
 }

@@ -4,6 +4,7 @@
 //! Never here: how any of it is done.
 
 use async_trait::async_trait;
+use engine::Time;
 use engine::registration::Registration;
 use serde::Serialize;
 use store::StoreError;
@@ -18,23 +19,38 @@ pub trait Workbench: Send + Sync {
     /// That sentence.
     async fn accepts(&self, registration: &Registration) -> Result<(), String>;
 
-    /// A conformance run: every case of the contract against the live receiver, with this throw-away secret.
+    /// A conformance run: every case of the contract against the live receiver, with this throw-away secret. Begins one, or
+    /// goes on waiting for `run`; returns when it has ended, or after a while with a report that is not finished.
     ///
     /// # Errors
     /// [`Problem`] where it could not be made; a case that fails is in the report.
-    async fn test(&self, rotator: &str, secret_id: &str) -> Result<Report, Problem>;
+    async fn test(&self, rotator: &str, secret_id: &str, run: Option<&str>) -> Result<Report, Problem>;
 
     /// A preflight: can this rotator, or else the secret's own, rotate the secret? Changes nothing.
     ///
     /// # Errors
     /// [`Problem`] where it could not be made; what stands in the way is in the report.
     async fn check(&self, rotator: Option<&str>, secret_id: &str) -> Result<CheckReport, Problem>;
+
+    /// Asks before rotation is enabled, where the rotator takes the step check. A receiver that cannot be reached stands in
+    /// nobody's way: the rotation will wait for it.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] with what a person must put right first.
+    async fn may_rotate(&self, rotator: &str, secret_id: &str) -> Result<(), Problem>;
+
+    /// Until when this rotator is not called because it failed again and again; None: it is called.
+    fn paused_until(&self, rotator: &str) -> Option<Time>;
 }
 
 /// What a conformance run came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Report {
+    /// The run, to be asked for again while it is not finished.
+    pub run: String,
+    /// It has ended, and these are all cases.
+    pub finished: bool,
     /// In the order they were run.
     pub cases: Vec<Case>,
 }

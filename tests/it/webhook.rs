@@ -1,0 +1,274 @@
+//! Rotations by webhook with the real `pawl` and a receiver on loopback: managed, issuing, retiring, keys, slow receivers.
+
+mod callback;
+mod conformance;
+mod crash;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::pawl::{Home, Pawl};
+use crate::harness::receiver::{Answer, Event, Gate, Receiver};
+use crate::harness::service::{Service, account_value, issuing, managed};
+use crate::harness::wait_for;
+
+/// Registers a receiver, and returns its signing key.
+fn add(pawl: &Pawl, rotator: &str, url: &str, options: &[&str]) -> String {
+    let answer = pawl.json(&[&["rotator", "add", "webhook", rotator, url], options].concat());
+    answer["SigningKey"].as_str().unwrap_or_else(|| panic!("no key in {answer}")).to_owned()
+}
+
+/// A secret that this rotator rotates when it is asked to.
+fn secret_of(pawl: &Pawl, secret: &str, rotator: &str, value: &Value) {
+    pawl.create(secret, value);
+    pawl.json(&["rotation", "enable", secret, "--rotator", rotator]);
+}
+
+fn rotate(pawl: &Pawl, secret: &str) {
+    let output = pawl.run(&["rotation", "now", secret, "--wait"]);
+    assert!(output.status.success(), "{secret}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The value that AWSCURRENT has.
+fn current(pawl: &Pawl, secret: &str) -> Value {
+    let answer = pawl.json(&["secret", "get", secret]);
+    serde_json::from_str(answer["SecretString"].as_str().expect("text")).expect("JSON")
+}
+
+fn steps(events: &[Event]) -> Vec<&str> {
+    events.iter().map(Event::step).collect()
+}
+
+/// A managed receiver for a service with one account whose password is `first`.
+fn managed_receiver() -> (Arc<Service>, Receiver) {
+    let service = Service::with("first");
+    let served = Arc::clone(&service);
+    (service, Receiver::start(move |event| managed(&served, event)))
+}
+
+#[test]
+fn a_managed_receiver_sets_and_tests_the_value_that_it_is_sent() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (service, receiver) = managed_receiver();
+    let key = add(&pawl, "hooked", &receiver.url, &[]);
+    secret_of(&pawl, "app", "hooked", &account_value("first"));
+    rotate(&pawl, "app");
+    let value = current(&pawl, "app");
+    assert!(service.takes(&value) && value["password"] != "first", "AWSCURRENT logs in, and is new");
+    let events = receiver.events();
+    assert_eq!(steps(&events), ["setSecret", "testSecret", "finishSecret"]);
+    assert!(events.iter().all(|event| event.is_signed_with(&key)), "every delivery is signed");
+    let first = &events[0];
+    assert_eq!((&first.body["Version"], &first.body["Mode"]), (&json!(1), &json!("managed")));
+    assert_eq!(first.body["Current"]["SecretString"], account_value("first").to_string());
+    let ids: Vec<_> = events.iter().map(|event| event.header("webhook-id")).collect();
+    assert!(ids[0] != ids[1] && ids[1] != ids[2], "every step has an id of its own: {ids:?}");
+    let deliveries = pawl.json(&["rotator", "deliveries", "hooked"]);
+    assert_eq!(deliveries["Deliveries"].as_array().map(Vec::len), Some(3), "{deliveries}");
+}
+
+#[test]
+fn a_value_that_the_target_rejects_is_followed_by_another() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Service::with("first");
+    let served = Arc::clone(&service);
+    let refused = Mutex::new(false);
+    let receiver = Receiver::start(move |event| {
+        let refuse = event.step() == "setSecret" && !std::mem::replace(&mut *refused.lock().expect("whole"), true);
+        if refuse { Answer::error(422, "Rejected", "Too easy.") } else { managed(&served, event) }
+    });
+    add(&pawl, "picky", &receiver.url, &[]);
+    secret_of(&pawl, "app", "picky", &account_value("first"));
+    rotate(&pawl, "app");
+    assert!(service.takes(&current(&pawl, "app")));
+    let sets = receiver.of("setSecret");
+    assert_eq!(sets.len(), 2);
+    assert_ne!(sets[0].body["Pending"], sets[1].body["Pending"]);
+    assert_ne!(sets[0].header("webhook-id"), sets[1].header("webhook-id"), "another candidate has another id");
+}
+
+#[test]
+fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Arc::new(Service::default());
+    let served = Arc::clone(&service);
+    let lost = Mutex::new(false);
+    let receiver = Receiver::start(move |event| {
+        let answer = issuing(&served, event);
+        let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
+        if lose { Answer::Cut } else { answer }
+    });
+    add(&pawl, "issuer", &receiver.url, &["--issues", "--timeout", "2s"]);
+    secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
+    rotate(&pawl, "app");
+    assert!(service.takes(&current(&pawl, "app")), "what was issued is AWSCURRENT");
+    let creates = receiver.of("createSecret");
+    assert_eq!(creates.len(), 2);
+    assert_eq!(creates[0].header("webhook-id"), creates[1].header("webhook-id"));
+    assert_eq!(creates[0].body["Tag"], creates[1].body["Tag"]);
+    assert_eq!(service.users().len(), 1, "nothing is left over");
+}
+
+#[test]
+fn a_credential_whose_answer_was_lost_is_revoked_by_its_tag_where_the_receiver_does_that() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Arc::new(Service::default());
+    let served = Arc::clone(&service);
+    let lost = Mutex::new(false);
+    let receiver = Receiver::start(move |event| {
+        let answer = issuing(&served, event);
+        let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
+        if lose { Answer::Cut } else { answer }
+    });
+    add(&pawl, "issuer", &receiver.url, &["--issues", "--steps", "revoke", "--timeout", "2s"]);
+    secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
+    rotate(&pawl, "app");
+    let value = current(&pawl, "app");
+    assert!(service.takes(&value), "what was issued is AWSCURRENT");
+    assert_eq!(service.users(), [value["username"].as_str().expect("a user")], "the orphan is gone");
+    let revoked = receiver.of("revoke");
+    assert_eq!(revoked[0].body["Tags"], json!([receiver.of("createSecret")[0].body["Tag"]]));
+}
+
+#[test]
+fn the_old_credential_is_retired_after_its_grace_and_not_before() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Arc::new(Service::default());
+    service.set("by hand", "first");
+    let served = Arc::clone(&service);
+    let receiver = Receiver::start(move |event| issuing(&served, event));
+    add(&pawl, "issuer", &receiver.url, &["--issues", "--steps", "retire", "--grace", "3s"]);
+    secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
+    rotate(&pawl, "app");
+    let value = current(&pawl, "app");
+    assert!(receiver.of("retire").is_empty() && service.users().len() == 2, "both work while the grace lasts");
+    wait_for("the old credential is ended", Duration::from_secs(30), || (service.users().len() == 1).then_some(()));
+    assert!(service.takes(&value));
+    let [finished, retired] = ["finishSecret", "retire"].map(|step| receiver.of(step)[0].clone());
+    let at = |event: &Event| event.header("webhook-timestamp").parse::<i64>().expect("seconds");
+    assert!(at(&retired) - at(&finished) >= 2, "not before the grace is over");
+}
+
+#[test]
+fn f116_no_delivery_is_refused_while_the_signing_key_is_rotated_twice() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Service::with("first");
+    let keys = Arc::new(Mutex::new(String::new()));
+    let refused = Arc::new(Mutex::new(0));
+    let (served, known, counted) = (Arc::clone(&service), Arc::clone(&keys), Arc::clone(&refused));
+    let receiver = Receiver::start(move |event| {
+        if event.is_signed_with(&known.lock().expect("whole")) {
+            return managed(&served, event);
+        }
+        *counted.lock().expect("whole") += 1;
+        Answer::error(401, "NeedsPerson", "The signature is wrong.")
+    });
+    *keys.lock().expect("whole") = add(&pawl, "hooked", &receiver.url, &[]);
+    secret_of(&pawl, "app", "hooked", &account_value("first"));
+    rotate(&pawl, "app");
+    let new = pawl.json(&["rotator", "rotate-key", "hooked", "--overlap", "1h"]);
+    // The author has not put the new key into place yet.
+    rotate(&pawl, "app");
+    let again = pawl.run(&["rotator", "rotate-key", "hooked"]);
+    assert!(!again.status.success(), "a third key would end the one that the author may still have");
+    rotate(&pawl, "app");
+    *keys.lock().expect("whole") = new["SigningKey"].as_str().expect("a key").to_owned();
+    rotate(&pawl, "app");
+    assert_eq!(*refused.lock().expect("whole"), 0, "every delivery was taken");
+    assert!(service.takes(&current(&pawl, "app")));
+}
+
+#[test]
+fn one_slow_receiver_delays_nobody_else() {
+    let home = Home::new();
+    // One place for everything that is built in: a slow receiver must not take that either.
+    let pawl = home.serve_with(&["--permits", "1"], &[]);
+    let (_, quick) = managed_receiver();
+    let (slow_service, gate) = (Service::with("first"), Arc::new(Gate::default()));
+    let (served, held) = (Arc::clone(&slow_service), Arc::clone(&gate));
+    let slow = Receiver::start(move |event| {
+        held.pass();
+        managed(&served, event)
+    });
+    add(&pawl, "slow", &slow.url, &["--concurrency", "1", "--timeout", "60s"]);
+    add(&pawl, "quick", &quick.url, &[]);
+    for secret in ["slow/1", "slow/2", "slow/3"] {
+        secret_of(&pawl, secret, "slow", &account_value("first"));
+        pawl.json(&["rotation", "now", secret]);
+    }
+    wait_for("the slow receiver has one", Duration::from_secs(30), || (!slow.events().is_empty()).then_some(()));
+    secret_of(&pawl, "quick/1", "quick", &account_value("first"));
+    rotate(&pawl, "quick/1");
+    assert_eq!(slow.events().len(), 1, "one at a time, as it was asked for");
+    gate.open();
+    for secret in ["slow/1", "slow/2", "slow/3"] {
+        assert_eq!(pawl.settled(secret)["State"], "idle");
+    }
+}
+
+#[test]
+fn a_disabled_rotator_is_not_called_and_goes_on_when_it_is_enabled() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (service, receiver) = managed_receiver();
+    let (known, refuse) = (Arc::clone(&service), Arc::new(Mutex::new(true)));
+    let refusing = Arc::clone(&refuse);
+    let flaky = Receiver::start(move |event| match *refusing.lock().expect("whole") {
+        true => Answer::error(503, "Retryable", "Not now."),
+        false => managed(&known, event),
+    });
+    drop(receiver);
+    add(&pawl, "hooked", &flaky.url, &[]);
+    secret_of(&pawl, "app", "hooked", &account_value("first"));
+    pawl.json(&["rotation", "now", "app"]);
+    wait_for("it was called", Duration::from_secs(30), || (!flaky.events().is_empty()).then_some(()));
+    pawl.json(&["rotator", "disable", "hooked"]);
+    let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "hooked", "--now"]);
+    assert!(!refused.status.success(), "nothing begins with a disabled rotator");
+    *refuse.lock().expect("whole") = false;
+    pawl.json(&["rotator", "enable", "hooked"]);
+    assert_eq!(pawl.settled("app")["State"], "idle");
+    assert!(service.takes(&current(&pawl, "app")));
+}
+
+#[test]
+fn a_check_that_fails_keeps_rotation_from_being_enabled_and_changes_nothing() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let receiver = Receiver::start(|event| match event.step() {
+        "check" => Answer::error(422, "NeedsPerson", "The account may not change its password."),
+        other => panic!("{other} was sent"),
+    });
+    add(&pawl, "checking", &receiver.url, &["--steps", "check"]);
+    pawl.create("app", &account_value("first"));
+    let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "checking", "--now"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("may not change its password"), "{said}");
+    let shown = pawl.json(&["secret", "show", "app"]);
+    assert!(shown["RotationEnabled"] != true && shown["RotationLambdaARN"].is_null(), "nothing is stored: {shown}");
+    let event = &receiver.events()[0];
+    assert_eq!(event.body["Current"]["SecretString"], account_value("first").to_string());
+    let checked = pawl.run(&["rotator", "check", "checking", "--secret", "app"]);
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("may not change its password"));
+}
+
+#[test]
+fn the_egress_policy_of_the_settings_decides_what_may_be_registered() {
+    let home = Home::new();
+    let pawl = home.serve_with(&["--egress-allow", "10.1.0.0/16,hooks.internal"], &[]);
+    for url in ["http://169.254.169.254/", "https://192.168.0.1/", "http://hooks.example/"] {
+        let refused = pawl.run(&["rotator", "add", "webhook", "bad", url]);
+        assert!(!refused.status.success(), "{url} was taken");
+    }
+    for (name, url) in [("a", "https://10.1.2.3/"), ("b", "http://hooks.internal/"), ("c", "https://example.com/x")] {
+        add(&pawl, name, url, &[]);
+    }
+}
