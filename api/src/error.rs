@@ -344,6 +344,11 @@ fn of_rotator(error: StoreError) -> ApiError {
 
 /// What commands to an open rotation are refused for.
 fn of_rotation(refusal: &RotationRefusal) -> ApiError {
+    if *refusal == RotationRefusal::NotGivenUp {
+        return ApiError::invalid_request(
+            "The rotation has not been given up: abandon it first, and say that AWSCURRENT works when it cannot be proven.",
+        );
+    }
     let mut text = refusal.to_string();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_uppercase();

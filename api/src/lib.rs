@@ -21,6 +21,7 @@ mod members;
 mod op;
 mod parameter;
 mod policy;
+mod registration;
 mod replication;
 mod rotation;
 mod rotator;

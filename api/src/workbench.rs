@@ -9,6 +9,9 @@ use engine::registration::Registration;
 use serde::Serialize;
 use store::StoreError;
 
+use crate::error::ApiError;
+use crate::op::Cx;
+
 /// Reaches out to rotators on behalf of operations.
 #[async_trait]
 pub trait Workbench: Send + Sync {
@@ -77,6 +80,21 @@ pub struct Case {
     pub why: String,
     /// What was seen, and where it failed what to do; empty where there is nothing to say.
     pub detail: String,
+}
+
+/// The server's own.
+pub(crate) fn workbench<'a>(cx: &Cx<'a>) -> Result<&'a dyn Workbench, ApiError> {
+    cx.state.workbench.as_deref().ok_or_else(|| ApiError::invalid_request("This server calls no registered rotators."))
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Refused(why) => Self::invalid_request(why),
+            Problem::Failed(fault) => Self::internal(fault),
+            Problem::Store(error) => error.into(),
+        }
+    }
 }
 
 /// Why a run or a preflight could not be made.

@@ -66,7 +66,7 @@ impl Store {
             return Err(StoreError::RotatorExists(new.name));
         }
         let (settings, sealed) = seal(&self.0, &new.name, &new.settings, &new.keys)?;
-        let query = sqlx::query(INSERT).bind(&new.name).bind(settings).bind(sealed);
+        let query = sqlx::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_rotators();
         w.commit().await
@@ -88,6 +88,15 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let raws: Vec<RawEntry> = sqlx::query_as(LIST).fetch_all(&mut *tx).await?;
         raws.into_iter().map(RotatorEntry::try_from).collect()
+    }
+
+    /// How many secrets a rotator serves, those included that are to be deleted, and the first of their names.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn served_by(&self, name: &str) -> Result<(u64, Vec<String>), StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        lane::served(&mut tx, name).await
     }
 
     /// The lanes of registered rotators, by name; as a rule from memory, so it may be asked before every claim.
@@ -384,7 +393,7 @@ SELECT name, settings, disabled, created_ms, changed_ms,
 FROM rotator ORDER BY name";
 
 const INSERT: &str = "-- registration::create_rotator
-INSERT INTO rotator (name, settings, sealed, created_ms, changed_ms) VALUES ($1, $2, $3, $4, $4)";
+INSERT INTO rotator (name, settings, sealed, disabled, created_ms, changed_ms) VALUES ($1, $2, $3, $4, $5, $5)";
 
 const UPDATE: &str = "-- registration::write
 UPDATE rotator SET settings = $2, sealed = $3, disabled = $4, changed_ms = $5 WHERE name = $1";

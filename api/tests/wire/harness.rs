@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::audit::{NotKept, Record, Trail, Until, Wait};
 use api::sigv4::{Signer, Unsigned, sign};
+use api::workbench::{Case, CheckReport, Problem, Report, Workbench};
 use api::{ApiState, router};
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -17,11 +18,12 @@ use axum::http::{HeaderMap, Request};
 use engine::Time;
 use engine::outcome::{Done, StepError, Verdict};
 use engine::port::{Clock, RotationStore};
+use engine::registration::Registration;
 use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
 use engine::secret::SecretBytes;
 use serde_json::{Value, json};
-use store::{Identity, Location, Options, Principal, Role, Room, Scope, Store};
+use store::{Identity, Location, Options, Principal, Role, Room, Scope, Store, StoreError};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -133,7 +135,7 @@ impl Server {
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
             builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
-            workbench: None,
+            workbench: Some(Arc::new(Bench)),
             trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
@@ -261,6 +263,11 @@ impl Records {
         self.state.store(1, Ordering::Relaxed);
     }
 
+    /// From now on everything can be written again.
+    pub(crate) fn come_back(&self) {
+        self.state.store(0, Ordering::Relaxed);
+    }
+
     /// From now on nothing can be written, and nobody has noticed.
     pub(crate) fn fail_unnoticed(&self) {
         self.state.store(2, Ordering::Relaxed);
@@ -290,6 +297,38 @@ impl Trail for Records {
         let outcome = if self.state.load(Ordering::Relaxed) == 0 { Ok(()) } else { Err(NotKept) };
         (until == Until::Synced).then(|| Box::pin(async move { outcome }) as Wait)
     }
+}
+
+/// Reaches out to nobody, and says what it was asked.
+struct Bench;
+
+#[async_trait]
+impl Workbench for Bench {
+    async fn accepts(&self, registration: &Registration) -> Result<(), String> {
+        match format!("{:?}", registration.settings).contains("169.254.") {
+            true => Err("The egress policy of this server refuses 169.254.169.254.".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    async fn test(&self, rotator: &str, secret_id: &str) -> Result<Report, Problem> {
+        match rotator {
+            "hook" => Ok(Report { cases: vec![case(secret_id)] }),
+            _ => Err(Problem::Refused(format!("{rotator} cannot be tested."))),
+        }
+    }
+
+    async fn check(&self, rotator: Option<&str>, secret_id: &str) -> Result<CheckReport, Problem> {
+        match secret_id {
+            "broken" => Err(Problem::Failed("canary: the network is gone".to_owned())),
+            "gone" => Err(StoreError::SecretNotFound.into()),
+            _ => Ok(CheckReport { rotator: rotator.unwrap_or("own").to_owned(), cases: vec![case(secret_id)] }),
+        }
+    }
+}
+
+fn case(detail: &str) -> Case {
+    Case { name: "case".to_owned(), passed: true, why: "why".to_owned(), detail: detail.to_owned() }
 }
 
 /// Signed for the service that the operation belongs to.

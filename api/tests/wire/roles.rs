@@ -50,7 +50,7 @@ fn expected(role: Role, target: &str) -> Access {
 }
 
 /// A request that the constraints let through.
-fn body(target: &str, id: &str, token: u32) -> Value {
+pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
     match target {
         "secretsmanager.CreateSecret" => json!({"Name": id, "ClientRequestToken": v(token), "SecretString": "x"}),
         "secretsmanager.PutSecretValue" => json!({"SecretId": id, "ClientRequestToken": v(token), "SecretString": "x"}),
@@ -72,9 +72,18 @@ fn body(target: &str, id: &str, token: u32) -> Value {
         | "secretsmanager.ListSecrets"
         | "pawl.CreateAccessKey"
         | "pawl.ListAccessKeys"
+        | "pawl.ListRotators"
         | "pawl.CreateSession" => json!({}),
         "pawl.UpdateAccessKey" => json!({"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Enabled": false}),
         "pawl.DeleteAccessKey" => json!({"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA"}),
+        "pawl.CreateRotator"
+        | "pawl.DeleteRotator"
+        | "pawl.DescribeRotator"
+        | "pawl.ListDeliveries"
+        | "pawl.RotateSigningKey"
+        | "pawl.UpdateRotator" => json!({"Name": "hook"}),
+        "pawl.Redeliver" => json!({"Name": "hook", "DeliveryId": 1}),
+        "pawl.TestRotator" => json!({"Name": "hook", "SecretId": id}),
         _ => json!({"SecretId": id}),
     }
 }
@@ -156,7 +165,7 @@ async fn every_operation_is_denied_to_every_role_that_was_not_given_it_and_to_no
                     Access::InScope => in_scope,
                     Access::Never => false,
                 };
-                let about = body.get("SecretId").or(body.get("Name")).is_some();
+                let about = body.get("SecretId").is_some() || target == "secretsmanager.CreateSecret";
                 let resource = if about { resource } else { "*" };
                 let message = format!(
                     "User: arn:aws:iam::{ACCOUNT}:user/{name} is not authorized to perform: {action} on resource: \

@@ -24,6 +24,8 @@ pub struct NewRotator {
     pub settings: Settings,
     /// What it is called with.
     pub keys: Keys,
+    /// It is not called until it is enabled.
+    pub disabled: bool,
 }
 
 /// A registered rotator as lists show it: without its keys.

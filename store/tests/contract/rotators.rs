@@ -39,7 +39,7 @@ pub(crate) fn by(name: &str, request: Rotate) -> Rotate {
 impl World {
     pub(crate) async fn register(&self, name: &str, settings: Settings) {
         let keys = Keys { signing: vec![new_signing_key(self.now())], ..Keys::default() };
-        let new = NewRotator { name: name.to_owned(), settings, keys };
+        let new = NewRotator { name: name.to_owned(), settings, keys, disabled: false };
         self.store.create_rotator(new, self.now()).await.unwrap();
     }
 
@@ -55,7 +55,7 @@ pub(crate) async fn a_rotator_is_read_back_as_it_was_registered(world: World) {
         access_key_secret: Some(SecretBytes::from("secret-half")),
         client_key: Some(SecretBytes::from("-----BEGIN PRIVATE KEY-----\n\"\u{e4}\"\n")),
     };
-    let new = NewRotator { name: "f".to_owned(), settings: function(), keys: keys.clone() };
+    let new = NewRotator { name: "f".to_owned(), settings: function(), keys: keys.clone(), disabled: false };
     world.store.create_rotator(new.clone(), world.now()).await.unwrap();
     let again = world.store.create_rotator(new, world.now()).await;
     assert!(matches!(again, Err(StoreError::RotatorExists(name)) if name == "f"));
@@ -129,7 +129,7 @@ pub(crate) async fn both_signing_keys_are_live_for_the_overlap(world: World) {
 }
 
 pub(crate) async fn what_has_no_signing_key_gets_none(world: World) {
-    let new = NewRotator { name: "f".to_owned(), settings: function(), keys: Keys::default() };
+    let new = NewRotator { name: "f".to_owned(), settings: function(), keys: Keys::default(), disabled: false };
     world.store.create_rotator(new, world.now()).await.unwrap();
     let refused = world.store.rotate_signing_key("f", TimeDelta::zero(), true, world.now()).await;
     assert!(matches!(refused, Err(StoreError::NoSigningKey(_))));
