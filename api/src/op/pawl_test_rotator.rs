@@ -20,6 +20,6 @@ impl Operation for Request {
     async fn run(self, cx: &Cx<'_>) -> Result<Report, ApiError> {
         let (name, secret) = (self.name.unwrap_or_default(), self.secret_id.unwrap_or_default());
         cx.notes.about(&name);
-        Ok(workbench(cx)?.test(&name, &secret).await?)
+        Ok(workbench(cx)?.test(&name, &secret, None).await?)
     }
 }
