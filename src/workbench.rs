@@ -24,10 +24,12 @@ use crate::drill::{Drill, Drills, Held, Seen, Trial};
 
 /// How long a run may take.
 const LENGTH: Duration = Duration::from_secs(120);
-/// How long one call waits for a run to end; shorter than a connection may be silent.
+/// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often the rotation is looked at where no change is noticed.
 const LOOK: Duration = Duration::from_millis(500);
+/// After so many failures of one step a run is over.
+const ENOUGH_FAILURES: u32 = 3;
 /// How many reports are kept that nobody has asked for.
 const KEPT: usize = 16;
 
@@ -153,7 +155,11 @@ impl Bench {
         let current = self.store.current_value(secret_id).await?;
         let token = VersionId::random(&mut rand::rng());
         let current = current.as_ref().map(|value| &value.bytes);
-        let answer = self.callers.check(&registration, &view.arn, &token, current).await;
+        let asked = self.callers.check(&registration, &view.arn, &token, current);
+        let answer = tokio::time::timeout(WAIT, asked).await.unwrap_or_else(|_| {
+            let message = format!("The rotator {rotator} did not answer within {} seconds.", WAIT.as_secs());
+            Err(StepError::new(Verdict::Retry, "timeout", message))
+        });
         Ok((registration, answer))
     }
 
@@ -232,6 +238,10 @@ impl Bench {
                 Ok(_) => Seen::Failed("It was given up: AWSCURRENT is what it was.".to_owned()),
                 Err(error) => Seen::Skipped(error.to_string()),
             }),
+            // What failed so often will not be put right while its author waits for the report.
+            Rotation::Waiting { run, step, .. } if run.attempt >= ENOUGH_FAILURES => {
+                Some(Seen::Failed(format!("{step} failed {} times in a row; the rotation is open still.", run.attempt)))
+            }
             Rotation::Waiting { .. } | Rotation::Acting { .. } => None,
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Parcel {
     pub body: Zeroizing<Vec<u8>>,
     /// The largest answer that is read, in bytes.
     pub cap: usize,
+    /// How much of it is kept; what is beyond is read and thrown away.
+    pub keep: usize,
 }
 
 /// How an exchange ended.
@@ -87,9 +89,10 @@ pub(crate) async fn post(clients: &Clients, registration: &Registration, parcel:
         Ok(ready) => ready,
         Err(error) => return Exchange::NotSent(NotSent { error, unreachable: false }),
     };
+    let (cap, keep) = (parcel.cap, parcel.keep);
     let body = reqwest::Body::wrap(Told::new(parcel.body, sent.clone()));
     match client.post(parcel.url).headers(headers).body(body).send().await {
-        Ok(response) => read(response, parcel.cap).await,
+        Ok(response) => read(response, cap, keep).await,
         Err(error) => failure::of(&error, sent.happened(), &who),
     }
 }
@@ -108,7 +111,7 @@ fn headers(parcel: &Parcel) -> Result<HeaderMap, StepError> {
 }
 
 /// The answer, as far as anybody looks at it: what a redirect says beside is of no interest.
-async fn read(mut response: Response, cap: usize) -> Exchange {
+async fn read(mut response: Response, cap: usize, keep: usize) -> Exchange {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Zeroizing::new(Vec::new());
     if !status.is_redirection() {
@@ -116,16 +119,19 @@ async fn read(mut response: Response, cap: usize) -> Exchange {
         let Some(announced) = usize::try_from(announced).ok().filter(|announced| *announced <= cap) else {
             return Exchange::Lost(TOO_LARGE);
         };
-        body = grown(&body, announced);
+        body = grown(&body, announced.min(keep));
+        let mut read = 0;
         loop {
             match response.chunk().await {
                 Ok(None) => break,
-                Ok(Some(chunk)) if body.len() + chunk.len() > cap => return Exchange::Lost(TOO_LARGE),
+                Ok(Some(chunk)) if read + chunk.len() > cap => return Exchange::Lost(TOO_LARGE),
                 Ok(Some(chunk)) => {
-                    if body.capacity() - body.len() < chunk.len() {
-                        body = grown(&body, chunk.len() + body.len());
+                    read += chunk.len();
+                    let kept = &chunk[..chunk.len().min(keep - body.len())];
+                    if body.capacity() - body.len() < kept.len() {
+                        body = grown(&body, kept.len() + body.len());
                     }
-                    body.extend_from_slice(&chunk);
+                    body.extend_from_slice(kept);
                 }
                 Err(_) => return Exchange::Lost(CUT),
             }

@@ -21,8 +21,10 @@ use crate::delivery::{Parcel, host_of};
 use crate::desk::{LambdaRequest, Pass, PassOrder};
 use crate::redact::{Redactor, percent};
 
-/// The largest answer that is read, in bytes: only errors are looked at.
-const LARGEST_ANSWER: usize = 256 << 10;
+/// The largest answer that is read, in bytes: a function may return 6 MiB.
+const LARGEST_ANSWER: usize = 7 << 20;
+/// How much of it is kept: only errors are looked at.
+const KEPT: usize = 256 << 10;
 /// Where functions are, where nothing else is said.
 const REGION: &str = "us-east-1";
 
@@ -96,7 +98,11 @@ impl<'a> Function<'a> {
         let values = [&material.wanted, &material.current, &material.admin].into_iter().flatten();
         let values = values.chain(material.known.iter().map(|known| &known.value)).chain(&passed);
         let redactor = Redactor::new(values.chain(&self.registration.keys.access_key_secret));
-        Err(failed.judged(&who, step, call.changing, &redactor.strict(true)).status(answer.status))
+        let error = failed.judged(&who, step, call.changing, &redactor.strict(true)).status(answer.status);
+        Err(match answer.retry_after() {
+            Some(wait) => error.retry_after(wait),
+            None => error,
+        })
     }
 
     fn pack(&self, url: Url, step: &str, arn: &str, token: &VersionId, pass: &Pass) -> Result<Parcel, StepError> {
@@ -110,7 +116,7 @@ impl<'a> Function<'a> {
         serde_json::to_writer(&mut *body, &event).map_err(|_| bad_url(&self.registration.name))?;
         let mut headers = vec![("x-amz-invocation-type", "RequestResponse".to_owned())];
         headers.extend(self.signature(&url, &body)?);
-        Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER })
+        Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER, keep: KEPT })
     }
 
     fn signature(&self, url: &Url, body: &[u8]) -> Result<Vec<(&'static str, String)>, StepError> {

@@ -245,7 +245,7 @@ impl<'a> Receiver<'a> {
             };
             let body = event.body(&at)?;
             let headers = self.signed(&event.id(), &body)?;
-            Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER })
+            Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER, keep: LARGEST_ANSWER })
         };
         let healthy = |answer: &Answer| matches!(answer::read(answer, issues), Ok(Said::Error { .. }));
         let answer = call.make(order, pack, healthy).await?;

@@ -23,3 +23,7 @@ mod stall;
 mod targets;
 mod tidy;
 mod trial;
+mod webhook_calls;
+mod webhook_faults;
+mod webhook_support;
+mod webhook_tls;

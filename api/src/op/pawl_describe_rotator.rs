@@ -18,7 +18,9 @@ impl Operation for Request {
     async fn run(self, cx: &Cx<'_>) -> Result<Details, ApiError> {
         let name = self.name.unwrap_or_default();
         if let Some(there) = cx.state.store.rotator(&name).await? {
-            return Ok(Details::of(&there, cx.state.store.served_by(&name).await?, cx.now));
+            let details = Details::of(&there, cx.state.store.served_by(&name).await?, cx.now);
+            let paused = cx.state.workbench.as_ref().and_then(|bench| bench.paused_until(&name));
+            return Ok(details.paused(paused));
         }
         match cx.state.builtins.contains(&name) {
             true => Ok(Details::built_in(&name)),

@@ -1,7 +1,7 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
 use engine::id::VersionId;
-use store::{Rotate, Start};
+use store::{Rotate, Serves, Start};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -58,6 +58,9 @@ impl Operation for Request {
         let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
         let id = self.secret_id.as_deref().unwrap_or_default();
         let serves = rotator::serving(cx, id, self.rotator.as_deref()).await?;
+        if let (Some(Serves::Registered(rotator)), Some(bench)) = (&serves, &cx.state.workbench) {
+            bench.may_rotate(rotator, id).await?;
+        }
         let rotate = Rotate {
             token,
             options: self.options(cx, id).await?,

@@ -80,6 +80,9 @@ pub(crate) struct Details {
     /// The first of the secrets it serves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secret_names: Vec<String>,
+    /// It failed again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_called_until: Option<Epoch>,
 }
 
 #[derive(Serialize)]
@@ -139,7 +142,17 @@ impl From<RotatorEntry> for Entry {
 impl Details {
     /// One that is built in.
     pub(crate) fn built_in(name: &str) -> Self {
-        Self { entry: Entry::built_in(name), signing_keys: Vec::new(), secret_names: Vec::new() }
+        Self {
+            entry: Entry::built_in(name),
+            signing_keys: Vec::new(),
+            secret_names: Vec::new(),
+            not_called_until: None,
+        }
+    }
+
+    /// The same, and not called until then.
+    pub(crate) fn paused(self, until: Option<Time>) -> Self {
+        Self { not_called_until: until.map(Epoch), ..self }
     }
 
     /// As it is at `now`, with how many secrets it serves and the first of their names.
@@ -153,6 +166,7 @@ impl Details {
             entry: Entry { enabled: !there.disabled, secrets: Some(secrets), ..entry },
             signing_keys: there.keys.live(now).map(dates).collect(),
             secret_names,
+            not_called_until: None,
         }
     }
 }

@@ -311,9 +311,12 @@ impl Workbench for Bench {
         }
     }
 
-    async fn test(&self, rotator: &str, secret_id: &str) -> Result<Report, Problem> {
+    async fn test(&self, rotator: &str, secret_id: &str, run: Option<&str>) -> Result<Report, Problem> {
         match rotator {
-            "hook" => Ok(Report { cases: vec![case(secret_id)] }),
+            "hook" => Ok(match run {
+                None => Report { run: "run-1".to_owned(), finished: false, cases: vec![] },
+                Some(run) => Report { run: run.to_owned(), finished: true, cases: vec![case(secret_id)] },
+            }),
             _ => Err(Problem::Refused(format!("{rotator} cannot be tested."))),
         }
     }
@@ -324,6 +327,17 @@ impl Workbench for Bench {
             "gone" => Err(StoreError::SecretNotFound.into()),
             _ => Ok(CheckReport { rotator: rotator.unwrap_or("own").to_owned(), cases: vec![case(secret_id)] }),
         }
+    }
+
+    async fn may_rotate(&self, rotator: &str, _: &str) -> Result<(), Problem> {
+        match rotator {
+            "picky" => Err(Problem::Refused("The account may not change its password.".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    fn paused_until(&self, rotator: &str) -> Option<Time> {
+        (rotator == "broken").then_some(Time::UNIX_EPOCH)
     }
 }
 

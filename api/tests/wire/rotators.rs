@@ -326,7 +326,9 @@ async fn runs_and_preflights_are_the_servers_to_make() {
     let server = Server::start().await;
     let case = |detail: &str| json!([{"Name": "case", "Passed": true, "Why": "why", "Detail": detail}]);
     let report = server.ok("pawl.TestRotator", json!({"Name": "hook", "SecretId": "s"})).await;
-    assert_eq!(report, json!({"Cases": case("s")}));
+    assert_eq!(report, json!({"Run": "run-1", "Finished": false, "Cases": []}));
+    let report = server.ok("pawl.TestRotator", json!({"Name": "hook", "SecretId": "s", "Run": "run-1"})).await;
+    assert_eq!(report, json!({"Run": "run-1", "Finished": true, "Cases": case("s")}));
     server.says_no("pawl.TestRotator", json!({"Name": "mysql", "SecretId": "s"}), "mysql cannot be tested.").await;
     let report = server.ok("pawl.CheckRotator", json!({"SecretId": "s"})).await;
     assert_eq!(report, json!({"Rotator": "own", "Cases": case("s")}));
@@ -335,4 +337,26 @@ async fn runs_and_preflights_are_the_servers_to_make() {
     server.says_no("pawl.CheckRotator", json!({"SecretId": "gone"}), "can't find the specified secret").await;
     let broken = server.call("pawl.CheckRotator", json!({"SecretId": "broken"})).await;
     assert!(broken.status == 500 && !broken.text().contains("canary"), "{}", broken.text());
+}
+
+#[tokio::test]
+async fn rotation_is_not_enabled_where_the_rotators_own_check_says_no() {
+    let server = Server::start().await;
+    server.ok("pawl.CreateRotator", with(webhook(), json!({"Name": "picky", "Steps": ["check"]}))).await;
+    server.create("s").await;
+    let enable = json!({"SecretId": "s", "Rotator": "picky", "RotateImmediately": true});
+    server.says_no("pawl.EnableRotation", enable, "The account may not change its password.").await;
+    let secret = server.ok("DescribeSecret", json!({"SecretId": "s"})).await;
+    assert!(secret.get("RotationEnabled").is_none() && secret.get("RotationLambdaARN").is_none(), "{secret}");
+}
+
+#[tokio::test]
+async fn a_rotator_that_is_left_alone_for_a_while_says_until_when() {
+    let server = Server::start().await;
+    for name in ["hook", "broken"] {
+        server.ok("pawl.CreateRotator", with(webhook(), json!({"Name": name}))).await;
+    }
+    let shown = server.ok("pawl.DescribeRotator", json!({"Name": "broken"})).await;
+    assert_eq!(shown["NotCalledUntil"], json!(0));
+    assert!(server.ok("pawl.DescribeRotator", json!({"Name": "hook"})).await.get("NotCalledUntil").is_none());
 }

@@ -21,6 +21,8 @@ use crate::tls::{Trust, certificates};
 /// Connections that are kept open for the next step. Shorter than any server waits that we know (gunicorn: 2 s), so that
 /// no event is written into a connection that is being closed.
 const IDLE: Duration = Duration::from_millis(1500);
+/// A function may be at work for minutes without a byte, and what stands between forgets silent connections.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Connections kept open to one host.
 const MOST_IDLE: usize = 64;
 /// Clients kept; with more ways than this, all are made anew.
@@ -65,8 +67,7 @@ impl Clients {
     /// As [`Clients::get`].
     pub(crate) fn accepts(&self, registration: &Registration, url: &Url) -> Result<(), StepError> {
         self.egress.judge_url(url).map_err(|why| refused(&why))?;
-        // Both of them, so that what is wrong with a certificate is said whatever the URL is.
-        self.tls(registration, false).map(|_| ())
+        self.tls(registration, url.scheme() == "http").map(|_| ())
     }
 
     fn make(&self, registration: &Registration, plain: bool) -> Result<Client, StepError> {
@@ -80,6 +81,7 @@ impl Clients {
             .no_proxy()
             .http1_only()
             .connect_timeout(CONNECT)
+            .tcp_keepalive(KEEP_ALIVE)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
             .user_agent(concat!("pawl/", env!("CARGO_PKG_VERSION")));

@@ -42,7 +42,7 @@ pub(super) fn read(answer: &Answer) -> Result<(), Failed> {
         (Some(flag), None) => {
             Err(Failed::Function { kind: flag.to_owned(), message: String::from_utf8_lossy(&answer.body).into_owned() })
         }
-        (None, None) => timed_out(&answer.body).map_or(Ok(()), Err),
+        (None, None) => timed_out(&answer.body).or_else(|| cut_short(&answer.body)).map_or(Ok(()), Err),
     }
 }
 
@@ -52,6 +52,13 @@ fn timed_out(body: &[u8]) -> Option<Failed> {
     let text = text.trim().trim_matches('"');
     text.contains("Task timed out after")
         .then(|| Failed::Function { kind: "Timeout".to_owned(), message: text.to_owned() })
+}
+
+/// An error payload whose end was not kept.
+fn cut_short(body: &[u8]) -> Option<Failed> {
+    let opens = body.trim_ascii_start().starts_with(br#"{"errorMessage""#) || body.starts_with(br#"{"errorType""#);
+    opens
+        .then(|| Failed::Function { kind: "Error".to_owned(), message: "its report is too long to be read".to_owned() })
 }
 
 impl Failed {
@@ -146,6 +153,7 @@ mod tests {
             (None, r#"{"errorMessage":"x","errorType":"ValueError"}"#),
             (flag("Handled"), "canary-91"),
             (flag("Unhandled"), ""),
+            (None, r#"{"errorMessage":"cut where no more is kept"#),
             (None, "2026-11-22T00:00:00Z 3fd Task timed out after 3.00 seconds"),
             (None, "\"Task timed out after 900.00 seconds\""),
         ] {
