@@ -1,11 +1,15 @@
 //! No byte of a secret where it does not belong: logs, errors, metrics, history, the audit trail, the plain bytes of the store.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::account::{Account, admin_secret};
 use crate::harness::pawl::{Home, Pawl, nothing, pawl};
+use crate::harness::receiver::{Answer, Event, Receiver};
+use crate::harness::service::{Service, account_value, callback, credentials_of, issuing, managed};
 use crate::harness::{servers, unique};
 
 /// Everything that must not be found.
@@ -98,6 +102,97 @@ fn no_secret_byte_is_in_logs_errors_metrics_history_the_audit_trail_or_the_store
             let bytes = std::fs::read(path).expect("a file");
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "a secret is in {}", path.display());
+        }
+    }
+}
+
+/// What events carried that nobody else may see.
+fn secrets_in(event: &Event) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let password = |value: &Value| {
+        let value: Value = serde_json::from_str(value["SecretString"].as_str()?).ok()?;
+        text(&value["password"])
+    };
+    let body = &event.body;
+    let values = ["Current", "Pending", "Retired"].into_iter().filter_map(|name| password(&body[name]));
+    let credentials = &body["Credentials"];
+    let others = [&body["RotationToken"], &credentials["SecretAccessKey"], &credentials["SessionToken"]];
+    values.chain(others.into_iter().filter_map(text)).collect()
+}
+
+/// A receiver's answer that repeats every secret it was sent, as careless ones do.
+fn indiscreet(event: &Event) -> Answer {
+    let told = secrets_in(event).join(" and ");
+    Answer::error(500, "Retryable", &format!("could not work with {told}, sorry"))
+}
+
+#[test]
+fn nothing_that_a_registered_rotator_is_sent_or_called_with_is_seen_anywhere_else() {
+    let home = Home::new();
+    let pawl = home.serve_with(&["--log", "json"], &[("RUST_LOG", "debug")]);
+    let service = Service::with("Canary-first-of-the-account");
+    let (told, served) = (Mutex::new(HashSet::new()), Arc::clone(&service));
+    let receiver = Receiver::start(move |event| {
+        // Each step of each secret is refused once, with everything in the answer; so it is in every message there is.
+        let key = (event.step().to_owned(), event.body["SecretId"].to_string());
+        if told.lock().expect("whole").insert(key) {
+            return indiscreet(event);
+        }
+        match event.body["Mode"].as_str() {
+            Some("callback") => {
+                let url = event.body["Endpoint"].as_str().expect("an endpoint");
+                callback(&served, url, &credentials_of(event), event)
+            }
+            _ if event.body.get("Tag").is_some() || event.step() == "createSecret" => issuing(&served, event),
+            _ => managed(&served, event),
+        }
+    });
+    let mut secrets = vec!["Canary-secret-half-of-a-lambda-key".to_owned()];
+    let mut keep_key = |answer: &Value| secrets.extend(answer["SigningKey"].as_str().map(str::to_owned));
+    for (name, options) in [
+        ("managed", json!({})),
+        ("callback", json!({ "Mode": "callback", "Credentials": true })),
+        ("issuing", json!({ "Issues": true })),
+    ] {
+        let mut members = json!({ "Name": name, "Kind": "webhook", "Url": receiver.url });
+        members.as_object_mut().expect("members").extend(options.as_object().expect("members").clone());
+        keep_key(&pawl.ask("CreateRotator", &members).expect("registered"));
+        keep_key(&pawl.ask("RotateSigningKey", &json!({ "Name": name })).expect("a key"));
+        pawl.create(name, &account_value("Canary-first-of-the-account"));
+        pawl.json(&["rotation", "enable", name, "--rotator", name]);
+        let output = pawl.run(&["rotation", "now", name, "--wait"]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let signed = json!({ "Name": "fn", "Kind": "lambda", "Endpoint": receiver.url, "Region": "us-east-1",
+        "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "Canary-secret-half-of-a-lambda-key" });
+    pawl.ask("CreateRotator", &signed).expect("registered");
+
+    let mut seen = metrics(&pawl);
+    for verb in [&["rotator", "list"][..], &["audit", "tail"]] {
+        seen.push_str(&String::from_utf8_lossy(&pawl.run(verb).stdout));
+    }
+    for name in ["managed", "callback", "issuing"] {
+        for verb in [["rotator", "show"], ["rotator", "deliveries"], ["rotation", "history"], ["rotation", "status"]] {
+            for form in [&[][..], &["--json"]] {
+                let output = pawl.run(&[&verb[..], &[name], form].concat());
+                seen.push_str(&String::from_utf8_lossy(&output.stdout));
+                seen.push_str(&String::from_utf8_lossy(&output.stderr));
+            }
+        }
+    }
+    assert!(seen.contains("could not work with"), "what the receiver said is shown, without the secrets: {seen}");
+    secrets.extend(receiver.events().iter().flat_map(secrets_in));
+    assert!(secrets.len() > 30, "there is something to look for");
+    drop(pawl);
+    seen.push_str(&home.log());
+    for secret in &secrets {
+        // The Base64 of a key, without the letters before it, is as good.
+        let secret = secret.trim_start_matches("whsec_");
+        assert!(!seen.contains(secret), "{}… is in an answer or the log", &secret[..6]);
+        for path in files_of(&home.data()) {
+            let bytes = std::fs::read(&path).expect("a file");
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{}… is in {}", &secret[..6], path.display());
         }
     }
 }

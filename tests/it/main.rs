@@ -27,3 +27,4 @@ mod webhook_calls;
 mod webhook_faults;
 mod webhook_support;
 mod webhook_tls;
+mod webhook;

@@ -15,8 +15,11 @@ use crate::harness::service::{Service, account_value, issuing, managed};
 use crate::harness::wait_for;
 
 /// Registers a receiver, and returns its signing key.
-fn add(pawl: &Pawl, rotator: &str, url: &str, options: &[&str]) -> String {
-    let answer = pawl.json(&[&["rotator", "add", "webhook", rotator, url], options].concat());
+fn add(pawl: &Pawl, rotator: &str, url: &str, options: Value) -> String {
+    let mut members = json!({ "Name": rotator, "Kind": "webhook", "Url": url });
+    let Value::Object(options) = options else { panic!("members") };
+    members.as_object_mut().expect("members").extend(options);
+    let answer = pawl.ask("CreateRotator", &members).expect("registered");
     answer["SigningKey"].as_str().unwrap_or_else(|| panic!("no key in {answer}")).to_owned()
 }
 
@@ -53,7 +56,7 @@ fn a_managed_receiver_sets_and_tests_the_value_that_it_is_sent() {
     let home = Home::new();
     let pawl = home.serve();
     let (service, receiver) = managed_receiver();
-    let key = add(&pawl, "hooked", &receiver.url, &[]);
+    let key = add(&pawl, "hooked", &receiver.url, json!({}));
     secret_of(&pawl, "app", "hooked", &account_value("first"));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -66,8 +69,9 @@ fn a_managed_receiver_sets_and_tests_the_value_that_it_is_sent() {
     assert_eq!(first.body["Current"]["SecretString"], account_value("first").to_string());
     let ids: Vec<_> = events.iter().map(|event| event.header("webhook-id")).collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "every step has an id of its own: {ids:?}");
-    let deliveries = pawl.json(&["rotator", "deliveries", "hooked"]);
-    assert_eq!(deliveries["Deliveries"].as_array().map(Vec::len), Some(3), "{deliveries}");
+    let deliveries = pawl.ask("ListDeliveries", &json!({ "Name": "hooked" })).expect("deliveries");
+    let sent = deliveries["Deliveries"].as_array().into_iter().flatten().filter(|one| one["Status"] == 200);
+    assert_eq!(sent.count(), 3, "{deliveries}");
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn a_value_that_the_target_rejects_is_followed_by_another() {
         let refuse = event.step() == "setSecret" && !std::mem::replace(&mut *refused.lock().expect("whole"), true);
         if refuse { Answer::error(422, "Rejected", "Too easy.") } else { managed(&served, event) }
     });
-    add(&pawl, "picky", &receiver.url, &[]);
+    add(&pawl, "picky", &receiver.url, json!({}));
     secret_of(&pawl, "app", "picky", &account_value("first"));
     rotate(&pawl, "app");
     assert!(service.takes(&current(&pawl, "app")));
@@ -103,7 +107,7 @@ fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
         let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
         if lose { Answer::Cut } else { answer }
     });
-    add(&pawl, "issuer", &receiver.url, &["--issues", "--timeout", "2s"]);
+    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "TimeoutSeconds": 2 }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");
     assert!(service.takes(&current(&pawl, "app")), "what was issued is AWSCURRENT");
@@ -126,7 +130,7 @@ fn a_credential_whose_answer_was_lost_is_revoked_by_its_tag_where_the_receiver_d
         let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
         if lose { Answer::Cut } else { answer }
     });
-    add(&pawl, "issuer", &receiver.url, &["--issues", "--steps", "revoke", "--timeout", "2s"]);
+    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["revoke"], "TimeoutSeconds": 2 }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -144,7 +148,7 @@ fn the_old_credential_is_retired_after_its_grace_and_not_before() {
     service.set("by hand", "first");
     let served = Arc::clone(&service);
     let receiver = Receiver::start(move |event| issuing(&served, event));
-    add(&pawl, "issuer", &receiver.url, &["--issues", "--steps", "retire", "--grace", "3s"]);
+    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["retire"], "Grace": "3s" }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -171,14 +175,14 @@ fn f116_no_delivery_is_refused_while_the_signing_key_is_rotated_twice() {
         *counted.lock().expect("whole") += 1;
         Answer::error(401, "NeedsPerson", "The signature is wrong.")
     });
-    *keys.lock().expect("whole") = add(&pawl, "hooked", &receiver.url, &[]);
+    *keys.lock().expect("whole") = add(&pawl, "hooked", &receiver.url, json!({}));
     secret_of(&pawl, "app", "hooked", &account_value("first"));
     rotate(&pawl, "app");
-    let new = pawl.json(&["rotator", "rotate-key", "hooked", "--overlap", "1h"]);
+    let new = pawl.ask("RotateSigningKey", &json!({ "Name": "hooked", "Overlap": "1h" })).expect("a new key");
     // The author has not put the new key into place yet.
     rotate(&pawl, "app");
-    let again = pawl.run(&["rotator", "rotate-key", "hooked"]);
-    assert!(!again.status.success(), "a third key would end the one that the author may still have");
+    let again = pawl.ask("RotateSigningKey", &json!({ "Name": "hooked" }));
+    assert!(again.is_err(), "a third key would end the one that the author may still have");
     rotate(&pawl, "app");
     *keys.lock().expect("whole") = new["SigningKey"].as_str().expect("a key").to_owned();
     rotate(&pawl, "app");
@@ -198,8 +202,8 @@ fn one_slow_receiver_delays_nobody_else() {
         held.pass();
         managed(&served, event)
     });
-    add(&pawl, "slow", &slow.url, &["--concurrency", "1", "--timeout", "60s"]);
-    add(&pawl, "quick", &quick.url, &[]);
+    add(&pawl, "slow", &slow.url, json!({ "Concurrency": 1, "TimeoutSeconds": 60 }));
+    add(&pawl, "quick", &quick.url, json!({}));
     for secret in ["slow/1", "slow/2", "slow/3"] {
         secret_of(&pawl, secret, "slow", &account_value("first"));
         pawl.json(&["rotation", "now", secret]);
@@ -226,15 +230,15 @@ fn a_disabled_rotator_is_not_called_and_goes_on_when_it_is_enabled() {
         false => managed(&known, event),
     });
     drop(receiver);
-    add(&pawl, "hooked", &flaky.url, &[]);
+    add(&pawl, "hooked", &flaky.url, json!({}));
     secret_of(&pawl, "app", "hooked", &account_value("first"));
     pawl.json(&["rotation", "now", "app"]);
     wait_for("it was called", Duration::from_secs(30), || (!flaky.events().is_empty()).then_some(()));
-    pawl.json(&["rotator", "disable", "hooked"]);
+    pawl.ask("UpdateRotator", &json!({ "Name": "hooked", "Enabled": false })).expect("disabled");
     let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "hooked", "--now"]);
     assert!(!refused.status.success(), "nothing begins with a disabled rotator");
     *refuse.lock().expect("whole") = false;
-    pawl.json(&["rotator", "enable", "hooked"]);
+    pawl.ask("UpdateRotator", &json!({ "Name": "hooked", "Enabled": true })).expect("enabled");
     assert_eq!(pawl.settled("app")["State"], "idle");
     assert!(service.takes(&current(&pawl, "app")));
 }
@@ -247,7 +251,7 @@ fn a_check_that_fails_keeps_rotation_from_being_enabled_and_changes_nothing() {
         "check" => Answer::error(422, "NeedsPerson", "The account may not change its password."),
         other => panic!("{other} was sent"),
     });
-    add(&pawl, "checking", &receiver.url, &["--steps", "check"]);
+    add(&pawl, "checking", &receiver.url, json!({ "Steps": ["check"] }));
     pawl.create("app", &account_value("first"));
     let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "checking", "--now"]);
     let said = String::from_utf8_lossy(&refused.stderr);
@@ -256,19 +260,19 @@ fn a_check_that_fails_keeps_rotation_from_being_enabled_and_changes_nothing() {
     assert!(shown["RotationEnabled"] != true && shown["RotationLambdaARN"].is_null(), "nothing is stored: {shown}");
     let event = &receiver.events()[0];
     assert_eq!(event.body["Current"]["SecretString"], account_value("first").to_string());
-    let checked = pawl.run(&["rotator", "check", "checking", "--secret", "app"]);
-    assert!(String::from_utf8_lossy(&checked.stderr).contains("may not change its password"));
+    let checked = pawl.ask("CheckRotator", &json!({ "Name": "checking", "SecretId": "app" })).expect("a report");
+    assert_eq!(checked["Cases"][0]["Passed"], false, "{checked}");
 }
 
 #[test]
 fn the_egress_policy_of_the_settings_decides_what_may_be_registered() {
     let home = Home::new();
     let pawl = home.serve_with(&["--egress-allow", "10.1.0.0/16,hooks.internal"], &[]);
-    for url in ["http://169.254.169.254/", "https://192.168.0.1/", "http://hooks.example/"] {
-        let refused = pawl.run(&["rotator", "add", "webhook", "bad", url]);
-        assert!(!refused.status.success(), "{url} was taken");
+    for url in ["http://169.254.169.254/", "https://192.168.0.1/", "http://93.184.215.14/"] {
+        let refused = pawl.ask("CreateRotator", &json!({ "Name": "bad", "Kind": "webhook", "Url": url }));
+        assert!(refused.is_err(), "{url} was taken");
     }
     for (name, url) in [("a", "https://10.1.2.3/"), ("b", "http://hooks.internal/"), ("c", "https://example.com/x")] {
-        add(&pawl, name, url, &[]);
+        add(&pawl, name, url, json!({}));
     }
 }

@@ -2,7 +2,10 @@
 
 pub(crate) mod account;
 pub(crate) mod pawl;
+pub(crate) mod receiver;
 pub(crate) mod servers;
+pub(crate) mod service;
+pub(crate) mod wire;
 
 use std::sync::Mutex;
 use std::thread;

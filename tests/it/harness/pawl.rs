@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use api::sigv4::{Signer, Unsigned, sign};
-use engine::port::Clock;
 use engine::secret::SecretBytes;
-use pawl::clock::SystemClock;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
 use super::account::Account;
 use super::wait_for;
+use super::wire::{self, Signed};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pawl");
 /// How long a server may take to be ready on a machine that does other things as well.
@@ -146,32 +144,26 @@ impl Pawl {
     /// Calls one of AWS's operations as the administrator: what no verb of the command line does. None: the server died
     /// before it answered.
     pub(crate) fn aws(&self, operation: &str, body: &Value) -> Option<Value> {
-        pawl::boot::install_tls_provider();
+        wire::call(&self.url, &self.administrator(), operation, body).map(|(_, answer)| answer)
+    }
+
+    /// One of Pawl's own operations, as the administrator; an error is what it says.
+    pub(crate) fn ask(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        match wire::call(&self.url, &self.administrator(), &format!("pawl.{operation}"), body).expect("an answer") {
+            (200, answer) => Ok(answer),
+            (_, error) => Err(error.to_string()),
+        }
+    }
+
+    /// The first key.
+    pub(crate) fn administrator(&self) -> Signed {
         let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");
         let setting = |name: &str| {
             let lines = credentials.lines().filter_map(|line| line.split_once('='));
             lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1
         };
         let secret = SecretBytes::from(setting("aws_secret_access_key"));
-        let signer = Signer { access_key_id: setting("aws_access_key_id"), secret: &secret, region: "us-east-1" };
-        let (host, target) = (self.url.trim_start_matches("http://"), format!("secretsmanager.{operation}"));
-        let body = body.to_string();
-        let headers = [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-        let signed = sign(&unsigned, &signer, SystemClock.now());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut request = reqwest::Client::builder().no_proxy().build().expect("a client").post(&self.url);
-            for (name, value) in headers.into_iter().skip(1) {
-                request = request.header(name, value);
-            }
-            for (name, value) in signed {
-                request = request.header(name, value);
-            }
-            let answer = request.body(body).send().await.ok()?;
-            let text = answer.text().await.ok()?;
-            Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}")))
-        })
+        Signed { access_key_id: setting("aws_access_key_id").to_owned(), secret, session_token: None }
     }
 
     /// Creates a secret with this value.

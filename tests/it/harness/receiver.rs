@@ -3,7 +3,7 @@
 //! Also the Invoke API of AWS Lambda: an event is whatever was posted. Never here: what an event does (`service.rs`).
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -105,10 +105,8 @@ fn serve(connection: TcpStream, kept: &Mutex<Vec<Event>>, answer: &dyn Fn(&Event
         locked(kept).push(event.clone());
         let Answer::Json(status, body) = answer(&event) else { return None };
         let body = body.to_string();
-        let head = format!(
-            "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let head =
+            format!("HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         writer.write_all(format!("{head}{body}").as_bytes()).ok()?;
     }
 }

@@ -130,7 +130,8 @@ fn called_back(service: &Service, url: &str, by: &Signed, event: &Event) -> Resu
     let stages = ask("DescribeSecret", json!({ "SecretId": id }))?["VersionIdsToStages"].clone();
     let mine = &stages[token.as_str().unwrap_or_default()];
     let has = |stage: &str| mine.as_array().is_some_and(|stages| stages.iter().any(|one| one == stage));
-    let read = |stage: &str| ask("GetSecretValue", json!({ "SecretId": id, "VersionId": token, "VersionStage": stage }));
+    let read =
+        |stage: &str| ask("GetSecretValue", json!({ "SecretId": id, "VersionId": token, "VersionStage": stage }));
     match event.step() {
         "createSecret" if read("AWSPENDING").is_err() => {
             let current = ask("GetSecretValue", json!({ "SecretId": id, "VersionStage": "AWSCURRENT" }))?;
@@ -153,10 +154,14 @@ fn called_back(service: &Service, url: &str, by: &Signed, event: &Event) -> Resu
         }
         "finishSecret" if !has("AWSCURRENT") => {
             let stages = stages.as_object().into_iter().flatten();
-            let current = |stages: &Value| stages.as_array().is_some_and(|list| list.iter().any(|one| one == "AWSCURRENT"));
+            let current =
+                |stages: &Value| stages.as_array().is_some_and(|list| list.iter().any(|one| one == "AWSCURRENT"));
             let from = stages.clone().find(|(_, stages)| current(stages)).map(|(version, _)| version.clone());
-            ask("UpdateSecretVersionStage", json!({ "SecretId": id, "VersionStage": "AWSCURRENT",
-                "MoveToVersionId": token, "RemoveFromVersionId": from }))?;
+            ask(
+                "UpdateSecretVersionStage",
+                json!({ "SecretId": id, "VersionStage": "AWSCURRENT",
+                "MoveToVersionId": token, "RemoveFromVersionId": from }),
+            )?;
         }
         "createSecret" | "finishSecret" => {}
         other => return Ok(Answer::error(400, "NeedsPerson", &format!("There is no step {other}."))),

@@ -15,11 +15,12 @@ pub(crate) struct Signed {
     pub(crate) session_token: Option<String>,
 }
 
-/// The answer's status and body. None: no answer came.
+/// The answer's status and body. None: no answer came. `operation` is one of AWS's, or of ours with its `pawl.`.
 pub(crate) fn call(url: &str, by: &Signed, operation: &str, body: &Value) -> Option<(u16, Value)> {
     pawl::boot::install_tls_provider();
     let signer = Signer { access_key_id: &by.access_key_id, secret: &by.secret, region: "us-east-1" };
-    let (host, target) = (url.trim_start_matches("http://"), format!("secretsmanager.{operation}"));
+    let host = url.trim_start_matches("http://");
+    let target = if operation.contains('.') { operation.to_owned() } else { format!("secretsmanager.{operation}") };
     let body = body.to_string();
     let mut headers = vec![("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
     headers.extend(by.session_token.as_deref().map(|token| ("x-amz-security-token", token)));

@@ -23,14 +23,16 @@ fn scoped_receiver(spy: impl Fn(&Event) -> Option<Answer> + Send + Sync + 'stati
     (service, receiver)
 }
 
-const SCOPED: [&str; 3] = ["--mode", "callback", "--credentials"];
+fn scoped() -> Value {
+    json!({ "Mode": "callback", "Credentials": true })
+}
 
 #[test]
 fn a_callback_receiver_needs_no_key_of_its_own() {
     let home = Home::new();
     let pawl = home.serve();
     let (service, receiver) = scoped_receiver(|_| None);
-    let key = add(&pawl, "back", &receiver.url, &SCOPED);
+    let key = add(&pawl, "back", &receiver.url, scoped());
     secret_of(&pawl, "app", "back", &account_value("first"));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -45,8 +47,13 @@ fn a_callback_receiver_needs_no_key_of_its_own() {
         assert!(fits, "{} characters", token.len());
     }
     // The rotation is over, and so is what its events allowed.
-    let (status, answer) = call(&pawl.url, &credentials_of(&events[0]), "PutSecretValue", &json!({
-        "SecretId": "app", "ClientRequestToken": events[0].body["ClientRequestToken"], "SecretString": "late" }))
+    let (status, answer) = call(
+        &pawl.url,
+        &credentials_of(&events[0]),
+        "PutSecretValue",
+        &json!({
+        "SecretId": "app", "ClientRequestToken": events[0].body["ClientRequestToken"], "SecretString": "late" }),
+    )
     .expect("an answer");
     assert_eq!(status, 400, "{answer}");
     assert_eq!(current(&pawl, "app"), value);
@@ -81,14 +88,16 @@ fn scoped_credentials_cannot_do_anything_else() {
         }
         None
     });
-    add(&pawl, "back", &receiver.url, &SCOPED);
+    add(&pawl, "back", &receiver.url, scoped());
     pawl.create("other", &json!({ "password": "x" }));
     secret_of(&pawl, "app", "back", &account_value("first"));
     rotate(&pawl, "app");
     let refused = refused.lock().expect("whole");
     assert_eq!(refused.len(), 11);
     for (operation, status, code) in refused.iter() {
-        assert!(*status == 400 && code.contains("AccessDenied"), "{operation}: {status} {code}");
+        // A value for another version than the one that is being made is no question of rights.
+        let refused = code.contains("AccessDenied") || code.contains("InvalidRequest");
+        assert!(*status == 400 && refused, "{operation}: {status} {code}");
     }
 }
 
@@ -114,7 +123,7 @@ fn a_wrong_or_foreign_rotation_token_is_refused_and_an_absent_one_is_taken() {
         seen.lock().expect("whole").push((id, token, text));
         Answer::Json(202, json!({ "Status": "InProgress", "RetryAfterSeconds": 600 }))
     });
-    add(&pawl, "back", &receiver.url, &["--mode", "callback"]);
+    add(&pawl, "back", &receiver.url, json!({ "Mode": "callback" }));
     for secret in ["one", "two"] {
         secret_of(&pawl, secret, "back", &account_value("first"));
         pawl.json(&["rotation", "now", secret]);
@@ -125,7 +134,9 @@ fn a_wrong_or_foreign_rotation_token_is_refused_and_an_absent_one_is_taken() {
     let [(id, token, own), (_, _, foreign)] = <[_; 2]>::try_from(tokens.lock().expect("whole").clone()).expect("two");
     let mut wrong = own.clone();
     wrong.replace_range(..1, if own.starts_with('a') { "b" } else { "a" });
-    for (what, given) in [("another secret's", foreign.as_str()), ("a changed", &wrong), ("an invented", &"0".repeat(40))] {
+    for (what, given) in
+        [("another secret's", foreign.as_str()), ("a changed", &wrong), ("an invented", &"0".repeat(40))]
+    {
         let (status, answer) = put(&pawl, &id, &token, Some(given));
         assert_eq!(status, 400, "{what} token was taken");
         assert!(answer["__type"].as_str().is_some_and(|code| code.contains("InvalidParameter")), "{what}: {answer}");
@@ -145,7 +156,7 @@ fn a_rotation_token_is_good_until_its_deadline_and_no_longer() {
         let _later = seen.set((event.body["SecretId"].clone(), event.body["ClientRequestToken"].clone(), text));
         Answer::Json(202, json!({ "Status": "InProgress", "RetryAfterSeconds": 600 }))
     });
-    add(&pawl, "back", &receiver.url, &["--mode", "callback", "--timeout", "2s"]);
+    add(&pawl, "back", &receiver.url, json!({ "Mode": "callback", "TimeoutSeconds": 2 }));
     secret_of(&pawl, "app", "back", &account_value("first"));
     pawl.json(&["rotation", "now", "app"]);
     let limit = std::time::Duration::from_secs(30);
@@ -186,7 +197,8 @@ fn a_rotation_function_behind_the_invoke_api_rotates_a_secret() {
     let (service, access) = (Service::with("first"), Arc::<OnceLock<_>>::default());
     let emulator = function(&service, &access);
     let _first = access.set((pawl.url.clone(), pawl.administrator()));
-    pawl.json(&["rotator", "add", "lambda", "fn", "--endpoint", &emulator.url]);
+    pawl.ask("CreateRotator", &json!({ "Name": "fn", "Kind": "lambda", "Endpoint": emulator.url }))
+        .expect("registered");
     secret_of(&pawl, "app", "arn:aws:lambda:us-east-1:000000000000:function:fn", &account_value("first"));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -209,13 +221,9 @@ fn a_function_is_called_with_a_signature_where_it_has_a_key() {
     let (service, access) = (Service::with("first"), Arc::<OnceLock<_>>::default());
     let endpoint = function(&service, &access);
     let _first = access.set((pawl.url.clone(), pawl.administrator()));
-    let key = home.path().join("key");
-    std::fs::write(&key, "the/secret/half").expect("written");
-    let key = key.to_str().expect("UTF-8");
-    pawl.json(&[
-        "rotator", "add", "lambda", "fn", "--endpoint", &endpoint.url, "--function", "rotate-app", "--region", "eu-west-1",
-        "--access-key", "AKIDEXAMPLE", "--secret-access-key-file", key,
-    ]);
+    let signed = json!({ "Name": "fn", "Kind": "lambda", "Endpoint": endpoint.url, "Function": "rotate-app",
+        "Region": "eu-west-1", "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "the/secret/half" });
+    pawl.ask("CreateRotator", &signed).expect("registered");
     secret_of(&pawl, "app", "fn", &account_value("first"));
     rotate(&pawl, "app");
     for event in endpoint.events() {

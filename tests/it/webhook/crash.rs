@@ -41,7 +41,7 @@ const ISSUING_POINTS: [&str; 5] = [
 ];
 
 /// Rotates at a server that dies at `point`, and at the next one.
-fn dies_and_recovers(point: &str, receiver: &Receiver, options: &[&str], value: &Value) -> Value {
+fn dies_and_recovers(point: &str, receiver: &Receiver, options: Value, value: &Value) -> Value {
     let home = Home::new();
     let mut pawl = home.serve_with(&[], &[("PAWL_CRASH_AT", point)]);
     add(&pawl, "hooked", &receiver.url, options);
@@ -65,7 +65,7 @@ fn a_managed_rotation_is_completed_after_a_kill_at_any_point() {
         let service = Service::with("first");
         let served = Arc::clone(&service);
         let receiver = Receiver::start(move |event| managed(&served, event));
-        let new = dies_and_recovers(point, &receiver, &[], &account_value("first"));
+        let new = dies_and_recovers(point, &receiver, json!({}), &account_value("first"));
         assert!(service.takes(&new), "{point}: AWSCURRENT logs in");
         let passwords: BTreeSet<_> =
             receiver.of("setSecret").iter().map(|event| event.body["Pending"].to_string()).collect();
@@ -80,7 +80,7 @@ fn what_an_issuing_receiver_made_is_stored_or_revoked_after_a_kill_at_any_point(
         let served = Arc::clone(&service);
         let receiver = Receiver::start(move |event| issuing(&served, event));
         let first = json!({ "username": "by hand", "password": "first" });
-        let new = dies_and_recovers(point, &receiver, &["--issues", "--steps", "revoke"], &first);
+        let new = dies_and_recovers(point, &receiver, json!({ "Issues": true, "Steps": ["revoke"] }), &first);
         assert!(service.takes(&new), "{point}: AWSCURRENT logs in");
         assert_eq!(service.users(), [new["username"].as_str().expect("a user")], "{point}: no orphan is left");
     });
