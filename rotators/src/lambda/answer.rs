@@ -2,7 +2,7 @@
 //! emulator does not send it, so that an error payload counts as well.
 
 use engine::outcome::{StepError, Verdict};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::delivery::Answer;
 use crate::redact::Redactor;
@@ -19,14 +19,6 @@ pub(super) enum Failed {
     Service { status: u16, kind: String },
 }
 
-#[derive(Deserialize)]
-struct Payload {
-    #[serde(rename = "errorMessage")]
-    message: String,
-    #[serde(rename = "errorType", default)]
-    kind: String,
-}
-
 /// Reads an answer.
 pub(super) fn read(answer: &Answer) -> Result<(), Failed> {
     if answer.status != 200 {
@@ -36,14 +28,22 @@ pub(super) fn read(answer: &Answer) -> Result<(), Failed> {
         return Err(Failed::Service { status: answer.status, kind });
     }
     let flagged = answer.header("x-amz-function-error");
-    let payload: Option<Payload> = serde_json::from_slice(&answer.body).ok();
-    match (flagged, payload) {
-        (_, Some(Payload { message, kind })) => Err(Failed::Function { kind, message }),
+    match (flagged, report(&answer.body)) {
+        (_, Some(failed)) => Err(failed),
         (Some(flag), None) => {
             Err(Failed::Function { kind: flag.to_owned(), message: String::from_utf8_lossy(&answer.body).into_owned() })
         }
         (None, None) => timed_out(&answer.body).or_else(|| cut_short(&answer.body)).map_or(Ok(()), Err),
     }
+}
+
+/// The payload by which runtimes report an error. Some leave the message null.
+fn report(body: &[u8]) -> Option<Failed> {
+    let payload: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let crashed = payload.contains_key("errorType") && payload.contains_key("stackTrace");
+    let reports = crashed || payload.contains_key("errorMessage");
+    reports.then(|| Failed::Function { kind: text("errorType"), message: text("errorMessage") })
 }
 
 /// The emulator ends a function with a line of text instead of a payload.
@@ -69,10 +69,9 @@ impl Failed {
             Self::Function { kind, message } => {
                 let kind = redactor.word(kind, "Error");
                 let says = redactor.clean(message);
-                let message =
-                    format!("The function {who} ended {step} with an error: {kind}: {}", says.trim_end_matches('.'));
-                StepError::new(doubt, FUNCTION_ERROR, format!("{message}."))
-                    .remedy("See the function's log for this invocation.")
+                let says = if says.is_empty() { says } else { format!(": {}", says.trim_end_matches('.')) };
+                let message = format!("The function {who} ended {step} with an error: {kind}{says}.");
+                StepError::new(doubt, FUNCTION_ERROR, message).remedy("See the function's log for this invocation.")
             }
             Self::Service { status, kind } => service(*status, &redactor.word(kind, ""), who, doubt),
         }
@@ -153,6 +152,8 @@ mod tests {
             (None, r#"{"errorMessage":"x","errorType":"ValueError"}"#),
             (flag("Handled"), "canary-91"),
             (flag("Unhandled"), ""),
+            (None, r#"{"errorMessage":null,"errorType":"java.lang.NullPointerException"}"#),
+            (None, r#"{"errorType":"Runtime.ExitError","stackTrace":[]}"#),
             (None, r#"{"errorMessage":"cut where no more is kept"#),
             (None, "2026-11-22T00:00:00Z 3fd Task timed out after 3.00 seconds"),
             (None, "\"Task timed out after 900.00 seconds\""),
