@@ -83,7 +83,8 @@ fn the_runtime_interface_emulator_is_called_by_its_own_name_and_its_errors_are_u
     let host = FunctionHost::start_with(&python, &home, "function", SINGLE_USER, &["--emulator"], &[]);
     let key = key_for(&pawl, &rotator, &name, &[]);
     host.configure(&pawl, &key);
-    add_rotator(&pawl, &rotator, &host.url, &["--function", "function"]);
+    // What a rotator calls where nothing else is said.
+    add_rotator(&pawl, &rotator, &host.url, &[]);
     let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{rotator}");
     let rotated = Rotated { account, name, host, key, arn };
     // No header says that it failed: only the payload does.
@@ -103,7 +104,7 @@ fn the_host_in_examples_serves_a_function_and_tells_its_errors() {
     let rotator = unique("in-plain-python-");
     let key = key_for(&pawl, &rotator, &name, &[]);
     let host = ExampleHost::start(&python, &home, &pawl, &key);
-    add_rotator(&pawl, &rotator, &host.url, &["--function", "function", "--concurrency", "1"]);
+    add_rotator(&pawl, &rotator, &host.url, &["--concurrency", "1"]);
     let request = |arn: &str| json!({ "SecretId": name, "ClientRequestToken": token(), "RotationLambdaARN": arn });
     assert!(pawl.aws("RotateSecret", &request(&rotator)).expect("an answer")["VersionId"].is_string());
     assert_eq!(pawl.settled(&name)["State"], "idle", "{:?}", pawl.history(&name));
@@ -237,7 +238,7 @@ fn the_key_of_a_function_opens_its_own_secrets_and_no_others() {
     let host = FunctionHost::start(&python, &home, &rotator, MULTI_USER);
     let key = key_for(&pawl, &rotator, &name, &[]);
     host.configure(&pawl, &key);
-    add_rotator(&pawl, &rotator, &host.url, &[]);
+    add_rotator(&pawl, &rotator, &host.url, &["--function", &rotator]);
     let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{rotator}");
     let rotated = Rotated { account, name, host, key, arn };
     let version = rotated.rotate(&pawl);

@@ -241,7 +241,7 @@ impl Rotated {
     ) -> Self {
         let key = key_for(pawl, &function, &name, also);
         host.configure(pawl, &key);
-        add_rotator(pawl, &function, &host.url, &[]);
+        add_rotator(pawl, &function, &host.url, &["--function", &function]);
         let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{function}");
         Self { account, name, host, key, arn }
     }
