@@ -158,6 +158,7 @@ class Host:
         self.state = Path(options.state)
         self.turn = threading.Lock()
         self.record = threading.Lock()
+        self.configured = "{}"
         self.handlers = {}
         for named in options.function:
             name, file = named.split("=", 1)
@@ -189,10 +190,15 @@ class Host:
         return run
 
     def configure(self):
-        """A function's configuration may be changed between two invocations."""
+        """A function's configuration may be changed between two invocations. Lambda begins another process then; here
+        it is enough that boto3 forgets the key that it has found."""
         file = self.state / "environment"
-        if file.exists():
-            os.environ.update(json.loads(file.read_text()))
+        text = file.read_text() if file.exists() else "{}"
+        if text != self.configured:
+            self.configured = text
+            os.environ.update(json.loads(text))
+            if "boto3" in sys.modules:
+                sys.modules["boto3"].DEFAULT_SESSION = None
 
     def fault(self, step):
         for file in sorted((self.state / "faults").glob("*")):
