@@ -3,6 +3,7 @@
 
 mod crash;
 mod faults;
+mod given_up;
 mod host;
 mod readers;
 mod signed;
@@ -171,58 +172,6 @@ fn a_test_of_the_configuration_calls_only_test_secret_on_a_version_that_goes_aga
         assert_eq!(pawl.current_password(&rotated.name), before);
         assert!(secret["LastRotatedDate"].is_null() && secret["NextRotationDate"].is_number(), "{secret}");
     }
-}
-
-#[test]
-fn an_abandoned_pair_proves_awscurrent_by_a_test_of_a_copy() {
-    let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
-    let home = Home::new();
-    let pawl = home.serve();
-    let rotated = Rotated::pair(&python, &home, &pawl, Account::create(server));
-    let before = rotated.current(&pawl);
-    let stuck = ["refuse"; 20];
-    rotated.host.fails("testSecret", &stuck);
-    let token = rotated.rotate(&pawl);
-    wait_for("testSecret fails", Duration::from_secs(30), || {
-        rotated.host.steps().contains(&"testSecret".to_owned()).then_some(())
-    });
-    pawl.json(&["rotation", "abandon", &rotated.name]);
-    rotated.host.heal();
-    let view = pawl.settled(&rotated.name);
-    assert_eq!(view["State"], "idle", "{view}");
-
-    let last = rotated.host.events().pop().expect("an event");
-    assert_eq!(last["Step"], "testSecret");
-    assert_ne!(last["ClientRequestToken"], json!(token), "the copy is a version of its own");
-    assert_eq!(rotated.current(&pawl), before);
-    assert!(rotated.current_logs_in(&pawl));
-    let secret = pawl.json(&["secret", "show", &rotated.name]);
-    let stages: Vec<_> = secret["VersionIdsToStages"].as_object().expect("versions").values().collect();
-    assert_eq!(stages, [&json!(["AWSCURRENT"])], "neither the copy nor what was given up is left: {secret}");
-    rotated.rotates(&pawl);
-}
-
-#[test]
-fn an_abandoned_single_user_whose_password_was_changed_waits_for_a_person_who_puts_it_back() {
-    let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
-    let home = Home::new();
-    let pawl = home.serve();
-    let rotated = Rotated::single(&python, &home, &pawl, Account::create(server));
-    rotated.host.fails("testSecret", &["refuse"; 20]);
-    rotated.rotate(&pawl);
-    wait_for("the password is changed", Duration::from_secs(30), || (!rotated.current_logs_in(&pawl)).then_some(()));
-    pawl.json(&["rotation", "abandon", &rotated.name]);
-    rotated.host.heal();
-    let view = pawl.settled(&rotated.name);
-    assert_eq!(view["State"], "parked", "AWSCURRENT does not log in, and a function cannot put it back: {view}");
-    let remedy = view["Open"]["Reason"]["Remedy"].as_str().unwrap_or_default().to_owned();
-    assert!(remedy.contains("AWSCURRENT"), "{view}");
-
-    rotated.set_by_hand(&rotated.account.user, &rotated.account.password);
-    pawl.json(&["rotation", "resume", &rotated.name]);
-    assert_eq!(pawl.settled(&rotated.name)["State"], "idle");
-    assert!(rotated.current_logs_in(&pawl));
-    rotated.rotates(&pawl);
 }
 
 #[test]

@@ -111,12 +111,9 @@ impl FunctionHost {
         }
     }
 
-    /// Takes away the faults that have not happened yet.
-    pub(super) fn heal(&self) {
-        for file in fs::read_dir(self.state.join("faults")).expect("a folder") {
-            // The host may have used it just now.
-            let _gone = fs::remove_file(file.expect("an entry").path());
-        }
+    /// However often this step is asked for this version, nothing is done.
+    pub(super) fn always_fails(&self, step: &str, version: &str) {
+        self.fails(step, &[format!("refuse {version}").as_str(); 50]);
     }
 
     /// Every request it was sent, in order, with what it answered.
@@ -254,9 +251,14 @@ impl Rotated {
     /// Asks for a rotation as AWS's clients do, and returns its token.
     pub(super) fn rotate(&self, pawl: &Pawl) -> String {
         let token = token();
-        let reply = pawl.aws("RotateSecret", &self.request(&token)).expect("an answer");
-        assert_eq!(reply["VersionId"], token.as_str(), "{reply}");
+        self.rotate_as(pawl, &token);
         token
+    }
+
+    /// The same, under this token.
+    pub(super) fn rotate_as(&self, pawl: &Pawl, token: &str) {
+        let reply = pawl.aws("RotateSecret", &self.request(token)).expect("an answer");
+        assert_eq!(reply["VersionId"], token, "{reply}");
     }
 
     /// The same of a server that may die before it answers.

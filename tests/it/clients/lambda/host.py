@@ -16,7 +16,7 @@ DIR/url          where it listens, once it does
 DIR/requests     what it was sent and what it answered, a JSON object a line
 DIR/environment  variables to set before the next invocation, a JSON object; it may be there or not
 DIR/faults/      a file STEP.N with one word in it is a fault of one invocation of that step, and is taken away when it is
-                 used. The words are the methods of Faults.
+                 used. The words are the methods of Faults. A second word is the version it is about.
 """
 
 import argparse
@@ -172,7 +172,7 @@ class Host:
             return Answer(404, body, error_type="ResourceNotFoundException")
         with self.turn:
             self.configure()
-            fault = self.fault(event.get("Step"))
+            fault = self.fault(event)
             try:
                 return Answer(200, getattr(Faults, fault or "none", lambda run: run())(self.run(name, event)))
             except Answer as answer:
@@ -200,10 +200,10 @@ class Host:
             if "boto3" in sys.modules:
                 sys.modules["boto3"].DEFAULT_SESSION = None
 
-    def fault(self, step):
+    def fault(self, event):
         for file in sorted((self.state / "faults").glob("*")):
-            if file.name.split(".")[0] == step:
-                word = file.read_text().strip()
+            word, *version = file.read_text().split()
+            if file.name.split(".")[0] == event["Step"] and version in ([], [event["ClientRequestToken"]]):
                 file.unlink()
                 return word
         return None
