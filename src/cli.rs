@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod key;
 pub(crate) mod output;
 mod rotation;
+mod rotator;
 mod secret;
 mod serve;
 pub(crate) mod shown;
@@ -45,6 +46,9 @@ enum Verb {
     /// Enable, start, watch and give up rotations
     #[command(subcommand)]
     Rotation(rotation::RotationVerb),
+    /// Register webhooks and AWS rotation functions, test them, see what was sent to them
+    #[command(subcommand)]
+    Rotator(Box<rotator::RotatorVerb>),
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -83,6 +87,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Demo(args) => crate::demo::run(&args).await,
         Verb::Secret(verb) => secret::run(verb).await,
         Verb::Rotation(verb) => rotation::run(verb).await,
+        Verb::Rotator(verb) => rotator::run(*verb).await,
         Verb::Key(verb) => key::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,

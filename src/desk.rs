@@ -30,12 +30,13 @@ pub struct ServerDesk {
 #[async_trait]
 impl Desk for ServerDesk {
     async fn registration(&self, name: &str) -> Result<Option<Arc<Registration>>, DeskError> {
-        self.store.rotator(name).await.map_err(failed)
+        self.store.rotator(name).await.map_err(|error| failed(&error))
     }
 
     async fn pass(&self, order: &PassOrder<'_>) -> Result<Pass, DeskError> {
         let expires = self.clock.now() + order.valid_for;
-        let rotation_token = self.store.rotation_token(order.arn, order.token, expires).map_err(failed)?;
+        let rotation_token =
+            self.store.rotation_token(order.arn, order.token, expires).map_err(|error| failed(&error))?;
         let credentials = match order.credentials {
             true => Some(self.credentials(order, expires)?),
             false => None,
@@ -57,7 +58,7 @@ impl Desk for ServerDesk {
 impl ServerDesk {
     fn credentials(&self, order: &PassOrder<'_>, expires: Time) -> Result<Credentials, DeskError> {
         let grant = Grant { arn: order.arn.to_owned(), version: order.token.clone() };
-        let session = self.store.create_pass(&grant, expires).map_err(failed)?;
+        let session = self.store.create_pass(&grant, expires).map_err(|error| failed(&error))?;
         Ok(Credentials {
             access_key_id: session.access_key_id,
             secret: session.secret,
@@ -67,6 +68,6 @@ impl ServerDesk {
     }
 }
 
-fn failed(error: StoreError) -> DeskError {
-    DeskError(causes(&error))
+fn failed(error: &StoreError) -> DeskError {
+    DeskError(causes(error))
 }

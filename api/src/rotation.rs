@@ -18,6 +18,9 @@ pub(crate) struct Shown {
     which: Which,
     state: &'static str,
     paused: bool,
+    /// Said only where it is: nothing is done until the rotator is enabled.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rotator_disabled: bool,
     rotation_enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotator: Option<String>,
@@ -72,6 +75,8 @@ struct Open {
     version_id: String,
     /// A test of the configuration, and no rotation.
     trial: bool,
+    /// The version is AWSCURRENT already, and what is left is to retire the credential before it.
+    promoted: bool,
     step: &'static str,
     started_by: String,
     candidate: u32,
@@ -117,6 +122,7 @@ impl From<RotationView> for Shown {
         Self {
             state: view.rotation.state_name(),
             paused: view.paused,
+            rotator_disabled: view.rotator_disabled,
             rotation_enabled: config.is_some_and(|config| config.enabled),
             rotator: config.and_then(|config| config.rotator.clone()),
             rotation_rules: config.and_then(rules::shown),
@@ -146,6 +152,7 @@ impl Open {
         Some(Self {
             version_id: run.token.as_str().to_owned(),
             trial: run.trial,
+            promoted: run.promoted,
             step: step.name(),
             started_by: run.started_by,
             candidate: run.candidate,

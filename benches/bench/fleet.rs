@@ -120,7 +120,7 @@ async fn watch(process: &Child) -> (f64, f64) {
     (resident_mib(process.id()), cpu_ms(process.id()) - before)
 }
 
-fn resident_mib(pid: u32) -> f64 {
+pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0

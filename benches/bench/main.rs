@@ -8,6 +8,7 @@ mod read;
 mod rotation;
 mod signature;
 mod target;
+mod webhook;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ fn main() {
     }
     if runs("rotation") {
         runtime.block_on(rotation::run());
+    }
+    if runs("webhook") {
+        runtime.block_on(webhook::run());
     }
     if runs("fleet") {
         runtime.block_on(fleet::run());

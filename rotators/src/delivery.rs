@@ -173,7 +173,7 @@ fn bad_header(name: &str) -> StepError {
         "bad-header",
         format!("The header {name} cannot be sent: it has control characters."),
     )
-    .remedy("Correct the rotator's settings with `pawl rotator update`.")
+    .remedy("Correct the rotator's settings with `pawl rotator update NAME`.")
 }
 
 fn too_large() -> StepError {

@@ -151,13 +151,13 @@ pub(crate) fn function_url(registration: &Registration, lambda: &Lambda) -> Resu
 
 fn bad_url(name: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "bad-url", format!("The endpoint of the rotator {name} cannot be read."))
-        .remedy("Correct it with `pawl rotator update`.")
+        .remedy("Correct it with `pawl rotator update NAME`.")
 }
 
 fn no_secret(name: &str) -> StepError {
     let message = format!("The rotator {name} has an access key whose secret half is not there.");
     StepError::new(Verdict::NeedsPerson, "no-access-key", message)
-        .remedy("Give the access key and its secret again with `pawl rotator update`.")
+        .remedy("Give the access key and its secret again with `pawl rotator update NAME`.")
 }
 
 fn no_copy() -> StepError {

@@ -278,7 +278,7 @@ impl<'a> Receiver<'a> {
                 "bad-url",
                 format!("The URL of the rotator {} cannot be read.", self.registration.name),
             )
-            .remedy("Correct it with `pawl rotator update`.")
+            .remedy("Correct it with `pawl rotator update NAME`.")
         })
     }
 
@@ -309,14 +309,14 @@ fn done(note: String) -> Done {
 
 fn no_check(name: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "no-check", format!("The rotator {name} does not take the step check."))
-        .remedy("Register it with --checks where its receiver does.")
+        .remedy("Where its receiver does, say so with `pawl rotator update NAME --steps check,…`.")
 }
 
 fn no_key(key: &str) -> StepError {
     let message =
         format!("AWSCURRENT is not a JSON object with the key {key:?}, which the rotator puts passwords into.");
     StepError::new(Verdict::NeedsPerson, "missing-key", message)
-        .remedy("Write a value that has this key, or update the rotator's password key (without one the whole value is the password).")
+        .remedy("Write a value that has this key, or name another key with `pawl rotator update NAME --password-key KEY` (--whole-value: the whole value is the password).")
 }
 
 fn no_way_back() -> StepError {

@@ -232,7 +232,7 @@ fn hand_out(connection: &Connection, answer: &Value, about: &str) -> Result<(), 
 }
 
 /// `90s`, `15m`, `1h`, or a number of seconds.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(digits) if text.ends_with('h') => (digits, 3600),
         Some(digits) if text.ends_with('m') => (digits, 60),

@@ -74,7 +74,13 @@ pub(crate) enum RotationVerb {
     /// Go on after `pause`, or after a rotation was parked
     Resume(One),
     /// Give the open rotation up: AWSCURRENT is proven, and put back where it no longer logs in
-    Abandon(One),
+    Abandon {
+        #[command(flatten)]
+        one: One,
+        /// After it was given up, where its rotator cannot prove it: you have seen AWSCURRENT log in
+        #[arg(long)]
+        current_works: bool,
+    },
 }
 
 /// One secret.
@@ -152,7 +158,13 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
         RotationVerb::Status(one) => one.command("DescribeRotation").await?,
         RotationVerb::Pause(one) => one.command("PauseRotation").await?,
         RotationVerb::Resume(one) => one.command("ResumeRotation").await?,
-        RotationVerb::Abandon(one) => one.command("AbandonRotation").await?,
+        RotationVerb::Abandon { one, current_works } => {
+            let mut body = one.body();
+            if current_works {
+                body["CurrentWorks"] = true.into();
+            }
+            show_view(&one.connection, &one.client()?.ours("AbandonRotation", body).await?);
+        }
         RotationVerb::History { one, limit } => history(&one, limit).await?,
         RotationVerb::Preview { secret, schedule, count, connection } => {
             let mut body = json!({"Count": count});
@@ -214,7 +226,8 @@ async fn watch(one: &One, client: &Client, token: &str, limit: Duration) -> Resu
     loop {
         let view = client.ours("DescribeRotation", one.body()).await?;
         show_new_steps(one, client, token, &mut seen).await?;
-        let ours = view["Open"]["VersionId"] == token;
+        // What is left of a rotation that has succeeded is the end of a grace.
+        let ours = view["Open"]["VersionId"] == token && view["Open"]["Promoted"] != true;
         if !ours {
             return finished(one, client, token).await;
         }
@@ -298,7 +311,7 @@ async fn history(one: &One, limit: u32) -> Result<(), CliError> {
     Ok(())
 }
 
-fn show_view(connection: &Connection, view: &Value) {
+pub(crate) fn show_view(connection: &Connection, view: &Value) {
     if connection.json {
         return output::json(view);
     }
@@ -315,6 +328,7 @@ fn show_view(connection: &Connection, view: &Value) {
             "state",
             text(&view["State"]).map(|state| if view["Paused"] == true { format!("{state}, paused") } else { state }),
         ),
+        ("rotator", rotator(view)),
         ("schedule", schedule.map(|schedule| schedule + &zone)),
         ("window", text(&rules["Duration"])),
         ("next act", date(&view["DueDate"])),
@@ -328,6 +342,16 @@ fn show_view(connection: &Connection, view: &Value) {
         ("why", text(&reason["Message"])),
         ("what to do", text(&reason["Remedy"])),
     ]);
+}
+
+/// Who serves it, where one was named; and that it is not called, where that is what everything waits for.
+fn rotator(view: &Value) -> Option<String> {
+    let given = text(&view["Rotator"])?;
+    if view["RotatorDisabled"] != true {
+        return Some(given);
+    }
+    let name = api::rotator_name(&given).unwrap_or(&given);
+    Some(format!("{given}, disabled: nothing is done until `pawl rotator enable {name}`"))
 }
 
 /// How a test of the configuration went, where one was asked for.

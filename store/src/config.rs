@@ -313,7 +313,9 @@ fn left_over(subject: &Subject) -> Option<&VersionId> {
 }
 
 async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
+    let rotator = registration::state(conn, &rotation.lane).await?;
     Ok(RotationView {
+        rotator_disabled: rotator.is_some_and(|(_, disabled)| disabled),
         candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,
         last_test: history::last_test(conn, row.id).await?,
         arn: row.arn,

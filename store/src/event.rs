@@ -153,10 +153,11 @@ async fn carry_out(
         Write::Seal { candidate, value } => seal(w, subject, &run.token, *candidate, value, at).await,
         Write::SealCurrent => seal_current(w, subject, at).await.map(drop),
         Write::Promote => promote(w, subject, run, at).await,
-        Write::Resolve => {
-            let held = seal_current(w, subject, at).await?;
-            candidate::resolve_but(w.conn(), id, held, at.now).await
-        }
+        Write::Resolve => match seal_current(w, subject, at).await? {
+            Some(held) => candidate::resolve_but(w.conn(), id, Some(held), at.now).await,
+            // A secret that never had a value: nothing was proven, and what was sent may be all that logs in.
+            None => Ok(()),
+        },
         Write::DropPending => {
             subject.labels = subject.labels.drop_pending(&run.token);
             drop_placeholder(w, subject, &run.token).await

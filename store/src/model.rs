@@ -408,6 +408,8 @@ pub struct RotationView {
     pub config: Option<RotationConfig>,
     /// Nothing is done until it is resumed.
     pub paused: bool,
+    /// Nothing is done until the rotator that serves it is enabled.
+    pub rotator_disabled: bool,
     /// The planned moment of the next act.
     pub due: Option<Time>,
     /// The window planned for.

@@ -37,12 +37,6 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.file_name().is_some_and(|name| name != "credentials")).collect()
 }
 
-fn metrics(pawl: &Pawl) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let url = format!("{}/metrics", pawl.url);
-    runtime.block_on(async { reqwest::get(url).await.expect("answers").text().await.expect("text") })
-}
-
 #[test]
 fn no_secret_byte_is_in_logs_errors_metrics_history_the_audit_trail_or_the_stores_plain_bytes() {
     pawl::boot::install_tls_provider();
@@ -76,7 +70,7 @@ fn no_secret_byte_is_in_logs_errors_metrics_history_the_audit_trail_or_the_store
             keep(&mut seen, pawl.run(&["secret", "show", name, "--json"]));
         }
     }
-    seen.push_str(&metrics(&pawl));
+    seen.push_str(&pawl.metrics());
     // Writes that are refused echo nothing.
     let value = unique("Canary-unwritten-");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -167,7 +161,7 @@ fn nothing_that_a_registered_rotator_is_sent_or_called_with_is_seen_anywhere_els
         "AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "Canary-secret-half-of-a-lambda-key" });
     pawl.ask("CreateRotator", &signed).expect("registered");
 
-    let mut seen = metrics(&pawl);
+    let mut seen = pawl.metrics();
     for verb in [&["rotator", "list"][..], &["audit", "tail"]] {
         seen.push_str(&String::from_utf8_lossy(&pawl.run(verb).stdout));
     }

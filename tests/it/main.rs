@@ -6,6 +6,7 @@ mod audit;
 mod canary;
 mod cli;
 mod cli_keys;
+mod cli_rotator;
 mod clients;
 mod crash;
 mod demo;

@@ -219,6 +219,49 @@ fn one_slow_receiver_delays_nobody_else() {
 }
 
 #[test]
+fn as_many_rotations_of_one_receiver_are_under_way_as_it_takes() {
+    const MANY: usize = 60;
+    let home = Home::new();
+    let pawl = home.serve_with(&["--permits", "1"], &[]);
+    let gate = Arc::new(Gate::default());
+    let held = Arc::clone(&gate);
+    let receiver = Receiver::start(move |event| {
+        held.pass();
+        managed(&Service::default(), event)
+    });
+    add(&pawl, "wide", &receiver.url, json!({ "Concurrency": MANY, "TimeoutSeconds": 60, "Steps": ["check"] }));
+    for n in 0..MANY {
+        let value = account_value("first").to_string();
+        pawl.aws("CreateSecret", &json!({ "Name": format!("app/{n}"), "SecretString": value })).expect("created");
+        let rotate = json!({ "SecretId": format!("app/{n}"), "RotationLambdaARN": "wide" });
+        pawl.aws("RotateSecret", &rotate).expect("asked");
+    }
+    let limit = Duration::from_secs(60);
+    wait_for("all are under way at once", limit, || (receiver.events().len() == MANY).then_some(()));
+    gate.open();
+    wait_for("every value is set", limit, || (receiver.of("testSecret").len() >= MANY).then_some(()));
+}
+
+#[test]
+fn a_receiver_that_is_away_is_left_alone_for_a_while_and_that_is_shown() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    add(&pawl, "away", &format!("http://{port}"), json!({}));
+    for n in 0..5 {
+        secret_of(&pawl, &format!("app/{n}"), "away", &account_value("first"));
+        pawl.json(&["rotation", "now", &format!("app/{n}")]);
+    }
+    wait_for("it is left alone", Duration::from_secs(30), || {
+        let shown = pawl.ask("DescribeRotator", &json!({ "Name": "away" })).expect("shown");
+        shown["NotCalledUntil"].is_number().then_some(())
+    });
+    let metrics = pawl.metrics();
+    assert!(metrics.contains(r#"pawl_rotator_breaker_open{rotator="away"} 1"#), "{metrics}");
+    assert!(metrics.contains(r#"pawl_rotator_deliveries_total{rotator="away",outcome="retry"}"#), "{metrics}");
+}
+
+#[test]
 fn a_disabled_rotator_is_not_called_and_goes_on_when_it_is_enabled() {
     let home = Home::new();
     let pawl = home.serve();

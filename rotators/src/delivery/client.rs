@@ -143,13 +143,13 @@ fn fingerprint(registration: &Registration, plain: bool) -> [u8; 32] {
 /// The policy forbids it.
 pub(super) fn refused(why: &NotAllowed) -> StepError {
     StepError::new(Verdict::NeedsPerson, "egress", format!("The rotator may not be called: {why}."))
-        .remedy("Allow its host or network in the egress policy of `pawl serve`, if it should be, or correct its URL.")
+        .remedy("If it should be, allow its host or network with `pawl serve --egress-allow`; else correct its URL.")
 }
 
 fn bad_tls(why: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "tls-settings", format!("The rotator's TLS settings cannot be used: {why}."))
         .remedy(
-            "Give certificate authorities, client certificate and client key in PEM form with `pawl rotator update`.",
+            "Give certificate authorities, client certificate and client key in PEM form with `pawl rotator update NAME`.",
         )
 }
 

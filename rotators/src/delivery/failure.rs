@@ -81,13 +81,13 @@ fn tls_error(error: &rustls::Error, who: &str) -> StepError {
             "tls-certificate",
             format!("The certificate of {who} is not trusted, or is not for this host name."),
         )
-        .remedy("Give the authority that signed it with `pawl rotator update --ca FILE`, and use the name it carries."),
+        .remedy("Give the authority that signed it with `pawl rotator update NAME --ca FILE`, and use the name it carries."),
         error if is_refused_identity(error) => StepError::new(
             Verdict::NeedsPerson,
             "client-certificate",
             format!("{who} refuses the client certificate, or wants one and gets none."),
         )
-        .remedy("Give the certificate and key it trusts with `pawl rotator update --client-certificate FILE --client-key FILE`."),
+        .remedy("Give the certificate and key it trusts with `pawl rotator update NAME --client-cert FILE --client-key FILE`."),
         _ => retry("tls-handshake", who, "and Pawl could not agree on TLS"),
     }
 }

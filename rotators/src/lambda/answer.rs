@@ -90,13 +90,13 @@ fn service(status: u16, kind: &str, who: &str, doubt: Verdict) -> StepError {
         // Said by Lambda before the function began; something on the way would not name an error of Lambda's.
         (502..=504, kind) if !kind.is_empty() => new(Verdict::Retry, "it could not be started"),
         (404, _) => new(Verdict::NeedsPerson, "there is no such function").remedy(
-            "Correct the rotator's endpoint, region and function with `pawl rotator update`, then resume.",
+            "Correct the rotator's endpoint, region and function with `pawl rotator update NAME`, then resume.",
         ),
         (401 | 403, _) => new(Verdict::NeedsPerson, "we may not invoke it").remedy(
             "Give the rotator an access key that has lambda:InvokeFunction on this function and the function's region, then resume.",
         ),
         (300..=399, _) => new(Verdict::NeedsPerson, "redirects are not followed")
-            .remedy("Give the endpoint of the Lambda API itself with `pawl rotator update`, then resume."),
+            .remedy("Give the endpoint of the Lambda API itself with `pawl rotator update NAME`, then resume."),
         (400 | 405 | 410 | 413 | 415 | 422, _) => new(Verdict::NeedsPerson, "it does not take this invocation")
             .remedy("See that the endpoint is one of the Lambda Invoke API and that the function can be invoked by hand, then resume."),
         _ => new(doubt, "it failed without saying whether the function ran"),

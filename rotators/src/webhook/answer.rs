@@ -221,10 +221,10 @@ impl Judge<'_> {
             )
             .remedy("Register the URL that the redirect leads to, if that is where events belong."),
             401 | 403 => new(Verdict::NeedsPerson, "forbidden", format!("answers {status}: it does not take our signature."))
-                .remedy("See that the receiver has the rotator's signing key (`pawl rotator rotate-key` makes a new one) and the right time."),
+                .remedy("See that the receiver has the rotator's signing key (`pawl rotator rotate-key NAME` makes a new one) and the right time."),
             400 | 404 | 405 | 410 | 413 | 415 | 422 => {
                 new(Verdict::NeedsPerson, "refused", format!("answers {status}: it does not take this event."))
-                    .remedy("See that the URL is the receiver's, and that the receiver speaks version 1 of the contract (`pawl rotator test`).")
+                    .remedy("See that the URL is the receiver's, and that the receiver speaks version 1 of the contract (`pawl rotator test NAME`).")
             }
             429 => later(new(Verdict::Retry, "throttled", "answers 429: it is asked too often.".to_owned()), answer.retry_after()),
             503 if answer.retry_after().is_some() => later(
@@ -241,7 +241,9 @@ impl Judge<'_> {
     }
 
     fn doubtful(&self, error: StepError) -> StepError {
-        error.remedy("See what the receiver logged for this delivery; `pawl rotator test` says how it has to answer.")
+        error.remedy(
+            "See what the receiver logged for this delivery; `pawl rotator test NAME` says how it has to answer.",
+        )
     }
 
     fn after_colon(&self, message: &str) -> String {

@@ -233,6 +233,7 @@ contract! { over_sqlite:
         who_acts_for_one_rotation_writes_its_version_alone_and_while_it_is_open,
         a_pass_says_what_it_is_for_and_comes_from_no_key,
         a_callback_makes_the_first_value_of_a_secret_that_has_none,
+        the_first_value_of_a_secret_is_kept_when_its_rotation_is_given_up,
         an_issuer_makes_the_first_value_of_a_secret_that_has_none,
     },
     deliveries::{

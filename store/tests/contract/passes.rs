@@ -1,13 +1,15 @@
 //! What one call of a rotation function may write, and until when.
 
 use chrono::TimeDelta;
+use engine::outcome::Verdict;
+use engine::port::RotationStore;
 use engine::registration::Mode;
 use engine::rotation::{Event, Outcome, Rotation, Step};
 use engine::secret::SecretBytes;
 use store::{Grant, MoveLabel, Origin, PutValue, StoreError, Written};
 
 use crate::rotators::{by, webhook};
-use crate::world::{LEASE, World, done, new_secret, rotate, text, token};
+use crate::world::{LEASE, World, done, failed, new_secret, rotate, text, token};
 
 /// A secret `s` that a callback is making version `r` of. Its ARN.
 async fn called_back(world: &World) -> String {
@@ -137,6 +139,22 @@ pub(crate) async fn a_callback_makes_the_first_value_of_a_secret_that_has_none(w
     world.store.rotate("s", by("hook", rotate("r2")), world.now()).await.unwrap();
     world.store.abandon_rotation("s", "tester", world.now()).await.unwrap();
     assert_eq!(world.state("s").await, Rotation::Idle);
+}
+
+pub(crate) async fn the_first_value_of_a_secret_is_kept_when_its_rotation_is_given_up(world: World) {
+    world.register("hook", webhook(Mode::Managed, true)).await;
+    world.store.create_secret(new_secret("s", "t"), world.now()).await.unwrap();
+    world.store.rotate("s", by("hook", rotate("r")), world.now()).await.unwrap();
+    let lease = world.claim().await;
+    world.sealed(&lease, "issued").await;
+    world.apply(&lease, failed(Step::Set, Verdict::NeedsPerson)).await.unwrap();
+    world.store.abandon_rotation("s", "tester", world.now()).await.unwrap();
+    let state = world.state("s").await;
+    assert!(matches!(state, Rotation::Waiting { step: Step::Prove, .. }));
+    assert!(world.store.material(&lease, &state).await.unwrap().wanted.is_none(), "there is nothing to prove with");
+    world.store.vouch_rotation("s", "tester", world.now()).await.unwrap();
+    assert_eq!(world.unresolved("s").await, 1, "nothing was proven: it may be all that logs in");
+    assert_eq!(world.store.recover("s").await.unwrap()[0].value.bytes.expose_str(), Some("issued"));
 }
 
 pub(crate) async fn an_issuer_makes_the_first_value_of_a_secret_that_has_none(world: World) {

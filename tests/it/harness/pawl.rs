@@ -155,6 +155,14 @@ impl Pawl {
         }
     }
 
+    /// The text of `/metrics`.
+    pub(crate) fn metrics(&self) -> String {
+        pawl::boot::install_tls_provider();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let url = format!("{}/metrics", self.url);
+        runtime.block_on(async { reqwest::get(url).await.expect("answers").text().await.expect("text") })
+    }
+
     /// The first key.
     pub(crate) fn administrator(&self) -> Signed {
         let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");

@@ -2,6 +2,8 @@
 //!
 //! Also the Invoke API of AWS Lambda: an event is whatever was posted. Never here: what an event does (`service.rs`).
 
+#![expect(clippy::disallowed_methods, reason = "a receiver is a process of its own")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
