@@ -23,6 +23,8 @@ const SHORT: i64 = 2000;
 const LATE: Duration = Duration::from_millis(500);
 /// How long a function's answer is waited for before its connection is cut.
 const CUT_AFTER: Duration = Duration::from_millis(200);
+/// How long a callback's createSecret whose connection was cut may go on.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Added to a candidate's number, so that what is asked on the side is no repeat of what is asked for the rotation.
 const ASIDE: u32 = 1000;
 
@@ -103,21 +105,27 @@ impl Drilled {
     /// The event is sent, and nobody reads the answer.
     async fn cut(&self, cx: &StepContext<'_>, password: Option<&SecretBytes>) {
         let timeout = self.drill.registration.settings.timeout();
+        let issuing = cx.step == Step::Create && self.issues();
+        // A rotation that was cut short is taken up when its lease has run out. What the receiver does all the same is over
+        // by then; where it would make something twice, that is waited for here as well.
+        let pause = match cx.step {
+            Step::Create if issuing => timeout,
+            Step::Create => timeout.min(SETTLED),
+            _ => Duration::ZERO,
+        };
         if let Kind::Lambda(_) = self.drill.registration.settings.kind {
-            // What it does all the same is done before the same step comes again, or meanwhile.
             let _cut = tokio::time::timeout(CUT_AFTER, self.once(cx, password)).await;
+            tokio::time::sleep(pause).await;
             return;
         }
-        let issuing = cx.step == Step::Create && self.issues();
         if issuing && self.drill.left() < timeout * 3 {
             let why = "an issuing receiver has until its deadline, and there is too little time left for that.";
             self.drill.note(Trial::Crash, Seen::Skipped(why.to_owned()));
             return;
         }
         let probe = Probe { bend: Bend::CutConnection, ..self.event(cx) };
-        if self.probe(Trial::Crash, probe, cx).await.is_some() && issuing {
-            // It may issue anew for the same tag until its deadline; what comes after that is what counts.
-            tokio::time::sleep(timeout).await;
+        if self.probe(Trial::Crash, probe, cx).await.is_some() {
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -232,8 +232,11 @@ fn as_many_rotations_of_one_receiver_are_under_way_as_it_takes() {
     add(&pawl, "wide", &receiver.url, json!({ "Concurrency": MANY, "TimeoutSeconds": 60, "Steps": ["check"] }));
     for n in 0..MANY {
         let value = account_value("first").to_string();
-        pawl.aws("CreateSecret", &json!({ "Name": format!("app/{n}"), "SecretString": value })).expect("created");
-        let rotate = json!({ "SecretId": format!("app/{n}"), "RotationLambdaARN": "wide" });
+        let token = |what: &str| format!("{what}-version-of-the-secret-number-{n:03}");
+        let create = json!({ "Name": format!("app/{n}"), "SecretString": value, "ClientRequestToken": token("first") });
+        pawl.aws("CreateSecret", &create).expect("created");
+        let rotate =
+            json!({ "SecretId": format!("app/{n}"), "RotationLambdaARN": "wide", "ClientRequestToken": token("next") });
         pawl.aws("RotateSecret", &rotate).expect("asked");
     }
     let limit = Duration::from_secs(60);
