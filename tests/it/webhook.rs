@@ -161,6 +161,82 @@ fn the_old_credential_is_retired_after_its_grace_and_not_before() {
 }
 
 #[test]
+fn an_issuing_receiver_makes_the_first_value_of_a_secret() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Arc::new(Service::default());
+    let served = Arc::clone(&service);
+    let receiver = Receiver::start(move |event| issuing(&served, event));
+    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["retire", "revoke"] }));
+    pawl.aws("CreateSecret", &json!({ "Name": "app", "ClientRequestToken": "there-is-no-version-of-this-secret-yet" }))
+        .expect("created");
+    pawl.json(&["rotation", "enable", "app", "--rotator", "issuer", "--now"]);
+    assert_eq!(pawl.settled("app")["State"], "idle");
+    assert!(service.takes(&current(&pawl, "app")));
+    assert_eq!(steps(&receiver.events()), ["createSecret", "setSecret", "testSecret", "finishSecret"]);
+    assert!(receiver.events()[0].body.get("Current").is_none());
+}
+
+#[test]
+fn what_is_configured_is_tested_without_changing_anything() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (service, receiver) = managed_receiver();
+    add(&pawl, "hooked", &receiver.url, json!({}));
+    pawl.create("app", &account_value("first"));
+    let test = json!({ "SecretId": "app", "RotationLambdaARN": "hooked", "RotateImmediately": false,
+                       "ClientRequestToken": "a-version-that-only-tests-what-is-there" });
+    pawl.aws("RotateSecret", &test).expect("asked");
+    let tested = wait_for("the test ends", Duration::from_secs(30), || {
+        let test = pawl.status("app")["LastTest"].clone();
+        test.is_object().then_some(test)
+    });
+    assert_eq!(tested["Succeeded"], true, "{tested}");
+    assert_eq!(steps(&receiver.events()), ["testSecret"]);
+    assert!(service.takes(&account_value("first")) && current(&pawl, "app") == account_value("first"));
+}
+
+#[test]
+fn a_schedule_has_the_receiver_called() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (service, receiver) = managed_receiver();
+    add(&pawl, "hooked", &receiver.url, json!({}));
+    pawl.create("app", &account_value("first"));
+    pawl.json(&["rotation", "enable", "app", "--rotator", "hooked", "--schedule", "rate(2 seconds)"]);
+    wait_for("it was rotated twice", Duration::from_secs(60), || {
+        (receiver.of("finishSecret").len() >= 2).then_some(())
+    });
+    pawl.json(&["rotation", "disable", "app"]);
+    assert_eq!(pawl.settled("app")["State"], "idle");
+    assert!(service.takes(&current(&pawl, "app")));
+}
+
+#[test]
+fn giving_up_has_the_receiver_put_awscurrent_back() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Service::with("first");
+    let served = Arc::clone(&service);
+    let receiver = Receiver::start(move |event| match (event.step(), event.body["Restoring"] == true) {
+        ("testSecret", false) => Answer::error(500, "NeedsPerson", "The service is being moved."),
+        _ => managed(&served, event),
+    });
+    add(&pawl, "hooked", &receiver.url, json!({}));
+    secret_of(&pawl, "app", "hooked", &account_value("first"));
+    pawl.json(&["rotation", "now", "app"]);
+    let view = pawl.settled("app");
+    assert_eq!((&view["State"], &view["Open"]["Step"]), (&json!("parked"), &json!("testSecret")), "{view}");
+    assert!(!service.takes(&account_value("first")), "the new value is set");
+    pawl.json(&["rotation", "abandon", "app"]);
+    assert_eq!(pawl.settled("app")["State"], "idle");
+    assert_eq!(current(&pawl, "app"), account_value("first"));
+    assert!(service.takes(&account_value("first")), "AWSCURRENT logs in again");
+    let restored = receiver.of("setSecret").pop().expect("an event");
+    assert_eq!(restored.body["Pending"]["SecretString"], account_value("first").to_string());
+}
+
+#[test]
 fn f116_no_delivery_is_refused_while_the_signing_key_is_rotated_twice() {
     let home = Home::new();
     let pawl = home.serve();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{add, current, secret_of};
 use crate::harness::pawl::Home;
 use crate::harness::receiver::Receiver;
-use crate::harness::service::{Service, account_value, issuing, managed};
+use crate::harness::service::{Service, account_value, callback, credentials_of, issuing, managed};
 use crate::harness::several_at_a_time;
 
 /// On either side of each delivery and of each commit.
@@ -83,5 +83,20 @@ fn what_an_issuing_receiver_made_is_stored_or_revoked_after_a_kill_at_any_point(
         let new = dies_and_recovers(point, &receiver, json!({ "Issues": true, "Steps": ["revoke"] }), &first);
         assert!(service.takes(&new), "{point}: AWSCURRENT logs in");
         assert_eq!(service.users(), [new["username"].as_str().expect("a user")], "{point}: no orphan is left");
+    });
+}
+
+#[test]
+fn a_receiver_that_calls_back_completes_its_rotation_after_a_kill_at_any_point() {
+    several_at_a_time(POINTS.to_vec(), |point| {
+        let service = Service::with("first");
+        let served = Arc::clone(&service);
+        let receiver = Receiver::start(move |event| {
+            let url = event.body["Endpoint"].as_str().expect("an endpoint");
+            callback(&served, url, &credentials_of(event), event)
+        });
+        let options = json!({ "Mode": "callback", "Credentials": true });
+        let new = dies_and_recovers(point, &receiver, options, &account_value("first"));
+        assert!(service.takes(&new), "{point}: AWSCURRENT logs in");
     });
 }
