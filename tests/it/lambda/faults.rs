@@ -78,6 +78,29 @@ fn create_secret_that_writes_nothing_is_asked_again_and_said_to_have_written_not
 }
 
 #[test]
+fn a_test_secret_that_fails_is_preceded_by_another_set_secret_when_it_comes_again() {
+    let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
+    let home = Home::new();
+    let pawl = home.serve();
+    let rotated = Rotated::single(&python, &home, &pawl, Account::create(server));
+    rotated.host.fails("testSecret", &["refuse"]);
+    rotated.rotates(&pawl);
+    let steps = rotated.host.steps();
+    assert_eq!(steps, ["createSecret", "setSecret", "testSecret", "setSecret", "testSecret", "finishSecret"]);
+}
+
+#[test]
+fn finish_secret_may_leave_the_label_to_pawl() {
+    let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
+    let home = Home::new();
+    let pawl = home.serve();
+    let rotated = Rotated::single(&python, &home, &pawl, Account::create(server));
+    rotated.host.fails("finishSecret", &["nothing"]);
+    rotated.rotates(&pawl);
+    assert_eq!(rotated.host.steps(), super::STEPS);
+}
+
+#[test]
 fn a_function_that_takes_longer_than_a_lease_is_called_once() {
     let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
     let home = Home::new();
