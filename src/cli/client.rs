@@ -25,11 +25,7 @@ pub(crate) struct Client {
     host: String,
     region: String,
     key: Key,
-    patience: Duration,
 }
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What requests are signed with.
 struct Key {
@@ -52,12 +48,7 @@ impl Client {
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .unwrap_or_else(|| "us-east-1".to_owned());
         let key = key(connection)?;
-        Ok(Self { http: http(connection)?, endpoint, host, region, key, patience: PATIENCE })
-    }
-
-    /// The same, for what takes its time.
-    pub(crate) fn patient(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+        Ok(Self { http: http(connection)?, endpoint, host, region, key })
     }
 
     /// One of AWS's operations.
@@ -81,7 +72,7 @@ impl Client {
         headers.extend(self.key.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
         let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
         let signer = Signer { access_key_id: &self.key.access_key_id, secret: &self.key.secret, region: &self.region };
-        let mut request = self.http.post(self.endpoint.clone()).timeout(self.patience);
+        let mut request = self.http.post(self.endpoint.clone());
         for (name, value) in &headers[1..] {
             request = request.header(*name, *value);
         }
@@ -178,7 +169,7 @@ fn http(connection: &Connection) -> Result<reqwest::Client, CliError> {
         .user_agent(concat!("pawl/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
-        .timeout(PATIENCE);
+        .timeout(Duration::from_secs(60));
     let bundle = connection.ca_bundle.clone().or_else(|| variable("AWS_CA_BUNDLE").map(PathBuf::from));
     if let Some(file) = bundle {
         let unreadable =

@@ -3,8 +3,6 @@
 mod settings;
 mod shown;
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -13,9 +11,6 @@ use super::client::Client;
 use super::rotation::show_view;
 use super::shown::text;
 use super::{CliError, Connection, output};
-
-/// A conformance run waits for deadlines of the receiver's to pass.
-const LONGEST_RUN: Duration = Duration::from_secs(1800);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RotatorVerb {
@@ -65,7 +60,12 @@ pub(crate) enum RotatorVerb {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Try a live receiver against the contract, with a throw-away secret: what is wrong, and why it matters
+    /// Try a live receiver against the contract: what is wrong, and why it matters
+    #[command(
+        long_about = "Try a live receiver against the contract: what is wrong, and why it matters.\n\nThe secret is one to \
+                      throw away, with this rotator: it is rotated on the way. A run takes a minute or two; the exit code \
+                      is 1 when a case failed."
+    )]
     Test(OfSecret),
     /// Ask a rotator whether it could rotate a secret; changes nothing
     Check(OfSecret),
@@ -117,8 +117,11 @@ pub(crate) async fn run(verb: RotatorVerb) -> Result<(), CliError> {
             show_view(&connection, &Client::new(&connection)?.ours("Redeliver", body).await?);
             Ok(())
         }
-        RotatorVerb::Test(of) => examine(&of, "TestRotator").await,
-        RotatorVerb::Check(of) => examine(&of, "CheckRotator").await,
+        RotatorVerb::Test(of) => test(&of).await,
+        RotatorVerb::Check(of) => {
+            let answer = Client::new(&of.connection)?.ours("CheckRotator", of.body()).await?;
+            judged(&of, &answer)
+        }
     }
 }
 
@@ -205,19 +208,36 @@ async fn deliveries(one: &One, limit: u32, before: Option<i64>) -> Result<(), Cl
     Ok(())
 }
 
+/// One run, asked for until it has ended.
+async fn test(of: &OfSecret) -> Result<(), CliError> {
+    let client = Client::new(&of.connection)?;
+    let mut body = of.body();
+    let mut answer = client.ours("TestRotator", body.clone()).await?;
+    output::progress(format!("{} is being tested with {}; this takes a while", of.name, of.secret));
+    while answer["Finished"] == false {
+        body["Run"] = answer["Run"].clone();
+        answer = client.ours("TestRotator", body.clone()).await?;
+    }
+    judged(of, &answer)
+}
+
 /// Every case; and the exit code says whether one failed.
-async fn examine(of: &OfSecret, operation: &str) -> Result<(), CliError> {
-    let client = Client::new(&of.connection)?.patient(LONGEST_RUN);
-    let answer = client.ours(operation, json!({ "Name": of.name, "SecretId": of.secret })).await?;
+fn judged(of: &OfSecret, answer: &Value) -> Result<(), CliError> {
     if of.connection.json {
-        output::json(&answer);
+        output::json(answer);
     } else {
-        shown::cases(&answer);
+        shown::cases(answer);
     }
     let cases = answer["Cases"].as_array().map(Vec::as_slice).unwrap_or_default();
     match cases.iter().filter(|case| case["Passed"] != true).count() {
         0 => Ok(()),
         failed => Err(CliError::refused(format!("{failed} of {} failed", cases.len()))),
+    }
+}
+
+impl OfSecret {
+    fn body(&self) -> Value {
+        json!({ "Name": self.name, "SecretId": self.secret })
     }
 }
 

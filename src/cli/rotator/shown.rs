@@ -47,6 +47,10 @@ pub(crate) fn rotator(rotator: &Value) {
         ("mTLS", rotator["ClientCertificatePem"].is_string().then(|| "yes".to_owned())),
         ("registered", date(&rotator["CreatedDate"])),
         ("last changed", date(&rotator["LastChangedDate"])),
+        (
+            "not called",
+            date(&rotator["NotCalledUntil"]).map(|until| format!("until {until}: it failed again and again")),
+        ),
         ("secrets", secrets(rotator)),
     ]);
     for key in members(rotator, "SigningKeys") {
