@@ -213,7 +213,7 @@ impl Rotated {
         let name = pawl.create_for(&account, &nothing());
         let function = unique("single-user-");
         let host = FunctionHost::start(python, home, &function, SINGLE_USER);
-        Self::registered(pawl, account, name, host, function, &[])
+        Self::registered(pawl, account, name, host, &function, &[])
     }
 
     /// A pair of users with an admin, likewise.
@@ -223,7 +223,7 @@ impl Rotated {
         let name = pawl.create_for(&account, &json!({ "masterarn": admin }));
         let function = unique("multi-user-");
         let host = FunctionHost::start(python, home, &function, MULTI_USER);
-        Self::registered(pawl, account, name, host, function, &[&admin])
+        Self::registered(pawl, account, name, host, &function, &[&admin])
     }
 
     /// Makes the function's key and registers the rotator under the function's name. `also` are secrets that it may read
@@ -233,12 +233,12 @@ impl Rotated {
         account: Account,
         name: String,
         host: FunctionHost,
-        function: String,
+        function: &str,
         also: &[&str],
     ) -> Self {
-        let key = key_for(pawl, &function, &name, also);
+        let key = key_for(pawl, function, &name, also);
         host.configure(pawl, &key);
-        add_rotator(pawl, &function, &host.url, &["--function", &function]);
+        add_rotator(pawl, function, &host.url, &["--function", function]);
         let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{function}");
         Self { account, name, host, key, arn }
     }
