@@ -13,6 +13,7 @@ mod crash;
 mod demo;
 mod deploy;
 mod driver;
+mod lambda;
 mod redis;
 mod rotate;
 mod rotator_mariadb;
