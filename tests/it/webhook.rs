@@ -148,7 +148,7 @@ fn the_old_credential_is_retired_after_its_grace_and_not_before() {
     service.set("by hand", "first");
     let served = Arc::clone(&service);
     let receiver = Receiver::start(move |event| issuing(&served, event));
-    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["retire"], "Grace": "3s" }));
+    add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["retire"], "Grace": "5s" }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");
     let value = current(&pawl, "app");
@@ -157,7 +157,7 @@ fn the_old_credential_is_retired_after_its_grace_and_not_before() {
     assert!(service.takes(&value));
     let [finished, retired] = ["finishSecret", "retire"].map(|step| receiver.of(step)[0].clone());
     let at = |event: &Event| event.header("webhook-timestamp").parse::<i64>().expect("seconds");
-    assert!(at(&retired) - at(&finished) >= 2, "not before the grace is over");
+    assert!(at(&retired) - at(&finished) >= 4, "not before the grace is over");
 }
 
 #[test]

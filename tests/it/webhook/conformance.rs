@@ -204,3 +204,26 @@ fn a_run_wants_a_secret_of_that_rotator_and_says_which() {
     }
     assert_eq!(receiver.events().len(), 0);
 }
+
+#[test]
+fn the_command_line_shows_what_failed_and_why_it_matters() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let receiver = Receiver::start(|_| Answer::done());
+    add(&pawl, "lax", &receiver.url, json!({ "Steps": ["check"] }));
+    secret_of(&pawl, "app", "lax", &account_value("first"));
+    let output = pawl.run(&["rotator", "test", "lax", "--secret", "app"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let progress = String::from_utf8_lossy(&output.stderr);
+    assert!(progress.contains("rotating app by lax") && progress.contains("failed"), "{progress}");
+    for line in [
+        "ok    the step check says that all is well",
+        "FAIL  an event signed with another key is refused",
+        "why it matters: Whoever reaches the URL could change the credential.",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let checked = pawl.run(&["rotator", "check", "lax", "--secret", "app"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
