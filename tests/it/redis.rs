@@ -165,6 +165,46 @@ fn nobody_is_locked_out_when_pawl_or_the_example_in_rust_is_killed_at_random() {
     killed_at_random(Language::Rust);
 }
 
+#[test]
+fn the_old_password_ends_with_its_grace_and_the_signing_key_changes_without_a_refused_event() {
+    let Some(server) = servers::redis() else { return };
+    for language in LANGUAGES {
+        let Some(mut receiver) = Receiver::new(language) else { continue };
+        let home = Home::new();
+        let pawl = home.serve();
+        let old = register(&pawl, &receiver, &["--steps", "check,retire", "--grace", "3s"]);
+        receiver.start(server, &old);
+        let user = adopt(&pawl);
+        let rotate = |receiver: &Receiver| {
+            let output = pawl.run(&["rotation", "now", &user.name, "--wait"]);
+            assert!(output.status.success(), "{language:?}: {output:?}\n{}", receiver.log());
+            pawl.current_password(&user.name)
+        };
+        let second = rotate(&receiver);
+        // On a slow machine the grace may be over by now; nothing but retire ends it.
+        let both = user.logs_in(&user.password) || receiver.log().contains("retire of");
+        assert!(both && user.logs_in(&second), "{language:?}: both work while the grace lasts");
+        let new = pawl.json(&["rotator", "rotate-key", NAME]);
+        let new = new["SigningKey"].as_str().expect("a signing key").to_owned();
+        let ended = || (!user.logs_in(&user.password)).then_some(());
+        wait_for("retire, signed with both keys, ends the first password", Duration::from_secs(30), ended);
+        assert!(user.logs_in(&second), "{language:?}: AWSCURRENT goes on");
+        for keys in [format!("{old} {new}"), new] {
+            receiver.kill();
+            receiver.start(server, &keys);
+            let before = pawl.current_password(&user.name);
+            rotate(&receiver);
+            let ended = || (!user.logs_in(&before)).then_some(());
+            wait_for("the password before is ended", Duration::from_secs(30), ended);
+        }
+        assert!(!receiver.log().contains("bad-signature"), "{language:?}: {}", receiver.log());
+        let sent = pawl.json(&["rotator", "deliveries", NAME]);
+        let sent = sent["Deliveries"].as_array().expect("deliveries");
+        let statuses: Vec<_> = sent.iter().filter_map(|delivery| delivery["Status"].as_u64()).collect();
+        assert!(statuses.len() >= 12 && statuses.iter().all(|status| *status == 200), "{language:?}: {statuses:?}");
+    }
+}
+
 /// Every case of `pawl rotator test`: whoever copies an example begins with a receiver that holds the contract.
 #[test]
 fn each_example_passes_the_conformance_run() {
