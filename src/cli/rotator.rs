@@ -60,7 +60,12 @@ pub(crate) enum RotatorVerb {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Try a live receiver against the contract, with a throw-away secret that is rotated: what is wrong, and why it matters
+    /// Try a live receiver against the contract: what is wrong, and why it matters
+    #[command(
+        long_about = "Try a live receiver against the contract: what is wrong, and why it matters.\n\nThe secret is one to \
+                      throw away, with this rotator: it is rotated on the way. A run takes a minute or two; the exit code \
+                      is 1 when a case failed."
+    )]
     Test(OfSecret),
     /// Ask a rotator whether it could rotate a secret; changes nothing
     Check(OfSecret),
@@ -113,7 +118,10 @@ pub(crate) async fn run(verb: RotatorVerb) -> Result<(), CliError> {
             Ok(())
         }
         RotatorVerb::Test(of) => test(&of).await,
-        RotatorVerb::Check(of) => check(&of).await,
+        RotatorVerb::Check(of) => {
+            let answer = Client::new(&of.connection)?.ours("CheckRotator", of.body()).await?;
+            judged(&of, &answer)
+        }
     }
 }
 
@@ -200,30 +208,21 @@ async fn deliveries(one: &One, limit: u32, before: Option<i64>) -> Result<(), Cl
     Ok(())
 }
 
-/// A run is asked for until it has ended; it goes on when nobody asks.
+/// One run, asked for until it has ended.
 async fn test(of: &OfSecret) -> Result<(), CliError> {
     let client = Client::new(&of.connection)?;
-    output::progress(format!(
-        "rotating {} by {}, with everything that can come in between; this may take a while …",
-        of.secret, of.name
-    ));
-    let mut body = json!({ "Name": of.name, "SecretId": of.secret });
-    loop {
-        let answer = client.ours("TestRotator", body.clone()).await?;
-        if answer["Finished"] == true {
-            return examined(of, &answer);
-        }
+    let mut body = of.body();
+    output::progress(format!("{} is being tested with {}, which is rotated; this takes a while", of.name, of.secret));
+    let mut answer = client.ours("TestRotator", body.clone()).await?;
+    while answer["Finished"] == false {
         body["Run"] = answer["Run"].clone();
+        answer = client.ours("TestRotator", body.clone()).await?;
     }
-}
-
-async fn check(of: &OfSecret) -> Result<(), CliError> {
-    let body = json!({ "Name": of.name, "SecretId": of.secret });
-    examined(of, &Client::new(&of.connection)?.ours("CheckRotator", body).await?)
+    judged(of, &answer)
 }
 
 /// Every case; and the exit code says whether one failed.
-fn examined(of: &OfSecret, answer: &Value) -> Result<(), CliError> {
+fn judged(of: &OfSecret, answer: &Value) -> Result<(), CliError> {
     if of.connection.json {
         output::json(answer);
     } else {
@@ -233,6 +232,12 @@ fn examined(of: &OfSecret, answer: &Value) -> Result<(), CliError> {
     match cases.iter().filter(|case| case["Passed"] != true).count() {
         0 => Ok(()),
         failed => Err(CliError::refused(format!("{failed} of {} failed", cases.len()))),
+    }
+}
+
+impl OfSecret {
+    fn body(&self) -> Value {
+        json!({ "Name": self.name, "SecretId": self.secret })
     }
 }
 

@@ -1,10 +1,13 @@
-//! `pawl rotator`: rotators are registered, shown, changed and taken away as a person does it. Nothing is sent here.
+//! `pawl rotator`: rotators are registered, shown, changed and taken away as a person does it.
 
 use std::process::Output;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::harness::pawl::{Home, Pawl, pawl};
+use crate::harness::receiver::{Answer, Receiver};
+use crate::harness::service::{Service, account_value, managed};
 
 const URL: &str = "https://rotator.example/pawl";
 
@@ -194,4 +197,36 @@ fn only_what_was_given_up_is_vouched_for() {
     let server = home.serve();
     server.create("app", &json!("value"));
     refused(&server, &["rotation", "abandon", "app", "--current-works"], 1, "No rotation of this secret is open.");
+}
+
+#[test]
+fn a_receiver_is_tested_asked_and_seen_at_work() {
+    let home = Home::new();
+    let server = home.serve();
+    let service = Service::with("first");
+    let served = Arc::clone(&service);
+    // It verifies nothing, and knows a step that this rotator does not declare.
+    let receiver = Receiver::start(move |event| match event.step() {
+        "setSecret" | "testSecret" => managed(&served, event),
+        _ => Answer::done(),
+    });
+    server.json(&["rotator", "add", "webhook", "lax", &receiver.url, "--steps", "check"]);
+    server.create("app", &account_value("first"));
+    server.json(&["rotation", "enable", "app", "--rotator", "lax"]);
+    let check = shown(&server, &["rotator", "check", "lax", "--secret", "app"]);
+    assert!(check.lines().next().is_some_and(|line| line.starts_with("ok ")), "{check}");
+    let output = server.run(&["rotator", "test", "lax", "--secret", "app"]);
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{report}{}", said(&output));
+    assert!(report.contains("FAIL  an event without a signature is refused"), "{report}");
+    assert!(report.contains("ok    ") && report.contains("why it matters: "), "{report}");
+    assert!(said(&output).contains(" failed"), "{}", said(&output));
+    server.json(&["rotation", "now", "app", "--wait"]);
+    let sent = shown(&server, &["rotator", "deliveries", "lax", "--limit", "1"]);
+    let line: Vec<_> = sent.lines().nth(1).expect("a delivery").split_whitespace().collect();
+    for word in ["app", "finishSecret", "200", "done"] {
+        assert!(line.contains(&word), "{word}: {line:?}");
+    }
+    refused(&server, &["rotator", "redeliver", "lax", line[0]], 1, "could set an old value");
+    assert!(!sent.contains("whsec_") && !report.contains("whsec_"));
 }
