@@ -13,7 +13,7 @@ demo: ## Rotate a real PostgreSQL and a real MariaDB account every few seconds, 
 	@scripts/setup-servers postgres mariadb
 	$(CARGO) run --locked -- demo
 
-test: servers clients ## Run all tests, over private PostgreSQL, MariaDB and MySQL servers, with AWS's own clients
+test: servers clients ## Run all tests, over private PostgreSQL, MariaDB, MySQL and Redis servers, with AWS's own clients
 	$(CARGO) test --locked $(FEATURES) --no-fail-fast
 
 lint: ## Check the formatting, and clippy with warnings as errors
@@ -31,7 +31,7 @@ torture: ## The same for half an hour a target
 	@scripts/fuzz $(or $(SECONDS),1800) $(TARGET)
 
 servers: ## Get what the tests run against (demo and test do it by themselves)
-	@scripts/setup-servers postgres mariadb mysql
+	@scripts/setup-servers
 
 clients: ## Get the clients that the tests are driven with: AWS's SDKs and its CLI (test does it by itself)
 	@scripts/setup-clients

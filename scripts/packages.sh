@@ -61,7 +61,7 @@ install_quietly() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@" >"$log" 2>&1 || status=$?
     [ -z "$ours" ] || rm -f "$policy"
     if [ -d /run/systemd/system ]; then
-        for unit in "$@"; do systemctl --quiet disable "${unit%-server}" 2>/dev/null || true; done
+        for unit in "$@" "${@%-server}"; do systemctl --quiet disable "$unit" 2>/dev/null || true; done
     fi
     [ "$status" = 0 ] || tail -n 15 "$log" >&2
     rm -f "$log"

@@ -33,6 +33,8 @@ pub enum Engine {
     Mariadb,
     /// MySQL proper.
     Mysql,
+    /// Redis, for the example rotators; without TLS, which it would want on a port of its own.
+    Redis,
 }
 
 impl Engine {
@@ -42,6 +44,7 @@ impl Engine {
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
             Self::Mysql => "mysql",
+            Self::Redis => "redis",
         }
     }
 
@@ -50,13 +53,14 @@ impl Engine {
         match self {
             Self::Postgres => "postgres",
             Self::Mariadb | Self::Mysql => "mysql",
+            Self::Redis => "redis",
         }
     }
 }
 
 /// A running private server. Dropping it ends the server and removes its directory.
 pub struct Server {
-    /// `postgres`, `mariadb` or `mysql`.
+    /// `postgres`, `mariadb`, `mysql` or `redis`.
     pub engine: &'static str,
     /// The server's version, as `15.18`.
     pub version: String,

@@ -346,7 +346,8 @@ fn of_rotator(error: StoreError) -> ApiError {
 fn of_rotation(refusal: &RotationRefusal) -> ApiError {
     if *refusal == RotationRefusal::NotGivenUp {
         return ApiError::invalid_request(
-            "The rotation has not been given up: abandon it first, and say that AWSCURRENT works when it cannot be proven.",
+            "The rotation has not been given up: abandon it first, and say that AWSCURRENT works when it cannot be proven. \
+             Where the secret has no value yet there is nothing to vouch for: write one.",
         );
     }
     let mut text = refusal.to_string();

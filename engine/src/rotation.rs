@@ -91,7 +91,7 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         },
 
         (Rotation::Parked { run, step, .. }, Event::Resumed { window_ends }) => {
-            let run = Run { attempt: 0, restores: 0, failed_logins: 0, window_ends, ..run };
+            let run = Run { attempt: 0, returns: 0, restores: 0, failed_logins: 0, window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "resumed by a person")]))
         }
         // A grace is for the readers of the old credential, and not cut short by the way.
@@ -281,7 +281,7 @@ fn succeeded(run: Run, step: Step, at: &Moment) -> Decision {
         Step::Create if run.candidate == 0 => again_later(run, Step::Create, &nothing_written(), at),
         Step::Create => act(run, Step::Set, vec![]),
         Step::Set => act(run, Step::Test, vec![]),
-        Step::Test => act(run, Step::Finish, vec![]),
+        Step::Test => act(Run { returns: 0, ..run }, Step::Finish, vec![]),
         Step::Finish => promote(run, at),
         // Restoring is believed only when AWSCURRENT logs in.
         Step::Prove | Step::Restore => act(run, Step::Prove, vec![]),
@@ -337,7 +337,11 @@ fn failed(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
         }
         // The account does not have the candidate although Set said so: a rival set another, or the
         // server cut it short. Set looks at the world again.
-        (Verdict::Rejected, Step::Test) => again_later(run, Step::Set, error, at),
+        (Verdict::Rejected, Step::Test) => {
+            // Each Set that succeeds between two of these begins to count anew: the waits grow all the same.
+            let returns = run.returns.saturating_add(1);
+            again_later(Run { returns, attempt: run.attempt.max(run.returns), ..run }, Step::Set, error, at)
+        }
         (Verdict::Rejected | Verdict::NeedsPerson, _) => park(run, step, error),
     }
 }

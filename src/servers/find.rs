@@ -21,7 +21,7 @@ pub struct Binaries {
     pub version: String,
     /// The server program.
     pub server: PathBuf,
-    /// The program that makes an empty data directory; MySQL's is the server itself.
+    /// The program that makes an empty data directory; MySQL's is the server itself, and Redis needs none.
     pub init: PathBuf,
     /// The `usr` folder of a server that was unpacked rather than installed.
     pub unpacked: Option<PathBuf>,
@@ -39,6 +39,7 @@ impl fmt::Display for Missing {
             Engine::Postgres => ("PostgreSQL", "install the package postgresql"),
             Engine::Mariadb => ("MariaDB", "install the package mariadb-server"),
             Engine::Mysql => ("MySQL", "put a mysqld (8.0 or later, not MariaDB's) on the PATH"),
+            Engine::Redis => ("Redis", "put a redis-server (6.0 or later) on the PATH"),
         };
         write!(
             f,
@@ -56,6 +57,7 @@ pub fn find(engine: Engine) -> Result<Binaries, Missing> {
         Engine::Postgres => find_postgres(),
         Engine::Mariadb => find_mariadb(),
         Engine::Mysql => find_mysql(),
+        Engine::Redis => find_redis(),
     };
     found.ok_or(Missing { engine })
 }
@@ -101,6 +103,16 @@ fn find_mysql() -> Option<Binaries> {
         let words = says(&server).filter(|words| !words.contains("MariaDB"))?;
         let version = parse_version(&words)?;
         Some(Binaries { engine: Engine::Mysql, version, init: server.clone(), server, unpacked })
+    })
+}
+
+fn find_redis() -> Option<Binaries> {
+    let unpacked = unpacked("redis");
+    let installed = on_path("redis-server").map(|server| (server, None));
+    let fetched = (unpacked.join("bin/redis-server"), Some(unpacked));
+    installed.chain([fetched]).find_map(|(server, unpacked)| {
+        let version = version_of(&server)?;
+        Some(Binaries { engine: Engine::Redis, version, init: server.clone(), server, unpacked })
     })
 }
 
@@ -154,6 +166,7 @@ fn parse_version(words: &str) -> Option<String> {
     let word = words
         .split_whitespace()
         .skip(1)
+        .map(|word| word.trim_start_matches("v="))
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'))?;
     Some(word.split(['-', '+']).next().unwrap_or(word).to_owned())
 }
@@ -168,6 +181,7 @@ mod tests {
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"),
             ("mariadbd  Ver 10.11.19-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (Debian 12)", "10.11.19"),
             ("/opt/5.7/sbin/mysqld  Ver 9.7.0-1 for Linux on x86_64 ((Debian))", "9.7.0"),
+            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=8e929a3d86", "7.0.15"),
         ];
         for (words, version) in cases {
             assert_eq!(parse_version(words).as_deref(), Some(version), "{words}");

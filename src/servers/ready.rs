@@ -19,6 +19,7 @@ pub(super) fn asks_for_login(engine: Engine, port: u16, user: &str) -> bool {
         match engine {
             Engine::Postgres => postgres(&mut stream, user),
             Engine::Mariadb | Engine::Mysql => mysql(&mut stream),
+            Engine::Redis => redis(&mut stream),
         }
     };
     talk().unwrap_or(false)
@@ -47,4 +48,12 @@ fn mysql(stream: &mut TcpStream) -> io::Result<bool> {
     let mut start = [0; 5];
     stream.read_exact(&mut start)?;
     Ok(start[4] == 10)
+}
+
+/// Redis answers a stranger with `-NOAUTH` once it is ready, and with `-LOADING` before.
+fn redis(stream: &mut TcpStream) -> io::Result<bool> {
+    stream.write_all(b"PING\r\n")?;
+    let mut start = [0; 7];
+    stream.read_exact(&mut start)?;
+    Ok(start == *b"-NOAUTH")
 }

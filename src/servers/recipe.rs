@@ -44,6 +44,7 @@ impl Plan<'_> {
             Engine::Postgres => self.postgres(),
             Engine::Mariadb => self.mariadb(),
             Engine::Mysql => self.mysql(),
+            Engine::Redis => self.redis(),
         }
     }
 
@@ -133,6 +134,28 @@ impl Plan<'_> {
             input: self.mysql_admin(),
             prepare: script(&[self.command(&self.binaries.init, init), format!("rm -f {}", quote(&input))]),
             run: self.exec(self.mysql_server(&own)),
+            stop_signal: "TERM",
+        }
+    }
+
+    fn redis(&self) -> Recipe {
+        let users = self.path("data/users.acl");
+        let arguments = [
+            ("--bind", "127.0.0.1"),
+            ("--port", &self.port.to_string()),
+            ("--dir", &self.path("data")),
+            ("--aclfile", &users),
+            ("--save", ""),
+            ("--appendonly", "no"),
+            ("--daemonize", "no"),
+        ];
+        Recipe {
+            input: format!(
+                "user default off\nuser {} on >{} ~* &* +@all\nuser {} on >{} ~* &* +@all -@admin -@dangerous\n",
+                self.admin_user, self.admin_password, self.app_user, self.app_password
+            ),
+            prepare: script(&[format!("mv {} {}", quote(&self.path(INPUT)), quote(&users))]),
+            run: self.exec(arguments.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()])),
             stop_signal: "TERM",
         }
     }

@@ -83,7 +83,7 @@ fn clients() -> PathBuf {
 }
 
 /// A program of the tests' virtual environment, or none, and then it is said that `name` is left out.
-fn of_the_venv(name: &str, program: &str) -> Option<PathBuf> {
+pub(crate) fn of_the_venv(name: &str, program: &str) -> Option<PathBuf> {
     if servers::left_out(name) {
         return None;
     }

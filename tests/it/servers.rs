@@ -32,7 +32,7 @@ fn assert_gone(dir: &Path, port: u16) {
 
 #[test]
 fn a_server_survives_a_crash_and_a_stop_but_not_its_owner() {
-    for engine in [Engine::Postgres, Engine::Mariadb, Engine::Mysql] {
+    for engine in [Engine::Postgres, Engine::Mariadb, Engine::Mysql, Engine::Redis] {
         let Some(server) = servers::own(engine, &[]) else { continue };
         assert!(listens(&server), "{server:?}");
         server.kill().expect("killed");

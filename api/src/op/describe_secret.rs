@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use engine::label::PENDING;
 use serde::Serialize;
-use store::Description;
+use store::{Description, Role};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -95,6 +96,15 @@ impl Entry {
         }
     }
 
+    /// AWS's functions do nothing for a secret that is not enabled for rotation. One that was cancelled in the middle is
+    /// to them until AWSCURRENT is proven, which takes their testSecret.
+    fn serves_a_function(&mut self) {
+        let pending = |labels: &Vec<String>| labels.iter().any(|label| label == PENDING);
+        if self.version_ids_to_stages.as_ref().is_some_and(|stages| stages.values().any(pending)) {
+            self.rotation_enabled = self.rotation_enabled.map(|_| true);
+        }
+    }
+
     /// As ListSecrets shows it.
     pub(crate) fn in_list(secret: Description) -> Self {
         let mut entry = Self::new(secret);
@@ -109,6 +119,10 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Entry, ApiError> {
         let id = self.secret_id.unwrap_or_default();
-        Ok(Entry::new(cx.state.store.describe(&id).await?))
+        let mut entry = Entry::new(cx.state.store.describe(&id).await?);
+        if matches!(cx.caller().principal().role, Role::Rotator | Role::Rotation) {
+            entry.serves_a_function();
+        }
+        Ok(entry)
     }
 }

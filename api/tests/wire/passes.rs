@@ -75,6 +75,23 @@ async fn a_pass_makes_a_rotation_of_its_secret_and_is_nobodys_key() {
     assert_eq!(scene.call("secretsmanager.UpdateSecretVersionStage", &label).await.status, 200);
 }
 
+/// AWS's functions do nothing for a secret that is not enabled, and it takes one to prove AWSCURRENT.
+#[tokio::test]
+async fn to_a_function_a_secret_is_enabled_until_what_was_cancelled_in_the_middle_is_over() {
+    let scene = scene().await;
+    assert_eq!(scene.put(2).await.status, 200);
+    scene.server.ok("CancelRotateSecret", json!({"SecretId": "s"})).await;
+    let asked = json!({"SecretId": "s"});
+    assert_eq!(scene.server.ok("DescribeSecret", asked.clone()).await["RotationEnabled"], false);
+    let shown = scene.call("secretsmanager.DescribeSecret", &asked).await.json();
+    assert_eq!(shown["RotationEnabled"], true, "{shown}");
+
+    let removed = json!({"SecretId": "s", "VersionStage": "AWSPENDING", "RemoveFromVersionId": v(2)});
+    scene.server.ok("UpdateSecretVersionStage", removed).await;
+    let shown = scene.call("secretsmanager.DescribeSecret", &asked).await.json();
+    assert_eq!(shown["RotationEnabled"], false, "without AWSPENDING nothing is asked of it: {shown}");
+}
+
 #[tokio::test]
 async fn a_pass_does_nothing_else_and_nothing_elsewhere() {
     let scene = scene().await;

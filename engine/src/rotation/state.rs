@@ -72,6 +72,9 @@ pub struct Run {
     pub restores: u32,
     /// Failures in a row since the last step that succeeded.
     pub attempt: u32,
+    /// How often testSecret has led back to setSecret since it last succeeded.
+    #[serde(default)]
+    pub returns: u32,
     /// Refused logins spent on the account in this window.
     pub failed_logins: u32,
     /// After how many refused logins the server locks the account, where it told us.
@@ -113,6 +116,7 @@ impl Run {
             sets: 0,
             restores: 0,
             attempt: 0,
+            returns: 0,
             failed_logins: 0,
             lock_limit: None,
             window_ends,

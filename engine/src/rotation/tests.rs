@@ -137,6 +137,26 @@ fn a_candidate_that_does_not_log_in_is_set_again_after_a_wait() {
 }
 
 #[test]
+fn the_waits_grow_while_sets_succeed_and_their_candidate_does_not_log_in() {
+    let mut state = run(to_set()).next;
+    let mut waits = vec![];
+    for n in 0..4 {
+        let now = n * 100;
+        for event in [ok(Step::Set), fails(Step::Test, Verdict::Rejected)] {
+            state = step(&state, event, &at(now)).expect("taken").next;
+        }
+        let Rotation::Waiting { not_before, .. } = &state else { panic!("{state:?}") };
+        waits.push((*not_before - time(now)).num_seconds());
+        state = step(&state, Event::Leased, &at(now + 90)).expect("due").next;
+    }
+    assert_eq!(waits, [1, 2, 4, 8]);
+    for event in [ok(Step::Set), ok(Step::Test)] {
+        state = step(&state, event, &at(1000)).expect("taken").next;
+    }
+    assert_eq!(state.run().expect("open").returns, 0);
+}
+
+#[test]
 fn a_crash_repeats_the_step_and_a_finish_is_tested_again() {
     let mut events = to_set();
     events.push(Event::Leased);

@@ -286,7 +286,7 @@ impl World {
 /// Counters that only stretch delays would make the search endless.
 pub(crate) fn without_counters(rotation: Rotation) -> Rotation {
     let clean = |mut run: engine::rotation::Run| {
-        (run.attempt, run.restores, run.issued, run.sets) = (0, 0, 0, run.sets.min(1));
+        (run.attempt, run.returns, run.restores, run.issued, run.sets) = (0, 0, 0, 0, run.sets.min(1));
         run
     };
     match rotation {

@@ -152,7 +152,11 @@ pub(crate) async fn the_first_value_of_a_secret_is_kept_when_its_rotation_is_giv
     let state = world.state("s").await;
     assert!(matches!(state, Rotation::Waiting { step: Step::Prove, .. }));
     assert!(world.store.material(&lease, &state).await.unwrap().wanted.is_none(), "there is nothing to prove with");
-    world.store.vouch_rotation("s", "tester", world.now()).await.unwrap();
+    assert!(world.store.vouch_rotation("s", "tester", world.now()).await.is_err(), "nor to vouch for");
+    // Whatever a rotator makes of that.
+    world.apply(&lease, Event::Leased).await.unwrap();
+    let proved = Event::Ended { step: Step::Prove, outcome: Outcome::Proved(engine::outcome::Proof::CurrentLogsIn) };
+    world.apply(&lease, proved).await.unwrap();
     assert_eq!(world.unresolved("s").await, 1, "nothing was proven: it may be all that logs in");
     assert_eq!(world.store.recover("s").await.unwrap()[0].value.bytes.expose_str(), Some("issued"));
 }

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod pawl;
 pub(crate) mod receiver;
+pub(crate) mod schema;
 pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod wire;

@@ -16,6 +16,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::schema::Schema;
+
 /// What was posted.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
@@ -68,6 +70,8 @@ impl Answer {
 pub(crate) struct Receiver {
     pub(crate) url: String,
     events: Arc<Mutex<Vec<Event>>>,
+    /// What of them is not as docs/webhook/event.schema.json says.
+    undocumented: Arc<Mutex<Vec<String>>>,
 }
 
 impl Receiver {
@@ -76,19 +80,33 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let events = Arc::new(Mutex::new(vec![]));
-        let (kept, answer) = (Arc::clone(&events), Arc::new(answer));
+        let undocumented = Arc::new(Mutex::new(vec![]));
+        let (kept, answer, wrong) = (Arc::clone(&events), Arc::new(answer), Arc::clone(&undocumented));
+        let schema = Schema::of("event");
+        let schema = Arc::new((schema.words(), schema));
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                let (kept, answer, wrong) = (Arc::clone(&kept), Arc::clone(&answer), Arc::clone(&wrong));
+                let schema = Arc::clone(&schema);
+                let answer = move |event: &Event| {
+                    // What a conformance run asks in another version, or with another step, is meant to be wrong.
+                    if event.body["Version"] == 1 && schema.0.iter().any(|word| word == event.step()) {
+                        locked(&wrong).extend(schema.1.wrong_with(&event.body));
+                    }
+                    answer(event)
+                };
                 // A peer that goes away in the middle is what some tests are about.
-                thread::spawn(move || serve(connection, &kept, &*answer));
+                thread::spawn(move || serve(connection, &kept, &answer));
             }
         });
-        Self { url, events }
+        Self { url, events, undocumented }
     }
 
-    /// All events until now.
+    /// All events until now. Each was as the published contract has it, or the test fails.
     pub(crate) fn events(&self) -> Vec<Event> {
+        let wrong = locked(&self.undocumented);
+        assert!(wrong.is_empty(), "events that docs/webhook/event.schema.json does not have: {wrong:?}");
+        drop(wrong);
         locked(&self.events).clone()
     }
 

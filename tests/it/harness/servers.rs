@@ -28,12 +28,19 @@ pub(crate) fn mysql() -> Option<&'static Server> {
     SERVER.get_or_init(|| own(Engine::Mysql, &[])).as_ref()
 }
 
+/// The shared Redis; none where `PAWL_TEST_WITHOUT` names it.
+pub(crate) fn redis() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| own(Engine::Redis, &[])).as_ref()
+}
+
 /// The shared server of this kind.
 pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
     match engine {
         Engine::Postgres => postgres(),
         Engine::Mariadb => mariadb(),
         Engine::Mysql => mysql(),
+        Engine::Redis => redis(),
     }
 }
 
