@@ -178,6 +178,9 @@ fn an_issuing_receiver_makes_the_first_value_of_a_secret() {
     assert!(service.takes(&current(&pawl, "app")));
     assert_eq!(steps(&receiver.events()), ["createSecret", "setSecret", "testSecret", "finishSecret"]);
     assert!(receiver.events()[0].body.get("Current").is_none());
+    let deliveries = pawl.ask("ListDeliveries", &json!({ "Name": "issuer" })).expect("deliveries");
+    let first = &deliveries["Deliveries"][3];
+    assert_eq!((&first["Step"], &first["Status"]), (&json!("createSecret"), &json!(200)), "{deliveries}");
 }
 
 #[test]

@@ -34,10 +34,6 @@ pub(crate) fn rotator(rotator: &Value) {
         ("name", text(&rotator["Name"])),
         ("kind", Some(kind(rotator))),
         ("state", Some(state(rotator).to_owned())),
-        (
-            "not called until",
-            date(&rotator["NotCalledUntil"]).map(|until| format!("{until}: it failed again and again")),
-        ),
         ("url", text(&rotator["Url"])),
         ("issues", yes(&rotator["Issues"])),
         ("password is", splices.then_some(password)),
@@ -54,6 +50,10 @@ pub(crate) fn rotator(rotator: &Value) {
         ("mTLS", rotator["ClientCertificatePem"].is_string().then(|| "yes".to_owned())),
         ("registered", date(&rotator["CreatedDate"])),
         ("last changed", date(&rotator["LastChangedDate"])),
+        (
+            "not called",
+            date(&rotator["NotCalledUntil"]).map(|until| format!("until {until}: it failed again and again")),
+        ),
         ("secrets", secrets(rotator)),
     ]);
     for key in members(rotator, "SigningKeys") {
@@ -79,12 +79,13 @@ pub(crate) fn callback_hint(answer: &Value) {
         return;
     }
     let remedy = "set --public-url of `pawl serve`";
+    let elsewhere = text(&answer["Url"]).is_none_or(|url| !is_here(&url));
     match text(&answer["CallbackEndpoint"]) {
         None => output::progress(format!(
             "receivers are told no address of this server, which listens on every one: {remedy}"
         )),
-        Some(told) if is_here(&told) && !text(&answer["Url"]).is_some_and(|url| is_here(&url)) => {
-            output::progress(format!("receivers are told to call {told}, which another machine cannot: {remedy}"))
+        Some(told) if is_here(&told) && elsewhere => {
+            output::progress(format!("receivers are told to call {told}, which another machine cannot: {remedy}"));
         }
         Some(_) => {}
     }
