@@ -5,6 +5,7 @@ mod events;
 mod oracle;
 mod readers;
 mod receiver;
+mod relay;
 
 use std::thread;
 use std::time::Duration;
