@@ -9,7 +9,7 @@ mod relay;
 
 use std::io::Write;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::port::Clock;
 use pawl::clock::SystemClock;
@@ -23,7 +23,7 @@ use self::readers::{Ending, Readers};
 use self::receiver::{LANGUAGES, Language, Receiver};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::wire::Client;
-use crate::harness::{servers, wait_for};
+use crate::harness::{look_every, servers, wait_for};
 
 const NAME: &str = "redis-users";
 const ROTATIONS: usize = 100;
@@ -133,15 +133,6 @@ impl Drop for Seed {
     }
 }
 
-/// Waits until the receiver has done so many steps. A rotation is over in less than `wait_for` sleeps.
-fn until_done(receiver: &Receiver, steps: usize) {
-    let limit = Instant::now() + Duration::from_secs(30);
-    while steps_done(receiver) < steps {
-        assert!(Instant::now() < limit, "not {steps} steps:\n{}", receiver.log());
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 fn steps_done(receiver: &Receiver) -> usize {
     receiver.log().matches(": done").count()
 }
@@ -176,7 +167,9 @@ fn killed_at_random(language: Language) {
             let before = steps_done(&receiver);
             let tokens: Vec<_> = users.iter().map(|user| ask_to_rotate(&api, &pawl, user, number)).collect();
             // The last step of one is still to come; some microseconds more, so that every moment of a step is met.
-            until_done(&receiver, before + rng.random_range(0..STEPS * USERS));
+            let target = before + rng.random_range(0..STEPS * USERS);
+            let reached = || (steps_done(&receiver) >= target).then_some(());
+            look_every(Duration::from_millis(1), "steps are done", Duration::from_secs(30), reached);
             thread::sleep(Duration::from_micros(rng.random_range(0..10_000)));
             if victim != Victim::Receiver {
                 pawl.signal(Signal::KILL);

@@ -1,5 +1,7 @@
 //! A Redis that stands still at the wrong moment: a relay before a real one. Never here: what is asked or answered.
 
+#![expect(clippy::disallowed_methods, reason = "a relay for one test, whose threads end with the process")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,7 +18,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Before this Redis; the question that precedes the change takes so long. Its threads end with their connections.
+    /// Before this Redis; the question that precedes the change takes so long.
     pub(crate) fn before(server: &'static Server, slow: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
