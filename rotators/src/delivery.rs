@@ -75,6 +75,11 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// By its status alone, nothing was begun: it leads elsewhere, or refuses the request.
+    pub(crate) fn refuses(&self) -> bool {
+        matches!(self.status, 300..=399 | 400 | 401 | 403 | 404 | 405 | 410 | 413 | 415 | 422 | 429)
+    }
+
     /// Seconds in `Retry-After`. A date there is no number of ours, and left.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)

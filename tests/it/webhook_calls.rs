@@ -10,7 +10,7 @@ use rotators::{CallerSettings, Probe};
 use serde_json::{Value, json};
 
 use crate::webhook_support::receiver::{Deed, Receiver};
-use crate::webhook_support::{Scene, TIMEOUT, function, timed};
+use crate::webhook_support::{Scene, TIMEOUT, function, join_all, timed};
 
 fn members(body: &Value) -> Vec<&str> {
     body.as_object().expect("an object").keys().map(String::as_str).collect()
@@ -188,6 +188,13 @@ async fn a_function_that_fails_or_is_not_heard_of_again_leaves_a_doubt() {
         (Deed::Silence, true, Verdict::Unknown),
         (Deed::Close, true, Verdict::Unknown),
         (Deed::Flood { announced: false }, true, Verdict::Unknown),
+        // Whatever stands before Lambda gave up waiting; the function goes on.
+        (Deed::Answer("504 Gateway Timeout", "", "{}".to_owned()), true, Verdict::Unknown),
+        (
+            Deed::Answer("502 Bad", "X-Amzn-ErrorType: ResourceNotReadyException\r\n", "{}".to_owned()),
+            false,
+            Verdict::Retry,
+        ),
         (
             Deed::Answer("429 Too Many", "X-Amzn-ErrorType: TooManyRequestsException\r\n", "{}".to_owned()),
             false,
@@ -248,22 +255,4 @@ async fn a_hundred_slow_calls_run_at_once() {
     let (ended, took) = timed(join_all(calls)).await;
     assert!(ended.into_iter().all(|ended| ended.is_ok()));
     assert!(took < TIMEOUT, "one after the other they would take 50 s; these took {took:?}");
-}
-
-/// All of them at once, in this task.
-async fn join_all<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut calls: Vec<_> = calls.into_iter().map(|call| (Box::pin(call), None)).collect();
-    std::future::poll_fn(|cx| {
-        for (call, ended) in calls.iter_mut().filter(|(_, ended)| ended.is_none()) {
-            if let std::task::Poll::Ready(result) = call.as_mut().poll(cx) {
-                *ended = Some(result);
-            }
-        }
-        match calls.iter().all(|(_, ended)| ended.is_some()) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        }
-    })
-    .await;
-    calls.into_iter().filter_map(|(_, ended)| ended).collect()
 }
