@@ -107,6 +107,7 @@ impl<'a> Call<'a> {
         let sent = Sent::default();
         let exchange = tokio::select! {
             ended = self.exchange(order, pack, &sent) => ended?,
+            () = self.unreached(&sent) => self.out_of_time(&sent),
             () = alarm.as_mut() => self.out_of_time(&sent),
         };
         match exchange {
@@ -170,8 +171,16 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Ends where the event is not on its way when it should be.
+    async fn unreached(&self, sent: &Sent) {
+        tokio::time::sleep(delivery::reach(self.budget)).await;
+        if sent.happened() {
+            std::future::pending().await
+        }
+    }
+
     fn out_of_time(&self, sent: &Sent) -> Exchange {
-        match sent.happened() {
+        match sent.decided() {
             true => Exchange::Lost(TIMEOUT),
             false => Exchange::NotSent(NotSent { error: not_reached(&self.registration.name), unreachable: true }),
         }

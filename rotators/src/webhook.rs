@@ -24,7 +24,7 @@ use self::event::{Occasion, VERSION};
 pub use self::probe::{Bend, Heard, Observed, Probe};
 use self::signature::signatures;
 use crate::call::{Call, Impression, Shared, called};
-use crate::delivery::{Answer, Parcel};
+use crate::delivery::{Answer, Parcel, timeout_seconds};
 use crate::desk::{Pass, PassOrder};
 use crate::redact::Redactor;
 use crate::splice;
@@ -240,7 +240,7 @@ impl<'a> Receiver<'a> {
                 mode: self.webhook.mode,
                 version: VERSION,
                 deadline,
-                timeout_seconds: call.budget.as_secs(),
+                timeout_seconds: timeout_seconds(call.budget),
                 pass,
             };
             let body = event.body(&at)?;
@@ -249,10 +249,7 @@ impl<'a> Receiver<'a> {
         };
         let weigh = |answer: &Answer| {
             let said = answer::read(answer, issues);
-            Impression {
-                healthy: matches!(said, Ok(Said::Error { .. })),
-                doubtful: answer::is_doubtful(answer, &said),
-            }
+            Impression { healthy: matches!(said, Ok(Said::Error { .. })), doubtful: answer::is_doubtful(answer, &said) }
         };
         let answer = call.make(order, pack, weigh).await?;
         let said = answer::read(&answer, issues);

@@ -6,6 +6,8 @@ use engine::outcome::{Proof, Verdict};
 use engine::registration::{Kind, Mode};
 use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
+use engine::port::Clock;
+use pawl::clock::SystemClock;
 use rotators::{CallerSettings, Probe};
 use serde_json::{Value, json};
 
@@ -41,11 +43,26 @@ async fn a_managed_receiver_is_told_the_values_and_creates_nothing() {
         assert_eq!(body["Current"], pair("Canary9-\"old\""));
         assert_eq!(body["Pending"], pair("Canary9-new/+=4"));
         assert_eq!(body["Others"], json!([pair("Canary9-older")]));
-        assert_eq!(body["TimeoutSeconds"], json!(TIMEOUT.as_secs()));
+        assert_eq!(body["TimeoutSeconds"], json!(TIMEOUT.as_secs() / 2), "half of a short time may go by on the way");
         for absent in ["Credentials", "Endpoint", "OtherVersions", "Restoring", "Tag"] {
             assert!(!members(&body).contains(&absent), "{absent}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_receiver_whose_clock_is_behind_is_told_less_than_is_left_by_what_connecting_may_take() {
+    let receiver = Receiver::always(Deed::done());
+    let scene = Scene::new(&receiver.url());
+    scene.change(|registration| registration.settings.timeout_seconds = 10);
+    let left = || SystemClock.now() + Duration::from_secs(10);
+    let before = left();
+    scene.set().await.expect("set");
+    let body = receiver.requests()[0].json();
+    assert_eq!(body["TimeoutSeconds"], json!(7));
+    let deadline: engine::Time = body["Deadline"].as_str().and_then(|text| text.parse().ok()).expect("RFC 3339");
+    let second = Duration::from_secs(1);
+    assert!(before - second < deadline && deadline < left(), "the whole time: {deadline}");
 }
 
 #[tokio::test]

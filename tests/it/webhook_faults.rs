@@ -89,6 +89,25 @@ async fn f113_a_gateway_that_gives_up_while_the_receiver_works_is_waited_out_as_
     }
 }
 
+/// Never answers for a name.
+struct Nobody;
+
+#[async_trait]
+impl Lookup for Nobody {
+    async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn f113_an_event_that_is_not_on_its_way_in_time_is_not_sent_at_all() {
+    let scene = Scene::of(webhook("https://hooks.example/"), with_policy(&[], Arc::new(Nobody)));
+    let (set, took) = timed(scene.set()).await;
+    let set = set.expect_err("no way there");
+    assert_eq!((set.verdict, set.code.as_str()), (Verdict::Retry, "connect-timeout"));
+    assert!(took < TIMEOUT, "later it would leave the receiver less than it is told: {took:?}");
+}
+
 #[tokio::test]
 async fn f114_the_same_step_asked_again_is_the_same_delivery() {
     let receiver =
