@@ -182,11 +182,13 @@ impl Settings {
             figment = figment.merge(Toml::file_exact(file));
         }
         let known = |name: &str| Self::NAMES.contains(&name);
-        let settings: Self = figment
+        let mut settings: Self = figment
             .merge(Env::prefixed("PAWL_").filter(move |name| known(&name.as_str().to_ascii_lowercase())))
             .merge(Serialized::defaults(args))
             .extract()
             .map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+        // `PAWL_PUBLIC_URL=` in a container's file is no URL.
+        settings.public_url = settings.public_url.filter(|url| !url.is_empty());
         settings.check()?;
         Ok(settings)
     }

@@ -12,8 +12,9 @@ use chrono::TimeDelta;
 use engine::Time;
 use engine::driver::{Ports, Report, drive};
 use engine::id::VersionId;
+use engine::outcome::Verdict;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
-use engine::rotation::{Event, Rotation};
+use engine::rotation::{Event, Rotation, Step};
 use rotators::{Callers, Registry};
 use store::{Claim, Room, Store, StoreError};
 use tokio::sync::watch;
@@ -58,6 +59,13 @@ pub struct Scheduler {
     pub lease: Duration,
     /// This process, in leases.
     pub owner: String,
+}
+
+/// A registered rotator, for one drive.
+struct Hired {
+    rotator: Box<dyn Rotator>,
+    /// createSecret is sent to it; others have their values made here.
+    is_sent_create: bool,
 }
 
 impl Scheduler {
@@ -147,9 +155,9 @@ impl Scheduler {
             // A late run has its window behind it; it gets an hour all the same.
             window_ends: window.map_or(soon, |window| window.closes.max(soon)),
         });
-        let observer = |report: Report<'_>| self.observe(&name, &lane, report);
+        let observer = |report: Report<'_>| self.observe(&name, hired.as_ref(), report);
         let pick = |material: &Material| match &hired {
-            Some(hired) => Some(hired.as_ref()),
+            Some(hired) => Some(hired.rotator.as_ref()),
             None if lane.is_empty() => self.rotator(rotator.as_deref(), material),
             // It was removed. A built-in rotator is never put in its place.
             None => None,
@@ -163,13 +171,13 @@ impl Scheduler {
     }
 
     /// The registered rotator of this lane; with a drill around it while this secret has one.
-    async fn hire(&self, lane: &str, arn: &str) -> Result<Option<Box<dyn Rotator>>, StoreError> {
+    async fn hire(&self, lane: &str, arn: &str) -> Result<Option<Hired>, StoreError> {
         if lane.is_empty() {
             return Ok(None);
         }
         let Some(registration) = self.store.rotator(lane).await? else { return Ok(None) };
-        let rotator = self.callers.rotator(&registration);
-        Ok(Some(self.drills.around(rotator, arn)))
+        let rotator = self.drills.around(self.callers.rotator(&registration), arn);
+        Ok(Some(Hired { rotator, is_sent_create: registration.settings.makes_first_value() }))
     }
 
     /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.
@@ -183,10 +191,10 @@ impl Scheduler {
         }
     }
 
-    fn observe(&self, name: &str, lane: &str, report: Report<'_>) {
+    fn observe(&self, name: &str, hired: Option<&Hired>, report: Report<'_>) {
         self.metrics.step_ended(&report);
-        if !lane.is_empty() {
-            self.metrics.delivered(lane, &report);
+        if let Some(hired) = hired.filter(|hired| hired.is_sent_create || report.step != Step::Create) {
+            self.metrics.delivered(hired.rotator.name(), &report);
         }
         self.record(&report);
         let millis = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
@@ -196,6 +204,13 @@ impl Scheduler {
                 rotation.step = report.step.name(),
                 took_ms = millis,
                 "{} of {name} done",
+                report.step
+            ),
+            Some(error) if error.verdict == Verdict::InProgress => tracing::info!(
+                secret.name = name,
+                rotation.step = report.step.name(),
+                took_ms = millis,
+                "{} of {name} is in progress",
                 report.step
             ),
             Some(error) => tracing::warn!(

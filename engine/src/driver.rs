@@ -201,7 +201,7 @@ async fn create(rotator: &dyn Rotator, cx: &StepContext<'_>, rng: &mut (impl Rng
         Err(error) => Err(StepError::new(Verdict::NeedsPerson, "password", error.to_string())),
     };
     made.map_or_else(Outcome::Failed, |made| match made.value {
-        Some(value) => Outcome::Created(value),
+        Some(value) => Outcome::Created(value, made.done),
         None => Outcome::Done(made.done),
     })
 }

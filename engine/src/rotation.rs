@@ -237,7 +237,7 @@ fn ended_as(run: Run, step: Step, outcome: Outcome, at: &Moment) -> Decision {
         Outcome::Failed(error) if error.verdict == Verdict::InProgress => in_progress(run, step, &error, at),
         outcome if run.trial => tested(run, &outcome),
         Outcome::Failed(error) => failed(run, step, &error, at),
-        Outcome::Created(value) => {
+        Outcome::Created(value, _) => {
             let candidate = run.candidate + 1;
             let run = Run { candidate, sets: 0, attempt: 0, ..run };
             act(run, Step::Set, vec![Write::Seal { candidate, value }])

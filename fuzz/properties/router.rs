@@ -146,7 +146,10 @@ impl Server {
             let mut event = Event::Leased;
             while let Some(step) = self.apply(&claim.lease, event).await {
                 let outcome = match step {
-                    Step::Create => Outcome::Created(SecretBytes::from(r#"{"engine":"postgres","password":"new"}"#)),
+                    Step::Create => Outcome::Created(
+                        SecretBytes::from(r#"{"engine":"postgres","password":"new"}"#),
+                        Done::default(),
+                    ),
                     Step::Prove => Outcome::Proved(Proof::CurrentLogsIn),
                     Step::Set | Step::Test | Step::Finish | Step::Restore | Step::Retire | Step::Revoke => {
                         Outcome::Done(Done::default())

@@ -212,8 +212,8 @@ async fn deliveries(one: &One, limit: u32, before: Option<i64>) -> Result<(), Cl
 async fn test(of: &OfSecret) -> Result<(), CliError> {
     let client = Client::new(&of.connection)?;
     let mut body = of.body();
+    output::progress(format!("{} is being tested with {}, which is rotated; this takes a while", of.name, of.secret));
     let mut answer = client.ours("TestRotator", body.clone()).await?;
-    output::progress(format!("{} is being tested with {}; this takes a while", of.name, of.secret));
     while answer["Finished"] == false {
         body["Run"] = answer["Run"].clone();
         answer = client.ours("TestRotator", body.clone()).await?;

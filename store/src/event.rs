@@ -122,8 +122,7 @@ fn ending(event: &Event) -> Option<Ended> {
         Outcome::Failed(error) => {
             Ended { step: *step, verdict: error.verdict.name(), message: error.message.clone(), status: error.status }
         }
-        Outcome::Created(_) => done(String::new()),
-        Outcome::Done(said) => Ended { status: said.status, ..done(said.note.clone()) },
+        Outcome::Created(_, said) | Outcome::Done(said) => Ended { status: said.status, ..done(said.note.clone()) },
         Outcome::Proved(Proof::CurrentLogsIn) => done("AWSCURRENT logs in".to_owned()),
         Outcome::Proved(Proof::CanRestore { held: Some(held) }) => {
             done(format!("the target holds {held}; AWSCURRENT does not log in and can be put back"))

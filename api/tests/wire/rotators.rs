@@ -1,7 +1,7 @@
 //! Registered rotators on the wire: what may be said about one, what is shown of it, and whom it serves.
 
 use chrono::TimeDelta;
-use engine::outcome::{StepError, Verdict};
+use engine::outcome::{Done, StepError, Verdict};
 use engine::port::{Clock, Lease, RotationStore};
 use engine::rotation::{Event, Outcome, Step};
 use engine::secret::SecretBytes;
@@ -38,13 +38,13 @@ impl Server {
 
     /// Opens a rotation of the secret `s` by `hook` and lets its setSecret be refused with this verdict.
     async fn stopped_at_set(&self, verdict: Verdict) -> Lease {
-        self.ok("pawl.CreateRotator", webhook()).await;
+        self.ok("pawl.CreateRotator", with(webhook(), json!({"Mode": "callback"}))).await;
         self.create("s").await;
         let rotate = json!({"SecretId": "s", "ClientRequestToken": v(2), "RotationLambdaARN": "hook"});
         self.ok("RotateSecret", rotate).await;
         let claims = self.store.claim("test", &Room::everywhere(1), self.clock.now()).await.expect("asked");
         let lease = claims[0].lease.clone();
-        let made = Outcome::Created(SecretBytes::from("value-2"));
+        let made = Outcome::Created(SecretBytes::from("value-2"), Done::default());
         let mut error = StepError::new(verdict, "busy", "the receiver is busy");
         error.status = Some(503);
         self.store.apply(&lease, Event::Leased, 0.0).await.expect("begun");

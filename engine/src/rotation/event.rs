@@ -62,8 +62,8 @@ pub enum Event {
 /// How an act ended.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// Create made this value.
-    Created(SecretBytes),
+    /// Create made this value, and this is what there is to say beside it.
+    Created(SecretBytes, Done),
     /// The step succeeded; of Create: the rotator wrote the value by itself ([`Event::Filled`]).
     Done(Done),
     /// Prove has an answer.

@@ -45,7 +45,7 @@ fn ok(step: Step) -> Event {
 }
 
 fn created() -> Event {
-    ended(Step::Create, Outcome::Created(SecretBytes::from("value")))
+    ended(Step::Create, Outcome::Created(SecretBytes::from("value"), Done::default()))
 }
 
 fn fails(step: Step, verdict: Verdict) -> Event {

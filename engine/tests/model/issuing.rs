@@ -194,7 +194,7 @@ impl World {
         let logs_in = |value: Value| self.live.contains(&value);
         let no = |verdict| Outcome::Failed(StepError::new(verdict, "m", "m"));
         match act {
-            Step::Create => Outcome::Created(secret(self.values)),
+            Step::Create => Outcome::Created(secret(self.values), Done::default()),
             Step::Test if !self.value_of(version).is_some_and(logs_in) => no(Verdict::Rejected),
             Step::Prove if logs_in(self.current_value()) => Outcome::Proved(Proof::CurrentLogsIn),
             Step::Prove | Step::Restore => no(Verdict::NeedsPerson),

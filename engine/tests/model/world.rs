@@ -248,7 +248,7 @@ impl World {
         let outcome = match act.step {
             Step::Create => {
                 self.values += 1;
-                Outcome::Created(secret(act.wanted))
+                Outcome::Created(secret(act.wanted), Done::default())
             }
             Step::Set | Step::Restore => {
                 self.password = act.wanted;

@@ -31,10 +31,6 @@ pub(crate) fn rotator(rotator: &Value) {
         ("name", text(&rotator["Name"])),
         ("kind", Some(kind(rotator))),
         ("state", Some(state(rotator).to_owned())),
-        (
-            "not called until",
-            date(&rotator["NotCalledUntil"]).map(|until| format!("{until}: it failed again and again")),
-        ),
         ("url", text(&rotator["Url"])),
         ("issues", yes(&rotator["Issues"])),
         ("password is", splices.then_some(password)),

@@ -12,7 +12,7 @@ use crate::world::{World, created, done, rotate, token};
 
 /// A rotation by `hook` whose setSecret was answered with 503: it waits.
 async fn refused_once(world: &World) -> engine::port::Lease {
-    world.register("hook", webhook(Mode::Managed, false)).await;
+    world.register("hook", webhook(Mode::Callback, false)).await;
     world.create("s", "one").await;
     world.store.rotate("s", by("hook", rotate("r")), world.now()).await.unwrap();
     let lease = world.claim().await;
@@ -42,6 +42,14 @@ pub(crate) async fn every_step_that_was_sent_is_a_delivery(world: World) {
     assert_eq!(world.store.deliveries("hook", 1, None).await.unwrap(), std::slice::from_ref(set));
     let unknown = world.store.deliveries("x", 10, None).await;
     assert!(matches!(unknown, Err(StoreError::RotatorNotFound(_))));
+    // A value that is made here is sent to nobody.
+    world.register("sets", webhook(Mode::Managed, false)).await;
+    world.create("t", "one").await;
+    world.store.rotate("t", by("sets", rotate("r")), world.now()).await.unwrap();
+    let lease = world.claim().await;
+    world.sealed(&lease, "two").await;
+    let to_sets = world.store.deliveries("sets", 10, None).await.unwrap();
+    assert_eq!(to_sets.iter().map(|one| one.step.as_str()).collect::<Vec<_>>(), ["setSecret"]);
     // What built-in rotators do is nobody's delivery.
     world.create("own", "one").await;
     world.rotating("own", "r").await;

@@ -325,7 +325,7 @@ pub(crate) fn rules(expression: &str) -> Rules {
 }
 
 pub(crate) fn created(value: &str) -> Event {
-    Event::Ended { step: Step::Create, outcome: Outcome::Created(SecretBytes::from(value)) }
+    Event::Ended { step: Step::Create, outcome: Outcome::Created(SecretBytes::from(value), Done::default()) }
 }
 
 pub(crate) fn done(step: Step) -> Event {

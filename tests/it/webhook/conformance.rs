@@ -216,7 +216,10 @@ fn the_command_line_shows_what_failed_and_why_it_matters() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let progress = String::from_utf8_lossy(&output.stderr);
-    assert!(progress.contains("rotating app by lax") && progress.contains("failed"), "{progress}");
+    assert!(
+        progress.contains("lax is being tested with app, which is rotated") && progress.contains("failed"),
+        "{progress}"
+    );
     for line in [
         "ok    the step check says that all is well",
         "FAIL  an event signed with another key is refused",
