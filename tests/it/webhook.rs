@@ -3,6 +3,7 @@
 mod callback;
 mod conformance;
 mod crash;
+mod faults;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
