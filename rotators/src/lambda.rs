@@ -16,8 +16,8 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::call::{Call, Shared, called};
-use crate::delivery::{Parcel, host_of};
+use crate::call::{Call, Impression, Shared, called};
+use crate::delivery::{Answer, Parcel, host_of};
 use crate::desk::{LambdaRequest, Pass, PassOrder};
 use crate::redact::{Redactor, percent};
 
@@ -89,7 +89,8 @@ impl<'a> Function<'a> {
             passed = Some(pass.rotation_token.clone());
             self.pack(url, step, cx.arn, token, pass)
         };
-        let answer = call.make(order, pack, |_| false).await?;
+        let weigh = |answer: &Answer| Impression { healthy: false, doubtful: answer::is_doubtful(answer) };
+        let answer = call.make(order, pack, weigh).await?;
         let failed = match answer::read(&answer) {
             Ok(()) => return Ok(Done { status: Some(answer.status), ..Done::default() }),
             Err(failed) => failed,

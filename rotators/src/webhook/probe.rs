@@ -227,7 +227,10 @@ impl Receiver<'_> {
             mode: self.webhook.mode,
             version: if probe.bend == Bend::UnknownVersion { VERSION + 998 } else { VERSION },
             deadline: now + TimeDelta::milliseconds(left),
-            timeout_seconds: u64::try_from(left / 1000).unwrap_or(0),
+            timeout_seconds: match u64::try_from(left) {
+                Ok(left @ 1..) => delivery::timeout_seconds(Duration::from_millis(left)),
+                _ => 0,
+            },
             pass,
         };
         let body = event.body(&at)?;
