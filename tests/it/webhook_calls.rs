@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use engine::outcome::{Proof, Verdict};
+use engine::port::Clock;
 use engine::registration::{Kind, Mode};
 use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
-use engine::port::Clock;
 use pawl::clock::SystemClock;
 use rotators::{CallerSettings, Probe};
 use serde_json::{Value, json};
