@@ -85,6 +85,8 @@ pub(crate) struct Drill {
     ends: Duration,
     /// The bent deliveries were made: once is enough.
     bent: AtomicBool,
+    /// A credential was issued on the side, and revoked: once is enough as well.
+    issued: AtomicBool,
     seen: Mutex<BTreeMap<Trial, Seen>>,
 }
 
@@ -97,8 +99,8 @@ impl Drill {
         let patience = (timeout * 2 + haste * ON_THE_SIDE).min(LONGEST_TIMEOUT);
         let length = (patience * STEPS).max(SHORTEST);
         let ends = clock.since_boot() + length;
-        let bent = AtomicBool::new(false);
-        Self { registration, callers, clock, patience, length, ends, bent, seen: Mutex::default() }
+        let (bent, issued, seen) = (AtomicBool::default(), AtomicBool::default(), Mutex::default());
+        Self { registration, callers, clock, patience, length, ends, bent, issued, seen }
     }
 
     /// What is left of it.
@@ -123,9 +125,14 @@ impl Drill {
         trials.into_iter().map(|trial| trial.case(seen.get(&trial))).collect()
     }
 
-    /// True the first time only.
-    fn is_first(&self) -> bool {
+    /// Whether the bent deliveries are to be made: true the first time only.
+    fn bends(&self) -> bool {
         !self.bent.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a credential is to be issued on the side: true the first time only.
+    fn issues(&self) -> bool {
+        !self.issued.swap(true, Ordering::SeqCst)
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<Trial, Seen>> {

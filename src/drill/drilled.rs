@@ -60,7 +60,7 @@ impl Drilled {
             return self.once(cx, password).await;
         }
         let ends = self.drill.clock.since_boot() + cx.deadline;
-        if self.drill.is_first() {
+        if self.drill.bends() {
             self.bend(cx).await;
         }
         self.cut(cx, password).await;
@@ -145,6 +145,9 @@ impl Drilled {
         let event = self.event(cx);
         // What was revoked is never asked for again: the rotation's own credential has another tag.
         let aside = issuing && self.revokes();
+        if aside && !self.drill.issues() {
+            return;
+        }
         let number = event.number + if aside { ASIDE } else { 0 };
         if self.probe(Trial::Crash, Probe { bend: Bend::CutConnection, number, ..event }, cx).await.is_some() {
             tokio::time::sleep(pause).await;
