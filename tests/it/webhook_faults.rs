@@ -325,6 +325,32 @@ async fn f122_a_receiver_that_says_everything_it_was_told_gets_none_of_it_into_a
 }
 
 #[tokio::test]
+async fn f122_a_receiver_that_says_what_it_read_or_made_by_itself_gets_none_of_it_into_an_error() {
+    let says = "have Canary9-\"old\" and Canary9-new/+=4 and Canary9-older, made Written-7f8e9d0c1b2a";
+    let body = json!({ "Status": "Error", "Error": { "Kind": "Retryable", "Code": "x", "Message": says } }).to_string();
+    let receiver = Receiver::always(Deed::Answer("500 Oops", "", body));
+    let mut scene = Scene::new(&receiver.url());
+    scene.change_webhook(|webhook| {
+        (webhook.mode, webhook.password_key, webhook.checks) = (Mode::Callback, None, true);
+    });
+    // Each error is searched for the values on its way back; the value that was just made is known to nobody here.
+    let made = scene.create().await.map(|made| made.done).expect_err("reported");
+    let revoked = scene.step(Step::Revoke).await.expect_err("reported");
+    for error in [&made, &revoked] {
+        assert!(error.message.contains("[redacted]") && !error.message.contains("Written"), "{}", error.message);
+    }
+    scene.run.retiring = scene.material.known[1].version.clone();
+    for step in [Step::Set, Step::Test, Step::Finish, Step::Restore, Step::Retire] {
+        let error = scene.step(step).await.expect_err("reported");
+        assert!(error.message.contains("have [redacted] and [redacted] and"), "{step}: {}", error.message);
+    }
+    let current = scene.material.current.as_ref();
+    let check = scene.callers.check(&scene.registered(), &scene.arn, &scene.run.token, current).await;
+    let check = check.expect_err("reported").message;
+    assert!(check.contains("have [redacted] and") && !check.contains("\"old\""), "{check}");
+}
+
+#[tokio::test]
 async fn nothing_is_sent_when_the_lease_is_gone_or_the_rotator_disabled() {
     let receiver = Receiver::always(Deed::done());
     let scene = Scene::new(&receiver.url());

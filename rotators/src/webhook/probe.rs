@@ -164,6 +164,7 @@ impl Receiver<'_> {
             tags: (probe.step == "revoke").then(|| vec![tag]),
             retired: probe.retired.filter(|_| managed),
             retired_version: probe.retired_version.filter(|_| !managed),
+            known: [probe.current, probe.pending, probe.retired].into_iter().flatten().collect(),
         }
     }
 
@@ -196,7 +197,8 @@ impl Receiver<'_> {
         };
         let said = answer::read(&answer, issues);
         let (keys, passed) = (self.registration.keys.signing.iter().map(|key| &key.secret), secrets_of(&pass));
-        let redactor = Redactor::new(event.secrets().chain(keys).chain(&passed)).strict(issues);
+        let redactor = Redactor::new(event.secrets().chain(keys).chain(&passed))
+            .strict(matches!(probe.step, "createSecret" | "revoke"));
         let (heard, message, value) = match said {
             Ok(Said::Done { value, message }) => {
                 let message = Redactor::new(&value).clean(&redactor.clean(&message));
