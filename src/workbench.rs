@@ -22,8 +22,6 @@ use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
 
-/// How long a run may take.
-const LENGTH: Duration = Duration::from_secs(120);
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often the rotation is looked at where no change is noticed.
@@ -44,6 +42,8 @@ pub struct Bench {
     pub drills: Arc<Drills>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where receivers are told to call this server.
+    pub endpoint: Option<String>,
     /// Runs whose reports nobody has seen to their end.
     pub runs: Runs,
 }
@@ -126,15 +126,19 @@ impl Workbench for Bench {
         }
         let view = self.store.rotation(secret_id).await?;
         match self.ask(rotator, secret_id, &view).await?.1 {
-            Err(error) if matches!(error.verdict, Verdict::NeedsPerson | Verdict::Rejected) => {
-                Err(Problem::Refused(told(&error)))
-            }
+            Err(error) if matches!(error.verdict, Verdict::NeedsPerson | Verdict::Rejected) => Err(Problem::Refused(
+                format!("{} Rotation is not enabled: put that right, then enable it again.", told(&error)),
+            )),
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {
         self.callers.breaker(rotator).open_until.filter(|until| self.clock.now() < *until)
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 }
 
@@ -169,7 +173,7 @@ impl Bench {
         let view = self.store.rotation(secret_id).await?;
         let current = self.store.current_value(secret_id).await?;
         may_be_tested(&registration, &view, current.is_some()).map_err(Problem::Refused)?;
-        let drill = Drill::new(registration, self.callers.clone(), Arc::clone(&self.clock), LENGTH);
+        let drill = Drill::new((*registration).clone(), self.callers.clone(), Arc::clone(&self.clock));
         let Some(held) = self.drills.begin(&view.arn, drill) else {
             return Err(Problem::Refused(
                 "A conformance run with this secret is under way; wait until it has ended.".to_owned(),
@@ -215,7 +219,8 @@ impl Bench {
                 Ok(view) => self.outcome(&view, token).await,
                 Err(error) => Some(Seen::Skipped(error.to_string())),
             };
-            let out_of_time = || Seen::Failed(format!("It was not over after {} seconds.", LENGTH.as_secs()));
+            let out_of_time =
+                || Seen::Failed(format!("It was not over after {} seconds.", held.drill.length.as_secs()));
             if let Some(seen) = seen.or_else(|| held.drill.left().is_zero().then(out_of_time)) {
                 held.drill.note(Trial::Ended, seen);
                 return held.drill.cases();

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod pawl;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod schema;
 pub(crate) mod servers;
