@@ -223,16 +223,18 @@ fn bench(
     target_ca: Option<Vec<u8>>,
     address: SocketAddr,
 ) -> Result<Bench, BootError> {
+    let endpoint = endpoint(settings, address);
     let desk = ServerDesk {
         store: store.clone(),
         clock: Arc::clone(clock),
-        endpoint: endpoint(settings, address),
+        endpoint: endpoint.clone(),
         region: settings.region.clone(),
     };
     let egress = settings.egress().map_err(|error| boot_error("cannot read --egress-allow", error))?;
     let callers = CallerSettings { egress, target_ca, ..CallerSettings::default() };
     let callers = Callers::new(callers, Arc::new(desk)).map_err(bad_authorities)?;
-    Ok(Bench { store: store.clone(), callers, drills: Arc::default(), clock: Arc::clone(clock), runs: Runs::default() })
+    let (store, clock) = (store.clone(), Arc::clone(clock));
+    Ok(Bench { store, callers, drills: Arc::default(), clock, endpoint, runs: Runs::default() })
 }
 
 /// Where functions call this server. Who listens on every address has no one address to be told.

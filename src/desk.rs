@@ -57,7 +57,7 @@ impl Desk for ServerDesk {
 
 impl ServerDesk {
     fn credentials(&self, order: &PassOrder<'_>, expires: Time) -> Result<Credentials, DeskError> {
-        let grant = Grant { arn: order.arn.to_owned(), version: order.token.clone() };
+        let grant = Grant { arn: order.arn.to_owned(), version: order.token.clone(), check: order.check };
         let session = self.store.create_pass(&grant, expires).map_err(|error| failed(&error))?;
         Ok(Credentials {
             access_key_id: session.access_key_id,

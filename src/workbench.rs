@@ -42,6 +42,8 @@ pub struct Bench {
     pub drills: Arc<Drills>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where receivers are told to call this server.
+    pub endpoint: Option<String>,
     /// Runs whose reports nobody has seen to their end.
     pub runs: Runs,
 }
@@ -124,15 +126,19 @@ impl Workbench for Bench {
         }
         let view = self.store.rotation(secret_id).await?;
         match self.ask(rotator, secret_id, &view).await?.1 {
-            Err(error) if matches!(error.verdict, Verdict::NeedsPerson | Verdict::Rejected) => {
-                Err(Problem::Refused(told(&error)))
-            }
+            Err(error) if matches!(error.verdict, Verdict::NeedsPerson | Verdict::Rejected) => Err(Problem::Refused(
+                format!("{} Rotation is not enabled: put that right, then enable it again.", told(&error)),
+            )),
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {
         self.callers.breaker(rotator).open_until.filter(|until| self.clock.now() < *until)
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 }
 

@@ -74,10 +74,13 @@ pub(crate) async fn authorize(cx: &Cx<'_>, op: Op, secret_id: Option<&str>) -> R
         Err(StoreError::SecretNotFound) => None,
         Err(error) => return Err(error.into()),
     };
-    if need == Need::Secret && in_scope(cx, id, there.as_ref()).await? {
-        return Ok(());
+    if need != Need::Secret || !in_scope(cx, id, there.as_ref()).await? || only_looks(cx) && !op.reads() {
+        return Err(denied(cx, op, there.as_ref().map_or(id, |named| &named.arn)));
     }
-    Err(denied(cx, op, there.as_ref().map_or(id, |named| &named.arn)))
+    match cx.caller().grant() {
+        Some(grant) => Ok(cx.state.store.check_grant(grant).await?),
+        None => Ok(()),
+    }
 }
 
 /// What a list may show the caller; None: everything.
@@ -103,14 +106,20 @@ pub(crate) fn within<'a>(cx: &Cx<'a>) -> Option<&'a VersionId> {
     cx.caller().grant().map(|grant| &grant.version)
 }
 
+/// Whether its credentials are those of a check, which changes nothing.
+fn only_looks(cx: &Cx<'_>) -> bool {
+    cx.caller().grant().is_some_and(|grant| grant.check)
+}
+
 /// Whether it is a rotation function in the middle of its work, which a change that fails could leave without a password
 /// that works.
 pub(crate) fn rotates(cx: &Cx<'_>) -> bool {
     matches!(cx.caller().principal().role, Role::Rotator | Role::Rotation)
 }
 
-/// What was made for one rotation goes by that alone. A secret that is there is judged by its name, whatever it was called by. An admin secret is read by nobody who does not
-/// have it by name. An id that leads nowhere is judged by the names it may mean.
+/// What was made for one rotation goes by that alone. A secret that is there is judged by its name, whatever it was called
+/// by. An admin secret is read by nobody who does not have it by name. An id that leads nowhere is judged by the names it
+/// may mean.
 async fn in_scope(cx: &Cx<'_>, id: &str, there: Option<&Named>) -> Result<bool, StoreError> {
     if let Some(grant) = cx.caller().grant() {
         return Ok(there.map_or(id, |named| &named.arn) == grant.arn);

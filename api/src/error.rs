@@ -245,7 +245,8 @@ impl From<StoreError> for ApiError {
                 Self::invalid_parameter("The rotation token is not valid for this secret, version and time.")
             }
             E::NotWithinRotation => Self::access_denied(
-                "These credentials are for one version while its rotation is open: it makes another version, or is over.",
+                "These credentials are for one version while its rotation is open: it makes another version, or is over, or \
+                 its rotator is disabled.",
             ),
             E::AdminDiffers => Self::access_denied(
                 "A rotation function may not name another admin secret (masterarn) than the current value does.",

@@ -262,8 +262,16 @@ impl Said {
         function.function = self.function.take().unwrap_or(std::mem::take(&mut function.function));
         let word = |said: Option<String>, there: Option<String>| said.or(there).filter(|word| !word.is_empty());
         function.region = word(self.region.take(), function.region.take());
-        function.access_key_id = word(self.access_key_id.take(), function.access_key_id.take());
+        let before = function.access_key_id.take();
+        function.access_key_id = word(self.access_key_id.take(), before.clone());
         let said = self.secret_access_key.take().map(Text::into_secret);
+        let other = before.is_some() && function.access_key_id.is_some() && function.access_key_id != before;
+        if other && said.is_none() {
+            return Err(ApiError::invalid_parameter(
+                "Another AccessKeyId has another secret half: give its SecretAccessKey too (--secret-access-key-file, or \
+                 PAWL_LAMBDA_SECRET_ACCESS_KEY).",
+            ));
+        }
         keys.access_key_secret = said.or(keys.access_key_secret.take()).filter(|secret| !secret.expose().is_empty());
         let given = [function.region.is_some(), function.access_key_id.is_some(), keys.access_key_secret.is_some()];
         if given != [true; 3] && given != [false; 3] {

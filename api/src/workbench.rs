@@ -44,6 +44,9 @@ pub trait Workbench: Send + Sync {
 
     /// Until when this rotator is not called because it failed again and again; None: it is called.
     fn paused_until(&self, rotator: &str) -> Option<Time>;
+
+    /// Where receivers are told to call this server; None where it knows no address that they could call.
+    fn endpoint(&self) -> Option<&str>;
 }
 
 /// What a conformance run came to.
@@ -85,6 +88,11 @@ pub struct Case {
 /// The server's own.
 pub(crate) fn workbench<'a>(cx: &Cx<'a>) -> Result<&'a dyn Workbench, ApiError> {
     cx.state.workbench.as_deref().ok_or_else(|| ApiError::invalid_request("This server calls no registered rotators."))
+}
+
+/// Until when a rotator is not called because it failed again and again.
+pub(crate) fn paused_until(cx: &Cx<'_>, rotator: &str) -> Option<Time> {
+    cx.state.workbench.as_ref()?.paused_until(rotator)
 }
 
 impl From<Problem> for ApiError {

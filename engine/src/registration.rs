@@ -158,13 +158,20 @@ impl Settings {
         }
     }
 
-    /// Whether it can make the first value of a secret that has none; others derive a value from the one before.
+    /// Whether it makes the values by itself, and so also the first one of a secret. For others Pawl makes them, from the
+    /// value before, and sends no createSecret.
     #[must_use]
-    pub fn makes_first_value(&self) -> bool {
+    pub fn makes_values(&self) -> bool {
         match &self.kind {
             Kind::Lambda(_) => true,
             Kind::Webhook(webhook) => webhook.mode == Mode::Callback || webhook.issues,
         }
+    }
+
+    /// Whether its events say where this server is called: those of webhooks that call back.
+    #[must_use]
+    pub fn is_told_endpoint(&self) -> bool {
+        matches!(&self.kind, Kind::Webhook(webhook) if webhook.mode == Mode::Callback)
     }
 
     /// `webhook` or `lambda`.

@@ -175,7 +175,7 @@ impl<'a> Call<'a> {
     async fn unreached(&self, sent: &Sent) {
         tokio::time::sleep(delivery::reach(self.budget)).await;
         if sent.happened() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

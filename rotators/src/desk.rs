@@ -49,6 +49,8 @@ pub struct PassOrder<'a> {
     pub valid_for: Duration,
     /// Credentials, too.
     pub credentials: bool,
+    /// For the step check, which belongs to no rotation and only reads.
+    pub check: bool,
 }
 
 /// What lets the receiver of one call work on one secret.

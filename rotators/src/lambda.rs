@@ -83,7 +83,8 @@ impl<'a> Function<'a> {
         let url = function_url(self.registration, self.lambda)?;
         let who = called(self.registration, &url);
         let call = Call::of_step(self.shared, self.registration, cx);
-        let order = PassOrder { arn: cx.arn, token: &cx.run.token, valid_for: call.budget, credentials: false };
+        let order =
+            PassOrder { arn: cx.arn, token: &cx.run.token, valid_for: call.budget, credentials: false, check: false };
         let mut passed: Option<SecretBytes> = None;
         let pack = |pass: &Pass| {
             passed = Some(pass.rotation_token.clone());

@@ -233,6 +233,7 @@ impl<'a> Receiver<'a> {
             token,
             valid_for: call.budget,
             credentials: self.webhook.credentials && !self.managed(),
+            check: event.step == "check",
         };
         // What may not be repeated besides the values: it goes out with the event.
         let mut passed: Vec<SecretBytes> = vec![];

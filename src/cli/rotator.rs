@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use self::settings::{LambdaArgs, UpdateArgs, WebhookArgs};
 use super::client::Client;
-use super::rotation::show_view;
 use super::shown::text;
 use super::{CliError, Connection, output};
 
@@ -21,7 +20,13 @@ pub(crate) enum RotatorVerb {
     List(Connection),
     /// Show how a rotator is called, which secrets it serves, since when its signing keys are good
     Show(One),
-    /// Change how a rotator is called; what is left out stays, an empty text ('') takes a setting away
+    /// Change how a rotator is called; what is left out stays
+    #[command(
+        long_about = "Change how a rotator is called; what is left out stays.\n\nAn empty text ('') takes away: --steps '', \
+                      --ca '', --client-cert '' (its key goes with it; --client-key '' alone is refused), and --region '' with \
+                      --access-key '' (its secret goes with it; another --access-key needs its own secret). --password-key '' \
+                      is --whole-value."
+    )]
     Update(Box<UpdateArgs>),
     /// Call a rotator no more: what is open waits, nothing begins, until it is enabled
     Disable(One),
@@ -40,7 +45,14 @@ pub(crate) enum RotatorVerb {
         #[arg(long)]
         replace: bool,
     },
-    /// Show every step that was sent to a rotator: when, how long it took, status, verdict
+    /// Show the steps of rotations that were sent to a rotator: when, how long it took, status, verdict
+    #[command(
+        long_about = "Show the steps of rotations that were sent to a rotator, newest first: when, how long it took, status, \
+                      verdict, and why.\n\nAn attempt that was not sent is listed too, without a status, with what kept it \
+                      back: the breaker after many failures, or a lease that was lost. Not listed are the step check and \
+                      what conformance runs send on the side, which belong to no rotation, and a createSecret whose value \
+                      Pawl made by itself."
+    )]
     Deliveries {
         #[command(flatten)]
         one: One,
@@ -115,7 +127,8 @@ pub(crate) async fn run(verb: RotatorVerb) -> Result<(), CliError> {
         RotatorVerb::Deliveries { one, limit, before } => deliveries(&one, limit, before).await,
         RotatorVerb::Redeliver { name, id, connection } => {
             let body = json!({ "Name": name, "DeliveryId": id });
-            show_view(&connection, &Client::new(&connection)?.ours("Redeliver", body).await?);
+            let answer = Client::new(&connection)?.ours("Redeliver", body).await?;
+            shown::again(&connection, &name, &answer);
             Ok(())
         }
         RotatorVerb::Test(of) => test(&of).await,
@@ -141,6 +154,7 @@ async fn add(connection: &Connection, body: Value) -> Result<(), CliError> {
         None => output::say(format!("{name} is registered")),
     }
     output::progress(format!("`pawl rotation enable SECRET --rotator {name}` gives it a secret"));
+    shown::callback_hint(&answer);
     Ok(())
 }
 

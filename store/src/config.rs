@@ -81,7 +81,7 @@ impl Store {
         match registration::state(w.conn(), lane).await? {
             None => Err(StoreError::RotatorNotFound(lane.to_owned())),
             Some((_, disabled)) if disabled && begins => Err(StoreError::RotatorDisabled(lane.to_owned())),
-            Some((settings, _)) => Ok(settings.makes_first_value()),
+            Some((settings, _)) => Ok(settings.makes_values()),
         }
     }
 

@@ -21,10 +21,11 @@ impl Store {
         before: Option<i64>,
     ) -> Result<Vec<Delivery>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let there = registration::state(&mut tx, rotator).await?;
-        let (settings, _) = there.ok_or_else(|| StoreError::RotatorNotFound(rotator.to_owned()))?;
-        let query = sqlx::query_as(LATEST).bind(rotator).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
-        let raws: Vec<Raw> = query.bind(settings.makes_first_value()).fetch_all(&mut *tx).await?;
+        if registration::state(&mut tx, rotator).await?.is_none() {
+            return Err(StoreError::RotatorNotFound(rotator.to_owned()));
+        }
+        let query = sqlx::query_as(LATEST).bind(rotator).bind(before.unwrap_or(i64::MAX));
+        let raws: Vec<Raw> = query.bind(i64::from(limit)).fetch_all(&mut *tx).await?;
         raws.into_iter().map(Delivery::try_from).collect()
     }
 }
@@ -78,12 +79,10 @@ impl TryFrom<Raw> for Delivery {
     }
 }
 
-// The value of a managed receiver that does not issue is made here: its createSecret is sent to nobody.
 const LATEST: &str = "-- delivery::deliveries
 SELECT h.id, s.arn, s.name, h.token, h.step, h.attempt, h.started_ms, h.ended_ms, h.status, h.verdict, h.message
 FROM history h JOIN secret s ON s.id = h.secret_id
-WHERE h.rotator = $1 AND h.step IS NOT NULL AND h.id < $2 AND ($4 OR h.step <> 'createSecret')
-ORDER BY h.id DESC LIMIT $3";
+WHERE h.rotator = $1 AND h.step IS NOT NULL AND h.id < $2 ORDER BY h.id DESC LIMIT $3";
 
 const FIND: &str = "-- delivery::find
 SELECT secret_id, token, step FROM history WHERE id = $2 AND rotator = $1 AND step IS NOT NULL";

@@ -178,8 +178,9 @@ pub enum StoreError {
     /// A rotation token that is not this secret's, not this version's, too old, or of a rotation that is over.
     #[error("the rotation token is not valid")]
     BadRotationToken,
-    /// The rotation that the caller's credentials were made for is over, or makes another version.
-    #[error("the rotation of these credentials is over")]
+    /// The rotation that the caller's credentials were made for is over, or makes another version; or its rotator is
+    /// called no more.
+    #[error("the rotation of these credentials is over, or its rotator is disabled")]
     NotWithinRotation,
     /// A sealed row does not open: another keyring, or somebody changed the row.
     #[error("a sealed row does not open")]

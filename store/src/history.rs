@@ -10,7 +10,7 @@ use engine::rotation::{Run, Step};
 use crate::instant::{instant, instant_opt, ms};
 use crate::model::HistoryEntry;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, resolve, rotation};
+use crate::{Store, StoreError, registration, resolve, rotation};
 
 /// As many lines of a secret as are kept, and as can be asked for.
 const MOST_LINES: i64 = 1000;
@@ -59,7 +59,7 @@ pub(crate) async fn note(
     if run.is_none() { trim(conn, secret).await } else { Ok(()) }
 }
 
-/// A step begins; of a registered rotator it is a delivery.
+/// A step begins; where it is sent to a registered rotator it is a delivery.
 pub(crate) async fn begin(
     conn: &mut Conn,
     row: &rotation::Row,
@@ -69,8 +69,8 @@ pub(crate) async fn begin(
 ) -> Result<(), StoreError> {
     let query = sqlx::query(BEGIN).bind(row.secret.0).bind(run.token.as_str()).bind(step.name());
     let query = query.bind(i64::from(run.attempt)).bind(&run.started_by);
-    let lane = Some(&row.lane).filter(|lane| !lane.is_empty());
-    query.bind(ms(now)).bind(lane).execute(conn).await?;
+    let sent = registration::is_sent(conn, &row.lane, step).await?;
+    query.bind(ms(now)).bind(sent.then_some(&row.lane)).execute(conn).await?;
     Ok(())
 }
 

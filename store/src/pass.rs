@@ -12,7 +12,8 @@ use crate::hex::{hex, unhex};
 use crate::instant::{instant, ms};
 use crate::model::{Grant, Session};
 use crate::open::Inner;
-use crate::{Store, StoreError, rotation, session};
+use crate::tx::{Conn, snapshot};
+use crate::{Store, StoreError, registration, resolve, rotation, session};
 
 impl Store {
     /// The RotationToken of a call that makes `version` of the secret `arn`: letters and digits, no longer than AWS's.
@@ -31,6 +32,28 @@ impl Store {
     pub fn create_pass(&self, grant: &Grant, expires: Time) -> Result<Session, StoreError> {
         session::of_rotation(&self.0, grant, expires)
     }
+
+    /// Whether a grant is good still: the rotation that makes its version is open, and its rotator is called. That of a
+    /// check is no rotation's, and good for as long as its credentials.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWithinRotation`], [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn check_grant(&self, grant: &Grant) -> Result<(), StoreError> {
+        if grant.check {
+            return Ok(());
+        }
+        let mut tx = snapshot(&self.0).await?;
+        let secret = resolve::find(&mut tx, &grant.arn).await?;
+        let row = rotation::load(&mut tx, secret.id).await?;
+        within(&mut tx, &row, &grant.version).await
+    }
+}
+
+/// Refuses whoever acts for the rotation of one version alone, unless that is open and its rotator is called.
+pub(crate) async fn within(conn: &mut Conn, row: &rotation::Row, version: &VersionId) -> Result<(), StoreError> {
+    let rotator = registration::state(conn, &row.lane).await?;
+    let called = rotator.is_some_and(|(_, disabled)| !disabled);
+    (called && is_open(row, version)).then_some(()).ok_or(StoreError::NotWithinRotation)
 }
 
 /// Whether a token that came with a value is the one that was given out for it.

@@ -1,6 +1,8 @@
 //! Table `rotator`: the rotators that an operator registered. In memory; a commit that touches them ends what is there.
 //!
-//! Their keys are sealed and bound to name and settings: who may write the database cannot have values sent elsewhere.
+//! Their keys are sealed and bound to name and settings: who may write the database, and has no keyring, cannot make up a
+//! URL that values are sent to. He can put an old row back, with the URL and the keys it had, enable what is disabled, and
+//! give a secret's rotation to another rotator that is registered (`rotation.lane`): these are in clear.
 //! Never here: calling them, judging their settings.
 
 use std::collections::HashMap;
@@ -13,6 +15,7 @@ use crypto::{Binding, Kind, SealError};
 use engine::Time;
 use engine::port::Abilities;
 use engine::registration::{Keys, Registration, Settings, SigningKey};
+use engine::rotation::Step;
 use engine::secret::SecretBytes;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -244,6 +247,14 @@ pub(crate) async fn abilities(conn: &mut Conn, name: &str) -> Result<Abilities, 
         return Ok(Abilities::default());
     }
     Ok(state(conn, name).await?.map(|(settings, _)| settings.abilities()).unwrap_or_default())
+}
+
+/// Whether a step is sent to the registered rotator of this name: each, but a createSecret where Pawl makes the value.
+pub(crate) async fn is_sent(conn: &mut Conn, name: &str, step: Step) -> Result<bool, StoreError> {
+    if name.is_empty() || step != Step::Create {
+        return Ok(!name.is_empty());
+    }
+    Ok(state(conn, name).await?.is_some_and(|(settings, _)| settings.makes_values()))
 }
 
 /// What it is, and whether it is disabled; None where there is none of this name.

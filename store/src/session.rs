@@ -49,6 +49,8 @@ struct PlainGrant<'a> {
     arn: Cow<'a, str>,
     #[serde(borrow)]
     version: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    check: bool,
 }
 
 impl Store {
@@ -80,9 +82,9 @@ impl Store {
         let secret = SecretBytes::from(plain.secret);
         let origin = match plain.grant {
             None => Origin::Key(parent.to_owned()),
-            Some(PlainGrant { arn, version }) => {
+            Some(PlainGrant { arn, version, check }) => {
                 let version = version_id(version.into_owned())?;
-                Origin::Rotation(Grant { arn: arn.into_owned(), version })
+                Origin::Rotation(Grant { arn: arn.into_owned(), version, check })
             }
         };
         Ok(Some(OpenedSession { secret, origin, expires: instant(plain.expires_ms)? }))
@@ -91,7 +93,8 @@ impl Store {
 
 /// Credentials for one call of a rotation function.
 pub(crate) fn of_rotation(inner: &Inner, grant: &Grant, expires: Time) -> Result<Session, StoreError> {
-    let grant = PlainGrant { arn: grant.arn.as_str().into(), version: grant.version.as_str().into() };
+    let Grant { arn, version, check } = grant;
+    let grant = PlainGrant { arn: arn.as_str().into(), version: version.as_str().into(), check: *check };
     make(inner, NO_PARENT, expires, Some(grant))
 }
 

@@ -55,7 +55,7 @@ impl Store {
         if put.within.as_ref().is_some_and(|within| *within != put.token) {
             return Err(StoreError::NotWithinRotation);
         }
-        within(&subject, put.within.as_ref())?;
+        within(&mut w, &subject, put.within.as_ref()).await?;
         if let Some(token) = &put.rotation_token {
             pass::check_token(&self.0, &subject.secret.arn, &put.token, token, now)?;
             let open = pass::is_open(&subject.rotation, &put.token);
@@ -119,7 +119,7 @@ impl Store {
         let MoveLabel { label, remove_from, move_to, by, keeps_admin, .. } = moving;
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
-        within(&subject, moving.within)?;
+        within(&mut w, &subject, moving.within).await?;
         // A text that cannot be a version id names no version of this secret.
         let from = remove_from.map(|from| {
             let not_holder = |_| StoreError::NotHolder { label: label.to_owned(), version: from.to_owned() };
@@ -205,11 +205,11 @@ async fn offer(
     Ok(true)
 }
 
-/// Whoever acts for one rotation alone may do so only while it is open.
-fn within(subject: &Subject, version: Option<&VersionId>) -> Result<(), StoreError> {
+/// Whoever acts for one rotation alone may do so only within it.
+async fn within(w: &mut Writing<'_>, subject: &Subject, version: Option<&VersionId>) -> Result<(), StoreError> {
     match version {
-        Some(version) if !pass::is_open(&subject.rotation, version) => Err(StoreError::NotWithinRotation),
-        _ => Ok(()),
+        Some(version) => pass::within(w.conn(), &subject.rotation, version).await,
+        None => Ok(()),
     }
 }
 

@@ -116,6 +116,10 @@ fn every_option_arrives() {
     command.args(["--region", "eu-west-1", "--access-key", "AKIAEXAMPLE", "--endpoint-url", &server.url, "--data"]);
     let output = command.arg(home.data()).env("PAWL_LAMBDA_SECRET_ACCESS_KEY", "canary-secret").output().expect("runs");
     assert!(output.status.success(), "{}", said(&output));
+    let half = ["rotator", "update", "aws", "--access-key", "AKIAOTHER"];
+    refused(&server, &half, 1, "give its SecretAccessKey too (--secret-access-key-file");
+    let whole = server.json(&[&half[..], &["--secret-access-key-file", &secret]].concat());
+    assert_eq!(whole["AccessKeyId"], "AKIAOTHER");
     let unsigned = ["rotator", "add", "lambda", "x", "--endpoint", "https://l.example", "--access-key", "AKIAEXAMPLE"];
     refused(&server, &unsigned, 1, "Region, AccessKeyId and SecretAccessKey together");
     let missing = ["rotator", "add", "webhook", "y", URL, "--ca", "/nonexistent/ca.pem"];
@@ -140,6 +144,11 @@ fn what_is_changed_is_what_was_said() {
     refused(&server, &["rotator", "update", "redis"], 2, "nothing to change");
     refused(&server, &["rotator", "update", "redis", "--credentials"], 1, "choose Mode callback");
     refused(&server, &["rotator", "update", "redis", "--function", "f"], 1, "Function is for Lambda functions");
+    let papers = pawl::servers::tls::make(home.path()).expect("certificates");
+    let (cert, key) = (papers.cert.to_str().expect("UTF-8"), papers.key.to_str().expect("UTF-8"));
+    assert!(update(&["--client-cert", cert, "--client-key", key])["ClientCertificatePem"].is_string());
+    refused(&server, &["rotator", "update", "redis", "--client-key", ""], 1, "go together");
+    assert_eq!(update(&["--client-cert", "", "--client-key", ""]).get("ClientCertificatePem"), None);
     let disabled = server.json(&["rotator", "disable", "redis"]);
     assert_eq!(disabled["Enabled"], false);
     has_line(
@@ -161,6 +170,28 @@ fn what_is_changed_is_what_was_said() {
     server.json(&["secret", "delete", "app", "--now"]);
     assert_eq!(shown(&server, &["rotator", "remove", "redis"]), "redis is forgotten\n");
     refused(&server, &["rotator", "remove", "redis"], 1, "No rotator redis is registered.");
+}
+
+#[test]
+fn who_registers_a_receiver_hears_when_it_cannot_call_back() {
+    let add = |server: &Pawl, name: &str, url: &str, mode: &str| {
+        let output = server.run(&["rotator", "add", "webhook", name, url, "--mode", mode]);
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    let home = Home::new();
+    let server = home.serve();
+    let hint = format!("receivers are told to call {}, which another machine cannot: set --public-url", server.url);
+    let elsewhere = add(&server, "elsewhere", URL, "callback");
+    assert!(elsewhere.contains(&hint), "{elsewhere}");
+    for (name, url, mode) in [("here", "http://127.0.0.1:9/", "callback"), ("managed", URL, "managed")] {
+        let heard = add(&server, name, url, mode);
+        assert!(!heard.contains("--public-url"), "{name}: {heard}");
+    }
+    let home = Home::new();
+    let server = home.serve_with(&["--public-url", "https://pawl.example"], &[]);
+    let heard = add(&server, "told", URL, "callback");
+    assert!(!heard.contains("--public-url"), "{heard}");
 }
 
 #[test]

@@ -72,8 +72,11 @@ fn a_managed_receiver_sets_and_tests_the_value_that_it_is_sent() {
     let ids: Vec<_> = events.iter().map(|event| event.header("webhook-id")).collect();
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "every step has an id of its own: {ids:?}");
     let deliveries = pawl.ask("ListDeliveries", &json!({ "Name": "hooked" })).expect("deliveries");
-    let sent: Vec<_> = deliveries["Deliveries"].as_array().expect("deliveries").iter().collect();
-    assert!(sent.len() == 3 && sent.iter().all(|one| one["Status"] == 200), "{deliveries}");
+    let sent = deliveries["Deliveries"].as_array().expect("a list").iter();
+    let sent: Vec<_> =
+        sent.map(|one| (one["Step"].as_str(), one["Status"].as_u64(), one["Verdict"].as_str())).collect();
+    let done = ["finishSecret", "testSecret", "setSecret"].map(|step| (Some(step), Some(200), Some("done")));
+    assert_eq!(sent, done, "what was sent, newest first, and nothing else");
 }
 
 #[test]
@@ -310,6 +313,21 @@ fn a_receiver_that_is_away_is_left_alone_for_a_while_and_that_is_shown() {
         let shown = pawl.ask("DescribeRotator", &json!({ "Name": "away" })).expect("shown");
         shown["NotCalledUntil"].is_number().then_some(())
     });
+    let shown = pawl.run(&["rotator", "show", "away"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert_eq!(shown.lines().filter(|line| line.starts_with("not called")).count(), 1, "{shown}");
+    // One is kept back, and sent no sooner because somebody asks for it.
+    secret_of(&pawl, "late", "away", &account_value("first"));
+    pawl.json(&["rotation", "now", "late"]);
+    let kept = wait_for("it is kept back", Duration::from_secs(30), || {
+        let list = pawl.ask("ListDeliveries", &json!({ "Name": "away" })).expect("deliveries");
+        let late = list["Deliveries"].as_array()?.iter().find(|one| one["SecretName"] == "late")?.clone();
+        (late["Verdict"] == "retry").then_some(late)
+    });
+    assert!(kept.get("Status").is_none() && kept["Message"].to_string().contains("left alone"), "{kept}");
+    let again = pawl.run(&["rotator", "redeliver", "away", &kept["Id"].to_string()]);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.success() && said.contains("is not called until "), "{said}");
     let metrics = pawl.metrics();
     assert!(metrics.contains(r#"pawl_rotator_breaker_open{rotator="away"} 1"#), "{metrics}");
     assert!(metrics.contains(r#"pawl_rotator_deliveries_total{rotator="away",outcome="retry"}"#), "{metrics}");
@@ -353,6 +371,7 @@ fn a_check_that_fails_keeps_rotation_from_being_enabled_and_changes_nothing() {
     let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "checking", "--now"]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("may not change its password"), "{said}");
+    assert!(said.trim_end().ends_with("then enable it again.") && !said.contains("resume"), "{said}");
     let shown = pawl.json(&["secret", "show", "app"]);
     assert!(shown["RotationEnabled"] != true && shown["RotationLambdaARN"].is_null(), "nothing is stored: {shown}");
     let event = &receiver.events()[0];

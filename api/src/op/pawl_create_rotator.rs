@@ -38,6 +38,9 @@ pub(crate) struct Reply {
     rotator: Details,
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_key: Option<Shown>,
+    /// Where a receiver that calls back will be told to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_endpoint: Option<String>,
 }
 
 impl Operation for Request {
@@ -53,11 +56,14 @@ impl Operation for Request {
         let keys = Keys { signing: signing.iter().cloned().collect(), ..keys };
         let registration = Registration { name, settings, keys, disabled, created: cx.now, changed: cx.now };
         accepted(cx, &registration).await?;
+        let bench = cx.state.workbench.as_ref().filter(|_| registration.settings.is_told_endpoint());
+        let endpoint = bench.and_then(|bench| bench.endpoint());
         let Registration { name, settings, keys, .. } = registration.clone();
         cx.state.store.create_rotator(NewRotator { name, settings, keys, disabled }, cx.now).await?;
         Ok(Reply {
             rotator: Details::of(&registration, (0, Vec::new()), cx.now),
             signing_key: signing.as_ref().map(spelled),
+            callback_endpoint: endpoint.map(str::to_owned),
         })
     }
 }

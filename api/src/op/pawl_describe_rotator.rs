@@ -7,6 +7,7 @@ use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::members::{Length, Required, request};
 use crate::registration::{Details, NAME};
+use crate::workbench::paused_until;
 
 request! {
     name "Name": String [Required, Length(1..=LONGEST_NAME), NAME],
@@ -19,8 +20,7 @@ impl Operation for Request {
         let name = self.name.unwrap_or_default();
         if let Some(there) = cx.state.store.rotator(&name).await? {
             let details = Details::of(&there, cx.state.store.served_by(&name).await?, cx.now);
-            let paused = cx.state.workbench.as_ref().and_then(|bench| bench.paused_until(&name));
-            return Ok(details.paused(paused));
+            return Ok(details.paused(paused_until(cx, &name)));
         }
         match cx.state.builtins.contains(&name) {
             true => Ok(Details::built_in(&name)),

@@ -339,6 +339,10 @@ impl Workbench for Bench {
     fn paused_until(&self, rotator: &str) -> Option<Time> {
         (rotator == "broken").then_some(Time::UNIX_EPOCH)
     }
+
+    fn endpoint(&self) -> Option<&str> {
+        Some("https://pawl.example:7171")
+    }
 }
 
 fn case(detail: &str) -> Case {

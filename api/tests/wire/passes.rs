@@ -33,7 +33,7 @@ async fn scene() -> Scene {
 
 fn pass(server: &Server, arn: &str, version: u32) -> Session {
     let version = engine::id::VersionId::new(v(version)).expect("a version");
-    let grant = Grant { arn: arn.to_owned(), version };
+    let grant = Grant { arn: arn.to_owned(), version, check: false };
     server.store.create_pass(&grant, server.clock.now() + TimeDelta::seconds(10)).expect("a pass")
 }
 
@@ -47,6 +47,17 @@ impl Scene {
         self.server.send(self.server.request(target, body.to_string().as_bytes(), &key, Some(&pass.token))).await
     }
 
+    /// Every operation that reads one secret is answered, or, where that is given, refused like this.
+    async fn reads(&self, refused: Option<fn(&Answer)>) {
+        for operation in ["DescribeSecret", "GetSecretValue", "ListSecretVersionIds"] {
+            let answer = self.call(&format!("secretsmanager.{operation}"), &json!({"SecretId": "s"})).await;
+            match refused {
+                Some(refused) => refused(&answer),
+                None => assert_eq!(answer.status, 200, "{operation}: {}", answer.text()),
+            }
+        }
+    }
+
     async fn put(&self, token: u32) -> Answer {
         let put = json!({
             "SecretId": self.arn, "ClientRequestToken": v(token), "SecretString": "value-2", "VersionStages": ["AWSPENDING"],
@@ -55,13 +66,16 @@ impl Scene {
     }
 }
 
+fn is_over(answer: &Answer) {
+    let over = "These credentials are for one version while its rotation is open: it makes another version, or is over, \
+                or its rotator is disabled.";
+    assert_eq!(answer.json(), json!({"__type": "AccessDeniedException", "message": over}));
+}
+
 #[tokio::test]
 async fn a_pass_makes_a_rotation_of_its_secret_and_is_nobodys_key() {
     let scene = scene().await;
-    for target in ["DescribeSecret", "GetSecretValue", "ListSecretVersionIds"] {
-        let answer = scene.call(&format!("secretsmanager.{target}"), &json!({"SecretId": "s"})).await;
-        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-    }
+    scene.reads(None).await;
     assert_eq!(scene.call("secretsmanager.GetRandomPassword", &json!({})).await.status, 200);
     scene.server.trail.since();
     assert_eq!(scene.put(2).await.status, 200);
@@ -125,11 +139,6 @@ async fn a_pass_does_nothing_else_and_nothing_elsewhere() {
 #[tokio::test]
 async fn a_pass_writes_the_version_it_was_made_for_and_only_while_that_is_being_made() {
     let scene = scene().await;
-    let over =
-        "These credentials are for one version while its rotation is open: it makes another version, or is over.";
-    let is_over = |answer: &Answer| {
-        assert_eq!(answer.json(), json!({"__type": "AccessDeniedException", "message": over}));
-    };
     is_over(&scene.put(3).await);
     let of_the_old = pass(&scene.server, &scene.arn, 1);
     let label = json!({"SecretId": "s", "VersionStage": "MINE", "MoveToVersionId": v(1)});
@@ -138,9 +147,49 @@ async fn a_pass_writes_the_version_it_was_made_for_and_only_while_that_is_being_
     is_over(&scene.put(2).await);
     is_over(&scene.call("secretsmanager.UpdateSecretVersionStage", &label).await);
     assert_eq!(scene.server.stages("s").await, json!({v(1): ["AWSCURRENT"]}));
+}
+
+#[tokio::test]
+async fn a_pass_reads_nothing_more_when_its_rotation_is_over() {
+    let scene = scene().await;
+    scene.reads(None).await;
+    scene.server.ok("pawl.AbandonRotation", json!({"SecretId": "s"})).await;
+    scene.reads(Some(is_over)).await;
     scene.server.clock.advance(TimeDelta::seconds(10));
     let answer = scene.call("secretsmanager.GetSecretValue", &json!({"SecretId": "s"})).await;
     assert_eq!(answer.json()["__type"], "ExpiredTokenException");
+}
+
+#[tokio::test]
+async fn a_pass_is_worth_nothing_while_its_rotator_is_disabled() {
+    let scene = scene().await;
+    scene.server.ok("pawl.UpdateRotator", json!({"Name": "hook", "Enabled": false})).await;
+    scene.reads(Some(is_over)).await;
+    is_over(&scene.put(2).await);
+    scene.server.ok("pawl.UpdateRotator", json!({"Name": "hook", "Enabled": true})).await;
+    scene.reads(None).await;
+    assert_eq!(scene.put(2).await.status, 200);
+}
+
+/// It is asked before there is a rotation, of a version that nobody makes.
+#[tokio::test]
+async fn the_pass_of_a_check_reads_its_secret_and_writes_nothing() {
+    let mut scene = scene().await;
+    scene.server.ok("pawl.AbandonRotation", json!({"SecretId": "s"})).await;
+    let version = engine::id::VersionId::new(v(2)).expect("a version");
+    let grant = Grant { arn: scene.arn.clone(), version, check: true };
+    let expires = scene.server.clock.now() + TimeDelta::seconds(10);
+    scene.pass = scene.server.store.create_pass(&grant, expires).expect("a pass");
+    scene.reads(None).await;
+    let elsewhere = scene.call("secretsmanager.GetSecretValue", &json!({"SecretId": "other"})).await;
+    assert_eq!(elsewhere.json()["__type"], "AccessDeniedException");
+    // Not even the version that a rotation is making.
+    let rotate = json!({"SecretId": "s", "ClientRequestToken": v(2)});
+    scene.server.ok("RotateSecret", rotate).await;
+    let label = json!({"SecretId": "s", "VersionStage": "MINE", "MoveToVersionId": v(1)});
+    for answer in [scene.put(2).await, scene.call("secretsmanager.UpdateSecretVersionStage", &label).await] {
+        assert!(answer.text().contains("is not authorized to perform"), "{}", answer.text());
+    }
 }
 
 #[tokio::test]

@@ -37,10 +37,11 @@ impl Server {
     }
 
     /// Opens a rotation of the secret `s` by `hook` and lets its setSecret be refused with this verdict.
-    async fn stopped_at_set(&self, verdict: Verdict) -> Lease {
-        self.ok("pawl.CreateRotator", with(webhook(), json!({"Mode": "callback"}))).await;
+    async fn stopped_at_set(&self, rotator: Value, verdict: Verdict) -> Lease {
+        let name = rotator["Name"].clone();
+        self.ok("pawl.CreateRotator", rotator).await;
         self.create("s").await;
-        let rotate = json!({"SecretId": "s", "ClientRequestToken": v(2), "RotationLambdaARN": "hook"});
+        let rotate = json!({"SecretId": "s", "ClientRequestToken": v(2), "RotationLambdaARN": name});
         self.ok("RotateSecret", rotate).await;
         let claims = self.store.claim("test", &Room::everywhere(1), self.clock.now()).await.expect("asked");
         let lease = claims[0].lease.clone();
@@ -95,7 +96,7 @@ async fn everything_that_can_be_said_is_kept() {
     for (member, value) in expected.as_object().expect("members") {
         assert_eq!(&reply[member], value, "{member}");
     }
-    assert_eq!(reply.get("PasswordKey"), None);
+    assert_eq!((reply.get("PasswordKey"), &reply["CallbackEndpoint"]), (None, &json!("https://pawl.example:7171")));
     let issuing = json!({"Name": "issuer", "Issues": true, "Steps": ["revoke", "retire"]});
     let reply = server.ok("pawl.CreateRotator", with(webhook(), issuing)).await;
     assert_eq!((&reply["Steps"], &reply["GraceSeconds"]), (&json!(["retire", "revoke"]), &json!(4500)));
@@ -188,7 +189,13 @@ async fn an_update_changes_what_is_said_and_nothing_else() {
     }
     let signs = json!({"Region": "eu-west-1", "AccessKeyId": "AKIAX", "SecretAccessKey": "x"});
     server.ok("pawl.CreateRotator", with(function(), signs)).await;
+    let half = "Another AccessKeyId has another secret half: give its SecretAccessKey too";
+    server.says_no("pawl.UpdateRotator", json!({"Name": "f", "AccessKeyId": "AKIAY"}), half).await;
     server.says_no("pawl.UpdateRotator", json!({"Name": "f", "AccessKeyId": ""}), "together").await;
+    let same = json!({"Name": "f", "AccessKeyId": "AKIAX", "Region": "eu-west-2"});
+    assert_eq!(server.ok("pawl.UpdateRotator", same).await["Region"], "eu-west-2");
+    let other = json!({"Name": "f", "AccessKeyId": "AKIAY", "SecretAccessKey": "y"});
+    assert_eq!(server.ok("pawl.UpdateRotator", other).await["AccessKeyId"], "AKIAY");
     let unsigned = json!({"Name": "f", "AccessKeyId": "", "Region": "", "SecretAccessKey": ""});
     assert_eq!(server.ok("pawl.UpdateRotator", unsigned).await.get("AccessKeyId"), None);
     let mtls = json!({"Name": "f", "ClientCertificatePem": certificate(), "ClientKeyPem": "k"});
@@ -279,7 +286,7 @@ async fn a_signing_key_is_changed_without_a_gap() {
 #[tokio::test]
 async fn deliveries_say_what_was_sent_and_what_came_back() {
     let server = Server::start().await;
-    server.stopped_at_set(Verdict::Retry).await;
+    server.stopped_at_set(with(webhook(), json!({"Issues": true})), Verdict::Retry).await;
     let list = server.ok("pawl.ListDeliveries", json!({"Name": "hook"})).await;
     let [set, create] = &list["Deliveries"].as_array().expect("a list")[..] else { panic!("{list}") };
     assert_eq!((&create["Step"], &create["Verdict"]), (&json!("createSecret"), &json!("done")));
@@ -301,6 +308,7 @@ async fn deliveries_say_what_was_sent_and_what_came_back() {
     server.clock.advance(TimeDelta::milliseconds(5));
     let view = server.ok("pawl.Redeliver", again(&set["Id"])).await;
     assert_eq!((&view["Open"]["Step"], &view["DueDate"]), (&json!("setSecret"), &json!(1_773_135_420.128)));
+    assert_eq!(view.get("NotCalledUntil"), None);
     server.ok("pawl.PauseRotation", json!({"SecretId": "s"})).await;
     let paused = "The rotation of this secret is paused: resume it first.";
     server.refused("pawl.Redeliver", again(&set["Id"]), "InvalidRequestException", paused).await;
@@ -309,7 +317,7 @@ async fn deliveries_say_what_was_sent_and_what_came_back() {
 #[tokio::test]
 async fn a_person_who_has_seen_awscurrent_log_in_may_say_so() {
     let server = Server::start().await;
-    server.stopped_at_set(Verdict::NeedsPerson).await;
+    server.stopped_at_set(webhook(), Verdict::NeedsPerson).await;
     let works = json!({"SecretId": "s", "CurrentWorks": true});
     server.says_no("pawl.AbandonRotation", works.clone(), "has not been given up: abandon it first").await;
     let view = server.ok("pawl.AbandonRotation", json!({"SecretId": "s"})).await;
@@ -359,4 +367,14 @@ async fn a_rotator_that_is_left_alone_for_a_while_says_until_when() {
     let shown = server.ok("pawl.DescribeRotator", json!({"Name": "broken"})).await;
     assert_eq!(shown["NotCalledUntil"], json!(0));
     assert!(server.ok("pawl.DescribeRotator", json!({"Name": "hook"})).await.get("NotCalledUntil").is_none());
+}
+
+#[tokio::test]
+async fn a_step_that_is_sent_again_says_when_its_rotator_is_left_alone_for_a_while() {
+    let server = Server::start().await;
+    server.stopped_at_set(with(webhook(), json!({"Name": "broken"})), Verdict::Retry).await;
+    let list = server.ok("pawl.ListDeliveries", json!({"Name": "broken"})).await;
+    let again = json!({"Name": "broken", "DeliveryId": list["Deliveries"][0]["Id"]});
+    let view = server.ok("pawl.Redeliver", again).await;
+    assert_eq!((&view["NotCalledUntil"], &view["Open"]["Step"]), (&json!(0), &json!("setSecret")));
 }

@@ -147,7 +147,6 @@ impl Run {
     }
 
     /// The numbers of the Creates whose credentials may be there and are to be ended.
-    #[must_use]
     pub fn orphans(&self) -> impl Iterator<Item = u32> {
         (self.revoked + 1..=self.issued).filter(|number| *number != self.kept)
     }

@@ -146,8 +146,7 @@ impl World {
             Write::DropPlaceholder if self.value_of(version).is_none() => {
                 self.pending = self.pending.filter(|pending| *pending != version);
             }
-            Write::DropPlaceholder => {}
-            Write::Note { .. } => {}
+            Write::DropPlaceholder | Write::Note { .. } => {}
             Write::Copy(_) | Write::DropCopy(_) => unreachable!("it proves without a copy"),
         }
     }

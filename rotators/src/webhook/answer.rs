@@ -207,6 +207,8 @@ impl Judge<'_> {
                 "A value that the receiver wrote by itself is not replaced: abandon this rotation (`pawl rotation abandon`) \
                  and start another.",
             ),
+            // No rotation is open that could be resumed.
+            (_, Verdict::NeedsPerson) if self.step == "check" => error.remedy("Do what the receiver asks for."),
             (_, Verdict::NeedsPerson) => error.remedy("Do what the receiver asks for, then resume."),
             _ => error,
         };

@@ -177,6 +177,7 @@ impl Receiver<'_> {
             token: probe.token,
             valid_for: budget,
             credentials: self.webhook.credentials && !self.managed(),
+            check: event.step == "check",
         };
         let pass = self.shared.desk.pass(&order).await.map_err(|error| error.to_string())?;
         let parcel = self.bent(probe, event, id, &pass).map_err(|error| error.to_string())?;

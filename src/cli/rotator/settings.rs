@@ -135,7 +135,7 @@ struct CallOptions {
     client_cert: Option<String>,
     /// PEM file of that certificate's private key
     #[arg(long, value_name = "FILE")]
-    client_key: Option<PathBuf>,
+    client_key: Option<String>,
 }
 
 /// Which server, where --region is the function's.
@@ -235,7 +235,7 @@ impl CallOptions {
         set(body, "Concurrency", self.concurrency);
         set(body, "CaPem", self.ca.as_deref().map(read_or_none).transpose()?);
         set(body, "ClientCertificatePem", self.client_cert.as_deref().map(read_or_none).transpose()?);
-        set(body, "ClientKeyPem", self.client_key.as_deref().map(read).transpose()?);
+        set(body, "ClientKeyPem", self.client_key.as_deref().map(read_or_none).transpose()?);
         Ok(())
     }
 }

@@ -1,9 +1,12 @@
 //! Rotators, deliveries and reports as people read them.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
-use crate::cli::output;
+use crate::cli::rotation::show_view;
 use crate::cli::shown::{date, duration, text, time};
+use crate::cli::{Connection, output};
 
 /// One line a rotator.
 pub(crate) fn list(answer: &Value) {
@@ -47,10 +50,6 @@ pub(crate) fn rotator(rotator: &Value) {
         ("mTLS", rotator["ClientCertificatePem"].is_string().then(|| "yes".to_owned())),
         ("registered", date(&rotator["CreatedDate"])),
         ("last changed", date(&rotator["LastChangedDate"])),
-        (
-            "not called",
-            date(&rotator["NotCalledUntil"]).map(|until| format!("until {until}: it failed again and again")),
-        ),
         ("secrets", secrets(rotator)),
     ]);
     for key in members(rotator, "SigningKeys") {
@@ -58,6 +57,41 @@ pub(crate) fn rotator(rotator: &Value) {
         let until = date(&key["ExpiryDate"]).map(|until| format!(", until {until}")).unwrap_or_default();
         output::say(format!("signing key since {since}{until}"));
     }
+}
+
+/// A step was sent once more: the rotation, and what else it waits for.
+pub(crate) fn again(connection: &Connection, rotator: &str, answer: &Value) {
+    show_view(connection, answer);
+    if let Some(until) = date(&answer["NotCalledUntil"]) {
+        output::progress(format!(
+            "{rotator} failed again and again and is not called until {until}; the step waits for that"
+        ));
+    }
+}
+
+/// A receiver that calls back is told where. Says so where that leads it to nothing, or to its own machine.
+pub(crate) fn callback_hint(answer: &Value) {
+    if answer["Mode"] != "callback" {
+        return;
+    }
+    let remedy = "set --public-url of `pawl serve`";
+    match text(&answer["CallbackEndpoint"]) {
+        None => output::progress(format!(
+            "receivers are told no address of this server, which listens on every one: {remedy}"
+        )),
+        Some(told) if is_here(&told) && !text(&answer["Url"]).is_some_and(|url| is_here(&url)) => {
+            output::progress(format!("receivers are told to call {told}, which another machine cannot: {remedy}"))
+        }
+        Some(_) => {}
+    }
+}
+
+/// A URL of the machine that asks for it.
+fn is_here(url: &str) -> bool {
+    let url = url.parse::<reqwest::Url>().ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// One line a delivery.

@@ -122,6 +122,8 @@ pub struct Grant {
     pub arn: String,
     /// The one version that is being made.
     pub version: VersionId,
+    /// It is the step check, which belongs to no rotation and only looks.
+    pub check: bool,
 }
 
 /// Where temporary credentials come from.

@@ -111,8 +111,8 @@ pub(crate) async fn who_acts_for_one_rotation_writes_its_version_alone_and_while
 
 pub(crate) async fn a_pass_says_what_it_is_for_and_comes_from_no_key(world: World) {
     let arn = world.create("s", "one").await.arn;
-    for version in ["r".repeat(32), "\"\\ä".repeat(12)] {
-        let grant = Grant { arn: arn.clone(), version: engine::id::VersionId::new(version).unwrap() };
+    for (version, check) in [("r".repeat(32), false), ("\"\\ä".repeat(12), true)] {
+        let grant = Grant { arn: arn.clone(), version: engine::id::VersionId::new(version).unwrap(), check };
         let expires = world.now() + TimeDelta::seconds(10);
         let pass = world.store.create_pass(&grant, expires).unwrap();
         assert!(pass.access_key_id.starts_with("ASIA") && pass.expires == expires);

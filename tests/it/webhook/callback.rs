@@ -101,6 +101,26 @@ fn scoped_credentials_cannot_do_anything_else() {
     }
 }
 
+#[test]
+fn a_check_reads_its_secret_before_there_is_a_rotation_and_writes_nothing() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (_, receiver) = scoped_receiver(|event| {
+        let (url, id) = (event.body["Endpoint"].as_str()?, &event.body["SecretId"]);
+        let (read, _) = call(url, &credentials_of(event), "GetSecretValue", &json!({ "SecretId": id }))?;
+        let value = json!({ "SecretId": id, "ClientRequestToken": event.body["ClientRequestToken"],
+                            "RotationToken": event.body["RotationToken"], "SecretString": "x" });
+        let (written, answer) = call(url, &credentials_of(event), "PutSecretValue", &value)?;
+        Some(Answer::error(422, "NeedsPerson", &format!("read: {read}, written: {written} {}.", answer["__type"])))
+    });
+    add(&pawl, "back", &receiver.url, json!({ "Mode": "callback", "Credentials": true, "Steps": ["check"] }));
+    pawl.create("app", &account_value("first"));
+    let refused = pawl.run(&["rotation", "enable", "app", "--rotator", "back", "--now"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("read: 200, written: 400 ") && said.contains("AccessDeniedException"), "{said}");
+    assert_eq!(current(&pawl, "app"), account_value("first"));
+}
+
 /// Puts a value with this RotationToken, and returns the status.
 fn put(pawl: &Pawl, id: &Value, token: &Value, rotation: Option<&str>) -> (u16, Value) {
     let mut body = json!({ "SecretId": id, "ClientRequestToken": token, "VersionStages": ["AWSPENDING"],
