@@ -177,7 +177,7 @@ impl Scheduler {
         }
         let Some(registration) = self.store.rotator(lane).await? else { return Ok(None) };
         let rotator = self.drills.around(self.callers.rotator(&registration), arn);
-        Ok(Some(Hired { rotator, is_sent_create: registration.settings.makes_first_value() }))
+        Ok(Some(Hired { rotator, is_sent_create: registration.settings.makes_values() }))
     }
 
     /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.

@@ -80,7 +80,7 @@ pub(crate) fn callback_hint(answer: &Value) {
             "receivers are told no address of this server, which listens on every one: {remedy}"
         )),
         Some(told) if is_here(&told) && !text(&answer["Url"]).is_some_and(|url| is_here(&url)) => {
-            output::progress(format!("receivers are told to call {told}, which another machine cannot: {remedy}"))
+            output::progress(format!("receivers are told to call {told}, which another machine cannot: {remedy}"));
         }
         Some(_) => {}
     }
