@@ -13,11 +13,20 @@ use std::time::Duration;
 
 use api::workbench::Case;
 use engine::port::{Clock, Rotator};
-use engine::registration::Registration;
+use engine::registration::{LONGEST_TIMEOUT, Registration};
 use rotators::Callers;
 
 use self::drilled::Drilled;
 pub(crate) use self::trial::{Seen, Trial};
+
+/// What a delivery on the side may take, however long the receiver may take for real ones.
+const HASTE: Duration = Duration::from_secs(10);
+/// How many of them there are around one step, at most.
+const ON_THE_SIDE: u32 = 15;
+/// The steps of a rotation, and one that is asked for again.
+const STEPS: u32 = 5;
+/// What a run is given at least: retries wait for a moment.
+const SHORTEST: Duration = Duration::from_secs(120);
 
 /// The drills that are under way, by the ARN of their secret.
 #[derive(Default)]
@@ -64,26 +73,34 @@ impl Drop for Held {
 
 /// One drill: whom it is about, until when, and what was seen.
 pub(crate) struct Drill {
-    pub(crate) registration: Arc<Registration>,
+    /// As it is, but for the timeout: this one is of deliveries on the side.
+    pub(crate) registration: Registration,
     callers: Callers,
     clock: Arc<dyn Clock>,
+    /// How long one step may take, with all that is around it.
+    patience: Duration,
+    /// How long it may take.
+    pub(crate) length: Duration,
     /// Since boot.
     ends: Duration,
     /// The bent deliveries were made: once is enough.
     bent: AtomicBool,
+    /// A credential was issued on the side, and revoked: once is enough as well.
+    issued: AtomicBool,
     seen: Mutex<BTreeMap<Trial, Seen>>,
 }
 
 impl Drill {
-    /// Of this rotator, for at most so long.
-    pub(crate) fn new(
-        registration: Arc<Registration>,
-        callers: Callers,
-        clock: Arc<dyn Clock>,
-        length: Duration,
-    ) -> Self {
+    /// Of this rotator, for as long as everything that is tried may take.
+    pub(crate) fn new(mut registration: Registration, callers: Callers, clock: Arc<dyn Clock>) -> Self {
+        let timeout = registration.settings.timeout();
+        let haste = timeout.min(HASTE);
+        registration.settings.timeout_seconds = haste.as_secs();
+        let patience = (timeout * 2 + haste * ON_THE_SIDE).min(LONGEST_TIMEOUT);
+        let length = (patience * STEPS).max(SHORTEST);
         let ends = clock.since_boot() + length;
-        Self { registration, callers, clock, ends, bent: AtomicBool::new(false), seen: Mutex::default() }
+        let (bent, issued, seen) = (AtomicBool::default(), AtomicBool::default(), Mutex::default());
+        Self { registration, callers, clock, patience, length, ends, bent, issued, seen }
     }
 
     /// What is left of it.
@@ -108,9 +125,14 @@ impl Drill {
         trials.into_iter().map(|trial| trial.case(seen.get(&trial))).collect()
     }
 
-    /// True the first time only.
-    fn is_first(&self) -> bool {
+    /// Whether the bent deliveries are to be made: true the first time only.
+    fn bends(&self) -> bool {
         !self.bent.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a credential is to be issued on the side: true the first time only.
+    fn issues(&self) -> bool {
+        !self.issued.swap(true, Ordering::SeqCst)
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<Trial, Seen>> {

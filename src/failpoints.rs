@@ -46,6 +46,7 @@ fn point(side: &str, event: &Event) {
         | Event::Interfered { .. }
         | Event::Resumed { .. }
         | Event::Abandoned
+        | Event::RotatorChanged
         | Event::Vouched { .. } => return,
     };
     let name = format!("commit::{side}::{name}");

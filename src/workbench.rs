@@ -22,8 +22,6 @@ use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
 
-/// How long a run may take.
-const LENGTH: Duration = Duration::from_secs(120);
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often the rotation is looked at where no change is noticed.
@@ -175,7 +173,7 @@ impl Bench {
         let view = self.store.rotation(secret_id).await?;
         let current = self.store.current_value(secret_id).await?;
         may_be_tested(&registration, &view, current.is_some()).map_err(Problem::Refused)?;
-        let drill = Drill::new(registration, self.callers.clone(), Arc::clone(&self.clock), LENGTH);
+        let drill = Drill::new((*registration).clone(), self.callers.clone(), Arc::clone(&self.clock));
         let Some(held) = self.drills.begin(&view.arn, drill) else {
             return Err(Problem::Refused(
                 "A conformance run with this secret is under way; wait until it has ended.".to_owned(),
@@ -221,7 +219,8 @@ impl Bench {
                 Ok(view) => self.outcome(&view, token).await,
                 Err(error) => Some(Seen::Skipped(error.to_string())),
             };
-            let out_of_time = || Seen::Failed(format!("It was not over after {} seconds.", LENGTH.as_secs()));
+            let out_of_time =
+                || Seen::Failed(format!("It was not over after {} seconds.", held.drill.length.as_secs()));
             if let Some(seen) = seen.or_else(|| held.drill.left().is_zero().then(out_of_time)) {
                 held.drill.note(Trial::Ended, seen);
                 return held.drill.cases();

@@ -74,9 +74,18 @@ pub async fn drive(
         }
     }
     loop {
-        match ports.store.apply(lease, Event::Leased, rng.random()).await {
-            Ok(decision) => carry_out(ports, lease, decision, rng).await?,
+        let driven = match ports.store.apply(lease, Event::Leased, rng.random()).await {
+            Ok(decision) => carry_out(ports, lease, decision, rng).await,
             Err(PortError::Refused(_)) => return ports.store.release(lease).await,
+            Err(error) => return Err(error),
+        };
+        match driven {
+            Ok(()) => {}
+            // Paused, perhaps: nobody is to wait for a lease that nobody uses. One that is lost cannot be given back.
+            Err(PortError::Fenced) => {
+                let _kept_until_it_ends = ports.store.release(lease).await;
+                return Err(PortError::Fenced);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -146,7 +155,7 @@ async fn perform(
     if material.admin_rotates && step != Step::Create {
         return Ok(Outcome::Failed(admin_rotates()));
     }
-    let deadline = deadline(ports.store, lease, rotator.patience()).await?;
+    let deadline = deadline(ports.store, lease, step, rotator.patience()).await?;
     let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {
         arn: &lease.arn,
@@ -172,11 +181,18 @@ async fn perform(
 
 /// An act ends inside the lease, so that nothing of it can land when another driver has taken over. A rotator that may
 /// take longer gets a longer lease, committed before it begins.
-async fn deadline(store: &dyn RotationStore, lease: &Lease, patience: Duration) -> Result<Duration, PortError> {
+async fn deadline(
+    store: &dyn RotationStore,
+    lease: &Lease,
+    step: Step,
+    patience: Duration,
+) -> Result<Duration, PortError> {
     let needed = patience + LEASE_MARGIN;
+    // What a receiver issues must not be forgotten by a power failure: that it was asked is on disk before it is.
+    let known = step != Step::Create || patience.is_zero();
     // A renewal is a durable write; a lease that is nearly whole does without.
     let left = match store.look(lease).await?.1 {
-        left if left >= LONG_ENOUGH.max(needed) => left,
+        left if known && left >= LONG_ENOUGH.max(needed) => left,
         _ => store.renew(lease, needed).await?,
     };
     left.checked_sub(LEASE_MARGIN).filter(|left| !left.is_zero()).ok_or(PortError::Fenced)

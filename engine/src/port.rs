@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::Time;
 use crate::id::{SecretId, VersionId};
-use crate::outcome::{Done, Made, Proof, StepError};
+use crate::outcome::{Done, Made, Proof, StepError, Verdict};
 use crate::rotation::{Decision, Event, Refusal, Rotation, Run, Step};
 use crate::secret::SecretBytes;
 
@@ -212,7 +212,7 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// By verdict.
     async fn retire(&self, _cx: &StepContext<'_>) -> Result<Done, StepError> {
-        Ok(Done::default())
+        Err(no_step("retire"))
     }
 
     /// Revoke: ends every credential that was issued under the tags of [`Run::orphans`]: its answer was lost, or it was
@@ -221,8 +221,14 @@ pub trait Rotator: Send + Sync {
     /// # Errors
     /// By verdict.
     async fn revoke(&self, _cx: &StepContext<'_>) -> Result<Done, StepError> {
-        Ok(Done::default())
+        Err(no_step("revoke"))
     }
+}
+
+/// The machine asks for it only of rotators that say they do it.
+fn no_step(step: &str) -> StepError {
+    StepError::new(Verdict::NeedsPerson, "no-step", format!("this rotator has no step {step}"))
+        .remedy("name the rotator that made the credential with `pawl rotation enable`, then resume")
 }
 
 /// What a rotator can do, or wants, beside the steps that every rotator has. The machine asks for no more than this.

@@ -8,6 +8,8 @@ pub const FLOOR: Duration = Duration::from_secs(1);
 pub const CAP: Duration = Duration::from_secs(30 * 60);
 /// When to ask again what is in progress at the other end, where that did not say.
 pub const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How long the other end may be at work on one step before a person is asked to look.
+pub const LONGEST_WORK: Duration = Duration::from_secs(24 * 3600);
 /// Refused logins that one window may cost an account whose lock limit we do not know.
 pub const LOGIN_BUDGET: u32 = 10;
 

@@ -59,6 +59,14 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (Rotation::Acting { run, step }, Event::Ended { step: ended, outcome }) if step == ended => {
             Ok(ended_as(run, step, outcome, at))
         }
+        // It was given up while setSecret was asked for, and that has begun work which outlasts the call.
+        (
+            Rotation::Waiting { run, step: Step::Prove, .. },
+            Event::Ended { step: Step::Set, outcome: Outcome::Failed(error) },
+        ) if error.verdict == Verdict::InProgress && run.working_since.is_none() => {
+            let run = Run { working_since: Some(at.now), ..run };
+            Ok(outlast(run, vec![], at))
+        }
         (_, Event::Ended { .. }) => Err(Refusal::Stale),
 
         // The rotator that writes by itself is in the middle of it: its answer says when it is done.
@@ -66,18 +74,32 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
             let (run, seal) = fill(run, value)?;
             Ok(Decision { next: Rotation::Acting { run, step: Step::Create }, writes: vec![seal], act: None })
         }
+        // What an issuing receiver makes meanwhile would be nobody's.
         (
-            Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
+            Rotation::Waiting { run, step: Step::Create, .. }
+            | Rotation::Acting { run, step: Step::Create }
+            | Rotation::Parked { run, step: Step::Create, .. },
             Event::Filled(value),
-        ) => {
+        ) if !at.abilities.revokes => {
             let (run, seal) = fill(run, value)?;
             Ok(wait(run, Step::Set, at.now, vec![seal]))
         }
+        (open, Event::Filled(_)) => Err(match open.run() {
+            Some(run) if run.candidate == 0 && !run.trial => Refusal::NotAsked,
+            _ => Refusal::AlreadyFilled,
+        }),
 
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
             Event::Interfered { what },
-        ) => Ok(give_up(run, Write::DropPlaceholder, note("interfered", what), at)),
+        ) => {
+            // Whoever changes AWSCURRENT by hand may have taken what was made here.
+            let run = Run { kept: run.stored, ..run };
+            Ok(match run.closing {
+                true => close(run, vec![note("interfered", what)], at),
+                false => give_up(run, Write::DropPlaceholder, note("interfered", what), at),
+            })
+        }
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
             Event::Abandoned,
@@ -85,13 +107,21 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (
             Rotation::Waiting { run, step, .. } | Rotation::Acting { run, step } | Rotation::Parked { run, step, .. },
             Event::Vouched { by },
-        ) => match step.gives_up() && at.current.is_some() {
+        ) => match (step.gives_up() || run.given_up) && at.current.is_some() {
             true => Ok(proven(run, &format!("{by} says that AWSCURRENT logs in; the rotation is given up"), at)),
             false => Err(Refusal::NotGivenUp),
         },
 
+        (
+            Rotation::Waiting { run, step: step @ (Step::Retire | Step::Revoke), .. }
+            | Rotation::Parked { run, step: step @ (Step::Retire | Step::Revoke), .. },
+            Event::RotatorChanged,
+        ) => Ok(call_off(run, step, vec![], at)),
+        (open, Event::RotatorChanged) => Ok(Decision { next: open, writes: vec![], act: None }),
+
         (Rotation::Parked { run, step, .. }, Event::Resumed { window_ends }) => {
-            let run = Run { attempt: 0, returns: 0, restores: 0, failed_logins: 0, window_ends, ..run };
+            let working_since = None;
+            let run = Run { working_since, attempt: 0, returns: 0, restores: 0, failed_logins: 0, window_ends, ..run };
             Ok(wait(run, step, at.now, vec![note("resumed", "resumed by a person")]))
         }
         // A grace is for the readers of the old credential, and not cut short by the way.
@@ -166,16 +196,32 @@ fn after_a_crash(step: Step) -> Step {
 fn resume(run: Run, step: Step, at: &Moment) -> Decision {
     match step {
         Step::Create => make(run, vec![], at),
+        // The rotator may have been told meanwhile to do without.
+        Step::Retire if at.abilities.retires_after.is_none() => call_off(run, step, vec![], at),
+        Step::Revoke if !at.abilities.revokes => call_off(run, step, vec![], at),
         step => act(run, step, vec![]),
     }
 }
 
 /// Create. What was issued before and not stored, or was rejected, is ended first: nobody else knows that it is there.
+/// What the other end is at work on is no such thing: it is asked for again.
 fn make(run: Run, writes: Vec<Write>, at: &Moment) -> Decision {
-    match at.abilities.revokes && !run.orphans().is_empty() {
+    match at.abilities.revokes && run.working_since.is_none() && run.orphans().next().is_some() {
         true => act(run, Step::Revoke, writes),
         false => act(run, Step::Create, writes),
     }
+}
+
+/// Retire and Revoke are left out: what was to be ended may be wanted again, or nobody is there to end it.
+fn call_off(run: Run, step: Step, mut writes: Vec<Write>, at: &Moment) -> Decision {
+    let left = "what was to be ended is left as it is; it may have been ended already where that was under way";
+    writes.push(note("called-off", format!("{step}: {left}")));
+    if run.is_over() {
+        return Decision { next: Rotation::Idle, writes, act: None };
+    }
+    // A rotation that waited for it begins.
+    let run = Run { attempt: 0, retiring: None, revoked: run.issued, ..run };
+    wait(run, Step::Create, at.now, writes)
 }
 
 fn fill(run: Run, value: SecretBytes) -> Result<(Run, Write), Refusal> {
@@ -193,10 +239,15 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
         let token = run.token;
         return Decision { next: Rotation::Idle, writes: vec![why, Write::DropCopy(token), closing], act: None };
     }
+    if run.promoted && run.retiring.is_some() && at.current == run.retiring {
+        // Its credential may have been ended in this very moment.
+        let run = Run { attempt: 0, restores: 0, promoted: false, retiring: None, ..run };
+        return wait(run, Step::Prove, at.now, vec![why]);
+    }
     if run.is_over() {
         // Whatever somebody has done may have made a credential wanted again that was to be ended.
-        let left = note("called-off", "no old credential is ended: what could be logged in with still can");
-        return Decision { next: Rotation::Idle, writes: vec![why, left], act: None };
+        let step = if run.promoted { Step::Retire } else { Step::Revoke };
+        return call_off(run, step, vec![why], at);
     }
     if run.candidate == 0 {
         let mut writes = vec![why, labels, note("abandoned", "given up before any value was made")];
@@ -209,19 +260,35 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
     let copy = (at.abilities.proves_by_copy && at.current.is_some()).then(|| at.fresh.clone());
     writes.extend(copy.clone().map(Write::Copy));
     // From Restore too: what it was sending may be another AWSCURRENT by now.
-    wait(Run { attempt: 0, restores: 0, copy, ..run }, Step::Prove, at.now, writes)
+    let run = Run { attempt: 0, restores: 0, copy, ..run };
+    match run.working_since.is_some() && run.sets > 0 {
+        true => outlast(run, writes, at),
+        false => wait(run, Step::Prove, at.now, writes),
+    }
+}
+
+/// The other end may set the candidate whenever it comes to it: AWSCURRENT can be proven only after that.
+fn outlast(run: Run, mut writes: Vec<Write>, at: &Moment) -> Decision {
+    writes.push(note("in-progress", "the other end is still at work on setSecret; that is waited for"));
+    wait(Run { given_up: true, ..run }, Step::Set, at.now, writes)
 }
 
 /// AWSCURRENT logs in, or was never touched: what was issued for this rotation is ended, if anything was.
 fn close(run: Run, mut writes: Vec<Write>, at: &Moment) -> Decision {
-    if at.abilities.revokes && !run.orphans().is_empty() {
-        // A version that somebody has labelled is wanted, whoever made its credential.
-        let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
-        if !wanted {
-            return wait(Run { attempt: 0, closing: true, ..run }, Step::Revoke, at.now, writes);
-        }
-        let left = "a label of its version was moved by hand: nothing that was issued for it is revoked";
+    if !at.abilities.revokes {
+        return Decision { next: Rotation::Idle, writes, act: None };
+    }
+    // A version that somebody has labelled is wanted, whoever made its credential.
+    let wanted = [&at.current, &at.previous].into_iter().flatten().any(|version| *version == run.token);
+    let kept = if wanted { run.stored } else { run.kept };
+    let run = Run { attempt: 0, working_since: None, closing: true, kept, ..run };
+    if kept > run.revoked {
+        let left = "labels were moved by hand: the credential that was stored for it is not revoked";
         writes.push(note("called-off", left));
+    }
+    let is_left = run.orphans().next().is_some();
+    if is_left {
+        return wait(run, Step::Revoke, at.now, writes);
     }
     Decision { next: Rotation::Idle, writes, act: None }
 }
@@ -236,16 +303,23 @@ fn ended_as(run: Run, step: Step, outcome: Outcome, at: &Moment) -> Decision {
     match outcome {
         Outcome::Failed(error) if error.verdict == Verdict::InProgress => in_progress(run, step, &error, at),
         outcome if run.trial => tested(run, &outcome),
+        // Whatever it did, it has ended: Prove finds out.
+        Outcome::Done(_) if run.given_up => prove_at_last(run),
+        Outcome::Failed(error) if run.given_up && error.verdict == Verdict::Rejected => prove_at_last(run),
         Outcome::Failed(error) => failed(run, step, &error, at),
         Outcome::Created(value, _) => {
-            let candidate = run.candidate + 1;
-            let run = Run { candidate, sets: 0, attempt: 0, ..run };
+            let (candidate, stored) = (run.candidate + 1, run.issued);
+            let run = Run { candidate, stored, working_since: None, sets: 0, attempt: 0, ..run };
             act(run, Step::Set, vec![Write::Seal { candidate, value }])
         }
         Outcome::Done(done) => succeeded(spend(run, done.failed_logins, None), step, at),
         Outcome::Proved(Proof::CurrentLogsIn) => proven(run, "AWSCURRENT logs in; the rotation is given up", at),
         Outcome::Proved(Proof::CanRestore { .. }) => put_back(run, at),
     }
+}
+
+fn prove_at_last(run: Run) -> Decision {
+    act(Run { given_up: false, working_since: None, attempt: 0, ..run }, Step::Prove, vec![])
 }
 
 /// Nothing was changed, so that even an unknown outcome leaves nothing behind: a trial is not retried.
@@ -276,7 +350,7 @@ fn put_back(run: Run, at: &Moment) -> Decision {
 }
 
 fn succeeded(run: Run, step: Step, at: &Moment) -> Decision {
-    let run = Run { attempt: 0, ..run };
+    let run = Run { attempt: 0, working_since: None, ..run };
     match step {
         Step::Create if run.candidate == 0 => again_later(run, Step::Create, &nothing_written(), at),
         Step::Create => act(run, Step::Set, vec![]),
@@ -327,7 +401,10 @@ fn retired(run: Run, at: &Moment) -> Decision {
 
 fn failed(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
     let run = spend(run, error.failed_logins, error.lock_limit);
-    let run = if changed_nothing(error.verdict) { unbegun(run, step) } else { run };
+    // What was in progress may still be when no answer came.
+    let was_working = run.working_since.is_some() && matches!(error.verdict, Verdict::Retry | Verdict::Unknown);
+    let run = if changed_nothing(error.verdict) && !was_working { unbegun(run, step) } else { run };
+    let run = if was_working { run } else { Run { working_since: None, ..run } };
     match (error.verdict, step) {
         (Verdict::Retry | Verdict::Unknown | Verdict::InProgress, _) => again_later(run, step, error, at),
         // A rotator that writes by itself cannot be asked for another value: the version has one.
@@ -346,18 +423,26 @@ fn failed(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
     }
 }
 
-/// The other end works on it and asks to be asked again.
+/// The other end works on it and asks to be asked again, which is not done for ever.
 fn in_progress(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
-    // The Create that is asked again is the same one.
-    let run = if step == Step::Create { unbegun(run, step) } else { run };
+    let since = run.working_since.unwrap_or(at.now);
+    let is_new = run.working_since.is_none();
+    let run = Run { working_since: Some(since), ..run };
+    let too_long = (at.now - since).to_std().is_ok_and(|worked| worked > retry::LONGEST_WORK);
+    if too_long && !run.trial {
+        let endless =
+            StepError::new(Verdict::NeedsPerson, "endless", format!("{}, and has been for a day", error.message))
+                .remedy("see what the other end is at work on, then resume");
+        return park(run, step, &endless);
+    }
     let wait_for = error.retry_after.unwrap_or(retry::ASK_AGAIN).clamp(retry::FLOOR, retry::CAP);
     let not_before = after(at, wait_for);
     if !may_go_on(&run, step, not_before) {
         let outcome = Outcome::Failed(error.clone());
         return if run.trial { tested(run, &outcome) } else { again_later(run, step, error, at) };
     }
-    let again = note("in-progress", format!("{step}: {}", error.message));
-    wait(run, step, not_before, vec![again])
+    let again = is_new.then(|| note("in-progress", format!("{step}: {}", error.message)));
+    wait(run, step, not_before, again.into_iter().collect())
 }
 
 /// From the first Set on a rotation is bounded by the budget only: AWSCURRENT is at stake, not a schedule.
@@ -424,7 +509,8 @@ fn spend(run: Run, failed_logins: u32, lock_limit: Option<u32>) -> Run {
 fn act(run: Run, step: Step, writes: Vec<Write>) -> Decision {
     let run = match step {
         Step::Set => Run { sets: run.sets.saturating_add(1), ..run },
-        Step::Create => Run { issued: run.issued.saturating_add(1), ..run },
+        // What is in progress is asked for again under its number.
+        Step::Create if run.working_since.is_none() => Run { issued: run.issued.saturating_add(1), ..run },
         _ => run,
     };
     Decision { next: Rotation::Acting { run, step }, writes, act: Some(step) }

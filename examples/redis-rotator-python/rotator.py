@@ -32,6 +32,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 LONGEST_EVENT = 1 << 20
 # One answer of Redis. Longer than any healthy Redis needs, shorter than Pawl's own 10 seconds.
 REDIS_TIMEOUT = 3.0
+# With less than this left until the deadline no change is begun.
+LEAST_TIME = 0.5
 
 log = logging.getLogger("redis-rotator")
 
@@ -64,7 +66,12 @@ def set_secret(event):
     user, new = credentials(event, "Pending")
     keep = [new]
     if "Current" in event and not event.get("Restoring"):
-        keep.append(credentials(event, "Current")[1])
+        present, password = credentials(event, "Current")
+        # The one would keep a password that was another user's, and the other would not be rotated.
+        if present != user:
+            why = f"Pending is of the user {user}, Current of {present}: put one user in both"
+            raise needs_person("other-user", why)
+        keep.append(password)
     else:
         # On the way back, or with no present value, nobody knows which of the others somebody still uses.
         others = [parsed(value) for value in event.get("Others", [])]
@@ -146,16 +153,21 @@ def change_passwords(event, user, passwords):
     with admin() as redis:
         must_be_ready(redis, user)
         # Last thing before the change: when Pawl has stopped waiting it may already be doing something else.
-        if time.monotonic() > event["until"]:
-            raise retryable("too-late", "the event's deadline has passed; nothing was changed")
-        redis.call("ACL", "SETUSER", user, "resetpass", *hashes)
+        if left(event) < LEAST_TIME:
+            raise retryable("too-late", "too little time is left until the deadline; nothing was changed")
+        redis.call("ACL", "SETUSER", user, "resetpass", *hashes, within=left(event))
         # Before AWSCURRENT moves: a Redis that restarts must still know the new password.
         try:
-            redis.call("ACL", "SAVE")
+            redis.call("ACL", "SAVE", within=left(event))
         except RedisError as error:
             # Never Retryable here: that would say that nothing was changed.
             why = f"Redis has the passwords and cannot save them ({error.code}); see its log, then resume"
             raise needs_person("not-saved", why) from None
+
+
+def left(event):
+    """Seconds until the event may not be acted on any more."""
+    return event["until"] - time.monotonic()
 
 
 def must_be_ready(redis, user):
@@ -221,7 +233,8 @@ class Redis:
             raise retryable("unreachable", f"Redis at {HOST}:{PORT}: {error.strerror or 'no answer'}") from None
         if TLS:
             self.socket = TLS.wrap_socket(self.socket, server_hostname=HOST)
-        # Closing throws away what was not sent yet: nothing of this step lands after we have given up.
+        # Closing takes back what was not sent yet. What Redis has received while it stood still it carries out when it
+        # goes on, but before it answers a later connection: no later step can be undone by it.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.reader = self.socket.makefile("rb")
 
@@ -235,7 +248,10 @@ class Redis:
         self.reader.close()
         self.socket.close()
 
-    def call(self, *words):
+    def call(self, *words, within=REDIS_TIMEOUT):
+        if within <= 0:
+            raise TimeoutError("not begun")
+        self.socket.settimeout(min(REDIS_TIMEOUT, within))
         words = [word.encode() for word in words]
         parts = [b"*%d\r\n" % len(words)] + [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
         self.socket.sendall(b"".join(parts))
@@ -280,10 +296,10 @@ def handle(body, headers):
     try:
         deadline = datetime.fromisoformat(event["Deadline"].replace("Z", "+00:00"))
         # Both, so that neither a clock that is behind nor a slow connection makes it later.
-        left = min((deadline - datetime.now(timezone.utc)).total_seconds(), float(event["TimeoutSeconds"]))
+        seconds = min((deadline - datetime.now(timezone.utc)).total_seconds(), float(event["TimeoutSeconds"]))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise needs_person("bad-event", "Deadline or TimeoutSeconds is missing or wrong", status=400) from None
-    event["until"] = received + left
+    event["until"] = received + seconds
     try:
         step(event)
     except RedisError as error:

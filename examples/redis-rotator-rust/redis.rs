@@ -67,7 +67,8 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(server: &Server) -> Result<Self, Error> {
         let stream = timeout(PATIENCE, TcpStream::connect((server.host.as_str(), server.port))).await??;
-        // Closing throws away what was not sent yet: nothing of this step lands after we have given up.
+        // Closing takes back what was not sent yet. What Redis has received while it stood still it carries out when it
+        // goes on, but before it answers a later connection: no later step can be undone by it.
         stream.set_zero_linger()?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
@@ -75,6 +76,14 @@ impl Connection {
 
     /// Sends a command and reads its reply.
     pub(crate) async fn call(&mut self, words: &[&str]) -> Result<Reply, Failure> {
+        self.call_within(PATIENCE, words).await
+    }
+
+    /// The same with no more time than this, and none of it begun where there is none.
+    pub(crate) async fn call_within(&mut self, limit: Duration, words: &[&str]) -> Result<Reply, Failure> {
+        if limit.is_zero() {
+            return Err(Failure::Io(ErrorKind::TimedOut.into()));
+        }
         let mut command = format!("*{}\r\n", words.len());
         for word in words {
             command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
@@ -83,7 +92,7 @@ impl Connection {
             self.stream.write_all(command.as_bytes()).await?;
             self.read().await
         };
-        match timeout(PATIENCE, talk).await {
+        match timeout(limit.min(PATIENCE), talk).await {
             Ok(Ok(reply)) => reply.map_err(Failure::Answer),
             Ok(Err(error)) => Err(Failure::Io(error)),
             Err(elapsed) => Err(Failure::Io(elapsed.into())),

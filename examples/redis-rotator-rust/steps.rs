@@ -1,13 +1,16 @@
 //! What each step does to a Redis user. Every step may run twice, also at the same time, and looks at Redis instead of
 //! remembering. Never here: HTTP.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::redis::{Connection, Failure, Server};
 use crate::{Event, Problem, Secret};
+
+/// With less than this left until the deadline no change is begun.
+const LEAST_TIME: Duration = Duration::from_millis(500);
 
 /// A user and one of its passwords.
 struct Login {
@@ -35,7 +38,13 @@ async fn set_secret(redis: &Server, event: &Event, until: Instant) -> Result<(),
     let new = login(redis, event.pending.as_ref(), "Pending")?;
     let mut keep = vec![];
     if event.current.is_some() && !event.restoring {
-        keep.push(login(redis, event.current.as_ref(), "Current")?.password);
+        let current = login(redis, event.current.as_ref(), "Current")?;
+        // The one would keep a password that was another user's, and the other would not be rotated.
+        if current.user != new.user {
+            let why = format!("Pending is of the user {}, Current of {}: put one user in both", new.user, current.user);
+            return Err(Problem::needs_person("other-user", why));
+        }
+        keep.push(current.password);
     } else {
         // On the way back, or with no present value, nobody knows which of the others somebody still uses.
         let others = event.others.iter().filter_map(parsed).filter(|other| other.user == new.user);
@@ -124,14 +133,15 @@ async fn change_passwords(redis: &Server, user: &str, passwords: &[String], unti
     let mut admin = admin(redis).await?;
     must_be_ready(&mut admin, user).await?;
     // Last thing before the change: when Pawl has stopped waiting it may already be doing something else.
-    if Instant::now() > until {
-        return Err(Problem::retryable("too-late", "the event's deadline has passed; nothing was changed"));
+    let left = || until.saturating_duration_since(Instant::now());
+    if left() < LEAST_TIME {
+        return Err(Problem::retryable("too-late", "too little time is left until the deadline; nothing was changed"));
     }
     let mut command = vec!["ACL", "SETUSER", user, "resetpass"];
     command.extend(hashes.iter().map(String::as_str));
-    admin.call(&command).await.map_err(verdict)?;
+    admin.call_within(left(), &command).await.map_err(verdict)?;
     // Before AWSCURRENT moves: a Redis that restarts must still know the new password.
-    match admin.call(&["ACL", "SAVE"]).await {
+    match admin.call_within(left(), &["ACL", "SAVE"]).await {
         Ok(_) => Ok(()),
         Err(Failure::Io(error)) => Err(Problem::Unknown(error)),
         // Never Retryable here: that would say that nothing was changed.

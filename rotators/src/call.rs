@@ -1,5 +1,5 @@
 //! Owns one call of a registered rotator from the beginning of a step to its answer: may it be called, the pass it gets,
-//! the last look at the lease, the exchange, and the wait after an answer that was lost.
+//! the last look at the lease, the exchange, and the wait after an answer that was lost or is somebody else's.
 //!
 //! Never here: what is in the event, what the answer says.
 
@@ -46,6 +46,14 @@ impl Shared {
     }
 }
 
+/// What a call makes of an answer before it is judged.
+pub(crate) struct Impression {
+    /// Though its status is from 500 up, it comes from a receiver that works.
+    pub healthy: bool,
+    /// Not the word of who does the work, who may be at it still: a gateway's 504, say.
+    pub doubtful: bool,
+}
+
 /// One call.
 pub(crate) struct Call<'a> {
     pub shared: &'a Shared,
@@ -80,8 +88,7 @@ impl<'a> Call<'a> {
         self.shared.desk.now() + budget
     }
 
-    /// Makes it. `pack` makes the request from the pass; `healthy` says whether an answer with a status from 500 up
-    /// comes from a receiver that works.
+    /// Makes it. `pack` makes the request from the pass; `weigh` says how an answer looks.
     ///
     /// # Errors
     /// By verdict, where no whole answer came.
@@ -89,7 +96,7 @@ impl<'a> Call<'a> {
         &self,
         order: PassOrder<'_>,
         pack: impl FnOnce(&Pass) -> Result<Parcel, StepError> + Send,
-        healthy: impl Fn(&Answer) -> bool + Send,
+        weigh: impl Fn(&Answer) -> Impression + Send,
     ) -> Result<Answer, StepError> {
         if self.budget < LEAST {
             return Err(no_time());
@@ -100,13 +107,18 @@ impl<'a> Call<'a> {
         let sent = Sent::default();
         let exchange = tokio::select! {
             ended = self.exchange(order, pack, &sent) => ended?,
+            () = self.unreached(&sent) => self.out_of_time(&sent),
             () = alarm.as_mut() => self.out_of_time(&sent),
         };
         match exchange {
             Exchange::Answered(answer) => {
-                match answer.status < 500 || healthy(&answer) {
+                let Impression { healthy, doubtful } = weigh(&answer);
+                match answer.status < 500 || healthy {
                     true => permit.answered(),
                     false => permit.failed(self.shared.desk.now()),
+                }
+                if doubtful {
+                    self.wait_out(alarm).await;
                 }
                 Ok(answer)
             }
@@ -118,12 +130,16 @@ impl<'a> Call<'a> {
             }
             Exchange::Lost(loss) => {
                 permit.failed(self.shared.desk.now());
-                // Nothing of this call may land after our verdict: the next step looks at the target.
-                if self.changing || self.writes {
-                    alarm.await;
-                }
+                self.wait_out(alarm).await;
                 Err(self.lost(loss))
             }
+        }
+    }
+
+    /// Nothing of this call may land after our verdict: the next step looks at the target.
+    async fn wait_out(&self, alarm: impl Future<Output = ()> + Send) {
+        if self.changing || self.writes {
+            alarm.await;
         }
     }
 
@@ -155,8 +171,16 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Ends where the event is not on its way when it should be.
+    async fn unreached(&self, sent: &Sent) {
+        tokio::time::sleep(delivery::reach(self.budget)).await;
+        if sent.happened() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn out_of_time(&self, sent: &Sent) -> Exchange {
-        match sent.happened() {
+        match sent.decided() {
             true => Exchange::Lost(TIMEOUT),
             false => Exchange::NotSent(NotSent { error: not_reached(&self.registration.name), unreachable: true }),
         }

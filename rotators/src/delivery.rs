@@ -23,7 +23,18 @@ pub(crate) use self::client::Clients;
 /// The largest request that is sent, in bytes.
 pub(crate) const LARGEST_REQUEST: usize = 1 << 20;
 /// A way to the receiver that is not there after this is no way.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
+
+/// How much of a call's time may go by until its event is on its way.
+pub(crate) fn reach(budget: Duration) -> Duration {
+    CONNECT.min(budget / 2)
+}
+
+/// What the event says is left: by a receiver's own clock, from receipt on, so that even the slowest way there ends
+/// before the deadline. Whole seconds; never 0, which would forbid the work.
+pub(crate) fn timeout_seconds(budget: Duration) -> u64 {
+    (budget - reach(budget)).as_secs().max(1)
+}
 
 /// One request.
 pub(crate) struct Parcel {
@@ -73,6 +84,11 @@ impl Answer {
     /// A header's text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// By its status alone, nothing was begun: it leads elsewhere, or refuses the request.
+    pub(crate) fn refuses(&self) -> bool {
+        matches!(self.status, 300..=399 | 400 | 401 | 403 | 404 | 405 | 410 | 413 | 415 | 422 | 429)
     }
 
     /// Seconds in `Retry-After`. A date there is no number of ours, and left.
@@ -181,4 +197,21 @@ fn too_large() -> StepError {
         format!("The event is larger than {LARGEST_REQUEST} bytes: the secret's values are too long to be sent.");
     StepError::new(Verdict::NeedsPerson, "event-too-large", message)
         .remedy("Write a shorter value, or register the rotator in callback mode, where events carry no values.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_counts_from_receipt_ends_before_the_deadline_however_long_the_way_took() {
+        for (budget, told) in
+            [(900_000, 897), (10_000, 7), (9_999, 6), (6_000, 3), (5_000, 2), (2_000, 1), (1_000, 1), (500, 1)]
+        {
+            let budget = Duration::from_millis(budget);
+            assert_eq!(timeout_seconds(budget), told, "{budget:?}");
+            let ends = reach(budget) + Duration::from_secs(told);
+            assert!(ends <= budget || budget < Duration::from_secs(2), "{budget:?}: {ends:?}");
+        }
+    }
 }

@@ -16,10 +16,10 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::call::{Call, Shared, called};
-use crate::delivery::{Parcel, host_of};
+use crate::call::{Call, Impression, Shared, called};
+use crate::delivery::{Answer, Parcel, host_of};
 use crate::desk::{LambdaRequest, Pass, PassOrder};
-use crate::redact::{Redactor, percent};
+use crate::redact::{self, Redactor, percent};
 
 /// The largest answer that is read, in bytes: a function may return 6 MiB.
 const LARGEST_ANSWER: usize = 7 << 20;
@@ -90,14 +90,13 @@ impl<'a> Function<'a> {
             passed = Some(pass.rotation_token.clone());
             self.pack(url, step, cx.arn, token, pass)
         };
-        let answer = call.make(order, pack, |_| false).await?;
+        let weigh = |answer: &Answer| Impression { healthy: false, doubtful: answer::is_doubtful(answer) };
+        let answer = call.make(order, pack, weigh).await?;
         let failed = match answer::read(&answer) {
             Ok(()) => return Ok(Done { status: Some(answer.status), ..Done::default() }),
             Err(failed) => failed,
         };
-        let material = cx.material;
-        let values = [&material.wanted, &material.current, &material.admin].into_iter().flatten();
-        let values = values.chain(material.known.iter().map(|known| &known.value)).chain(&passed);
+        let values = redact::values(cx.material).chain(&passed);
         let redactor = Redactor::new(values.chain(&self.registration.keys.access_key_secret));
         let error = failed.judged(&who, step, call.changing, &redactor.strict(true)).status(answer.status);
         Err(match answer.retry_after() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use engine::port::Material;
 use engine::secret::SecretBytes;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -20,6 +21,12 @@ const SHORTEST: usize = 3;
 /// Keys of a secret's JSON whose values say where it logs in, not with what.
 const HARMLESS: [&str; 10] =
     ["engine", "host", "port", "username", "dbname", "ssl", "sslrootcert", "masterarn", "dbInstanceIdentifier", "type"];
+
+/// Every value of a step.
+pub(crate) fn values(material: &Material) -> impl Iterator<Item = &SecretBytes> {
+    let one = [&material.wanted, &material.current, &material.admin].into_iter().flatten();
+    one.chain(material.known.iter().map(|known| &known.value))
+}
 
 /// The spellings of the secrets of one call.
 #[derive(Default)]

@@ -23,10 +23,10 @@ pub(crate) use self::event::Event;
 use self::event::{Occasion, VERSION};
 pub use self::probe::{Bend, Heard, Observed, Probe};
 use self::signature::signatures;
-use crate::call::{Call, Shared, called};
-use crate::delivery::{Answer, Parcel};
+use crate::call::{Call, Impression, Shared, called};
+use crate::delivery::{Answer, Parcel, timeout_seconds};
 use crate::desk::{Pass, PassOrder};
-use crate::redact::Redactor;
+use crate::redact::{self, Redactor};
 use crate::splice;
 
 /// The largest answer that is read, in bytes.
@@ -80,8 +80,8 @@ impl<'a> Receiver<'a> {
         self.step(cx, self.event(cx, "finishSecret")).await
     }
 
-    /// The receiver is asked to log in with AWSCURRENT. Every earlier event's deadline is over by now, and a receiver
-    /// does not act after it, so nothing can still land.
+    /// The receiver is asked to log in with AWSCURRENT. It has answered every earlier event itself, or that event's
+    /// deadline is over and it does not act any more, so nothing can still land.
     pub(crate) async fn prove(&self, cx: &StepContext<'a>) -> Result<Proof, StepError> {
         match self.step(cx, self.restoring(cx, "testSecret")?).await {
             Ok(_) => Ok(Proof::CurrentLogsIn),
@@ -125,8 +125,9 @@ impl<'a> Receiver<'a> {
         if !self.webhook.checks {
             return Err(no_check(&self.registration.name));
         }
+        let known = current.into_iter().collect();
         let current = current.filter(|_| self.managed());
-        let event = Event { step: "check", arn, token: token.as_str(), attempt: 1, current, ..Event::default() };
+        let event = Event { step: "check", arn, token: token.as_str(), attempt: 1, current, known, ..Event::default() };
         let budget = self.registration.settings.timeout();
         let call = Call {
             shared: self.shared,
@@ -172,6 +173,7 @@ impl<'a> Receiver<'a> {
             token: cx.run.token.as_str(),
             about: cx.run.candidate.to_string(),
             attempt: cx.run.attempt.saturating_add(1),
+            known: redact::values(material).collect(),
             ..Event::default()
         };
         if !matches!(cx.step, Step::Set | Step::Test | Step::Finish | Step::Prove | Step::Restore) {
@@ -241,17 +243,22 @@ impl<'a> Receiver<'a> {
                 mode: self.webhook.mode,
                 version: VERSION,
                 deadline,
-                timeout_seconds: call.budget.as_secs(),
+                timeout_seconds: timeout_seconds(call.budget),
                 pass,
             };
             let body = event.body(&at)?;
             let headers = self.signed(&event.id(), &body)?;
             Ok(Parcel { url, headers, body, cap: LARGEST_ANSWER, keep: LARGEST_ANSWER })
         };
-        let healthy = |answer: &Answer| matches!(answer::read(answer, issues), Ok(Said::Error { .. }));
-        let answer = call.make(order, pack, healthy).await?;
+        let weigh = |answer: &Answer| {
+            let said = answer::read(answer, issues);
+            Impression { healthy: matches!(said, Ok(Said::Error { .. })), doubtful: answer::is_doubtful(answer, &said) }
+        };
+        let answer = call.make(order, pack, weigh).await?;
         let said = answer::read(&answer, issues);
-        let redactor = self.redactor(event, &passed, &said).strict(issues);
+        // There may be a value that the receiver made, and that we do not know yet or never will.
+        let strict = event.step == "revoke" || event.step == "createSecret";
+        let redactor = self.redactor(event, &passed, &said).strict(strict);
         let judge = Judge {
             who: &who,
             step: event.step,

@@ -75,8 +75,9 @@ pub(crate) enum RotatorVerb {
     /// Try a live receiver against the contract: what is wrong, and why it matters
     #[command(
         long_about = "Try a live receiver against the contract: what is wrong, and why it matters.\n\nThe secret is one to \
-                      throw away, with this rotator: it is rotated on the way. A run takes a minute or two; the exit code \
-                      is 1 when a case failed."
+                      throw away, with this rotator: it is rotated on the way. A run lasts as long as the receiver \
+                      needs for each step twice, mostly a minute or two; an event on the side is given 10 seconds or \
+                      the timeout, whichever is less. The exit code is 1 when a case failed."
     )]
     Test(OfSecret),
     /// Ask a rotator whether it could rotate a secret; changes nothing

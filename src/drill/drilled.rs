@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
-use engine::registration::{Kind, LONGEST_TIMEOUT, Mode};
+use engine::registration::{Kind, Mode};
 use engine::rotation::Step;
 use engine::secret::SecretBytes;
 use rotators::{Bend, ErrorKind, Heard, Observed, Probe};
@@ -25,6 +25,9 @@ const LATE: Duration = Duration::from_millis(500);
 const CUT_AFTER: Duration = Duration::from_millis(200);
 /// How long a callback's createSecret whose connection was cut may go on.
 const SETTLED: Duration = Duration::from_secs(1);
+/// How often the revoking of what was issued on the side is asked for, and the pause between.
+const REVOKES: u32 = 5;
+const REVOKE_AGAIN: Duration = Duration::from_secs(1);
 /// Added to a candidate's number, so that what is asked on the side is no repeat of what is asked for the rotation.
 const ASIDE: u32 = 1000;
 
@@ -56,15 +59,27 @@ impl Drilled {
         if !self.is_delivered(cx.step) {
             return self.once(cx, password).await;
         }
-        if self.drill.is_first() {
+        let ends = self.drill.clock.since_boot() + cx.deadline;
+        if self.drill.bends() {
             self.bend(cx).await;
         }
         self.cut(cx, password).await;
-        let first = self.answered(cx, self.once(cx, password).await)?;
+        let asked = self.until(ends, cx);
+        let first = self.answered(cx, self.once(&asked, password).await)?;
+        let took = asked.deadline - self.until(ends, cx).deadline;
         if cx.step == Step::Test {
             self.aside(cx).await;
         }
-        self.again(cx, password, first).await
+        match cx.step == Step::Create && self.revokes() {
+            // Each is another credential, and the machine asks for none that it has.
+            true => Ok(first),
+            false => self.again(&self.until(ends, cx), password, first, took).await,
+        }
+    }
+
+    /// The same step with what is left of its time.
+    fn until<'a>(&self, ends: Duration, cx: &StepContext<'a>) -> StepContext<'a> {
+        StepContext { deadline: ends.saturating_sub(self.drill.clock.since_boot()), ..*cx }
     }
 
     async fn once(&self, cx: &StepContext<'_>, password: Option<&SecretBytes>) -> Result<Made, StepError> {
@@ -91,6 +106,10 @@ impl Drilled {
 
     fn issues(&self) -> bool {
         matches!(&self.drill.registration.settings.kind, Kind::Webhook(webhook) if webhook.issues)
+    }
+
+    fn revokes(&self) -> bool {
+        matches!(&self.drill.registration.settings.kind, Kind::Webhook(webhook) if webhook.revokes)
     }
 
     /// Everything that a receiver must refuse.
@@ -123,10 +142,37 @@ impl Drilled {
             self.drill.note(Trial::Crash, Seen::Skipped(why.to_owned()));
             return;
         }
-        let probe = Probe { bend: Bend::CutConnection, ..self.event(cx) };
-        if self.probe(Trial::Crash, probe, cx).await.is_some() {
-            tokio::time::sleep(pause).await;
+        let event = self.event(cx);
+        // What was revoked is never asked for again: the rotation's own credential has another tag.
+        let aside = issuing && self.revokes();
+        if aside && !self.drill.issues() {
+            return;
         }
+        let number = event.number + if aside { ASIDE } else { 0 };
+        if self.probe(Trial::Crash, Probe { bend: Bend::CutConnection, number, ..event }, cx).await.is_some() {
+            tokio::time::sleep(pause).await;
+            if aside {
+                self.revoke_aside(cx, number).await;
+            }
+        }
+    }
+
+    /// What was issued and nobody stored is ended, as the machine does it.
+    async fn revoke_aside(&self, cx: &StepContext<'_>, number: u32) {
+        let revoke = Probe { number, current: cx.material.current.as_ref(), ..self.revoking(cx) };
+        for _ in 0..REVOKES {
+            match self.probe(Trial::Crash, revoke, cx).await {
+                Some(Observed { heard: Heard::Done, .. }) => return,
+                Some(_) => tokio::time::sleep(REVOKE_AGAIN).await,
+                None => break,
+            }
+        }
+        let said = format!("createSecret of the tag {}-{number} was not revoked: end it by hand.", cx.run.token);
+        self.drill.note(Trial::Crash, Seen::Failed(said));
+    }
+
+    fn revoking<'p>(&self, cx: &'p StepContext<'_>) -> Probe<'p> {
+        Probe { number: ASIDE, ..Probe::new("revoke", cx.arn, &cx.run.token) }
     }
 
     /// What the answer to the rotation's own delivery says of the trials.
@@ -151,9 +197,9 @@ impl Drilled {
         cx: &StepContext<'_>,
         password: Option<&SecretBytes>,
         first: Made,
+        took: Duration,
     ) -> Result<Made, StepError> {
-        let timeout = self.drill.registration.settings.timeout();
-        if self.drill.left() < timeout + LATE {
+        if cx.deadline < took + self.drill.registration.settings.timeout() + LATE {
             self.drill.note(Trial::Twice, Seen::Skipped("there was no time left.".to_owned()));
             return Ok(first);
         }
@@ -189,15 +235,14 @@ impl Drilled {
             self.drill.note(Trial::ShortDeadline, in_time(&observed));
         }
         self.wrong_value(cx).await;
-        if matches!(&self.drill.registration.settings.kind, Kind::Webhook(webhook) if webhook.revokes) {
-            let probe = Probe { number: ASIDE, ..Probe::new("revoke", cx.arn, &cx.run.token) };
-            if let Some(observed) = self.probe(Trial::RevokeNothing, probe, cx).await {
-                let seen = match observed.heard {
-                    Heard::Done | Heard::InProgress(_) => Seen::Passed(String::new()),
-                    _ => Seen::Failed(told(&observed)),
-                };
-                self.drill.note(Trial::RevokeNothing, seen);
-            }
+        if self.revokes()
+            && let Some(observed) = self.probe(Trial::RevokeNothing, self.revoking(cx), cx).await
+        {
+            let seen = match observed.heard {
+                Heard::Done | Heard::InProgress(_) => Seen::Passed(String::new()),
+                _ => Seen::Failed(told(&observed)),
+            };
+            self.drill.note(Trial::RevokeNothing, seen);
         }
     }
 
@@ -309,9 +354,8 @@ impl Rotator for Drilled {
         self.inner.name()
     }
 
-    /// The whole of what is left of the drill may pass in one step.
     fn patience(&self) -> Duration {
-        (self.inner.patience() + self.drill.left()).min(LONGEST_TIMEOUT)
+        self.drill.patience.max(self.inner.patience())
     }
 
     async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {

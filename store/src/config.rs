@@ -41,6 +41,10 @@ impl Store {
         let lane = subject.rotation.lane.clone();
         self.configure(&mut subject, rotate, now)?;
         let begins = start != Start::Wait || lane != subject.rotation.lane;
+        if lane != subject.rotation.lane {
+            let at = Occasion::called(&self.0, &by, now);
+            exchanged(&mut w, &mut subject, &at).await?;
+        }
         let makes_first = self.serving(&mut w, &subject.rotation.lane, begins).await?;
         if subject.labels.holder(label::CURRENT).is_none() {
             match start {
@@ -295,6 +299,14 @@ fn may_redeliver(subject: &Subject, rotator: &str, sent: &delivery::Sent) -> Res
         _ if row.paused => Err(StoreError::RotationPaused),
         _ => Ok(()),
     }
+}
+
+/// Another rotator serves the secret from now on. Where none is open there is nothing to say.
+async fn exchanged(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) -> Result<(), StoreError> {
+    if subject.rotation.state.run().is_none() {
+        return Ok(());
+    }
+    event::apply(w, subject, Event::RotatorChanged, at).await.map(drop)
 }
 
 /// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is

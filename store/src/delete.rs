@@ -32,8 +32,9 @@ impl Store {
             let regions = replicas.into_iter().map(|replica| replica.region).collect();
             return Err(StoreError::HasReplicas { id: id.to_owned(), regions });
         }
-        if subject.rotation.state.run().is_some_and(|run| run.trial) {
-            // Nothing of a trial is worth keeping through a recovery window; a rotation goes on after it.
+        if subject.rotation.state.run().is_some_and(|run| run.trial || run.promoted || run.closing) {
+            // Nothing of a trial is worth keeping through a recovery window, nor what is left of a rotation that is
+            // over; any other goes on after it.
             let at = Occasion { inner: &self.0, now, jitter: 0.0, kind: ValueKind::String, by: None };
             let what = "the secret was deleted".to_owned();
             event::apply(&mut w, &mut subject, Event::Interfered { what }, &at).await?;

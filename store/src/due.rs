@@ -7,14 +7,12 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use engine::Time;
-use engine::driver::LEASE_MARGIN;
 use engine::id::SecretId;
 use engine::port::Lease;
-use engine::registration::LONGEST_TIMEOUT;
 use engine::rotation::Rotation;
 
 use crate::instant::{instant, instant_opt, ms};
-use crate::lease::millis;
+use crate::lease::{LONGEST_LEASE, millis};
 use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
 use crate::tx::{Conn, Durability, Writing, snapshot};
@@ -61,7 +59,8 @@ impl Store {
         let leased: Vec<Leased> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
         let now = self.0.clock.now();
         for leased in leased.into_iter().filter(|leased| room.of(&leased.lane) > 0) {
-            let ends = boot.ends(leased.lease_until_ms.unwrap_or(0), leased.comparable.unwrap_or(false));
+            let comparable = leased.comparable.unwrap_or(false);
+            let ends = boot.ends(leased.lease_until_ms.unwrap_or(0), comparable, leased.lease_ms);
             let left = TimeDelta::milliseconds((ends - boot.since).max(0));
             let at = instant(leased.due_ms)?.max(now + left);
             next = Some(next.map_or(at, |next| next.min(at)));
@@ -119,12 +118,13 @@ struct Leased {
     lane: String,
     lease_until_ms: Option<i64>,
     comparable: Option<bool>,
+    lease_ms: Option<i64>,
 }
 
 /// What may be claimed, each lane within its room.
 async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
     let expired = sqlx::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
-    let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.others_expire);
+    let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.opened).bind(boot.lease);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
     let mut ids = Vec::new();
     let mut taken: HashMap<String, u32> = HashMap::new();
@@ -158,8 +158,10 @@ struct Boot {
     since: i64,
     /// No lease of this clock lasts longer.
     longest: i64,
-    /// From when on leases that cannot be compared with this clock count as expired.
-    others_expire: i64,
+    /// From then on leases are counted that cannot be compared with this clock.
+    opened: i64,
+    /// How long a lease is of which nothing else is known.
+    lease: i64,
 }
 
 impl Boot {
@@ -167,15 +169,17 @@ impl Boot {
         Self {
             id: inner.options.boot_id.clone(),
             since: millis(inner.clock.since_boot()),
-            longest: millis(inner.options.lease.max(LONGEST_TIMEOUT + LEASE_MARGIN)),
-            others_expire: millis(inner.opened + inner.options.lease),
+            longest: millis(inner.options.lease.max(LONGEST_LEASE)),
+            opened: millis(inner.opened),
+            lease: millis(inner.options.lease),
         }
     }
 
     /// When a lease ends, on this clock. One that was taken under another boot, or lies further ahead than any lease
-    /// of this one can, gets a whole lease's length from when the store was opened.
-    fn ends(&self, until: i64, comparable: bool) -> i64 {
-        if comparable && until <= self.since + self.longest { until } else { self.others_expire }
+    /// of this one can, gets its whole length from when the store was opened.
+    fn ends(&self, until: i64, comparable: bool, length: Option<i64>) -> i64 {
+        let whole = self.opened + length.unwrap_or(self.lease);
+        if comparable && until <= self.since + self.longest { until } else { whole }
     }
 }
 
@@ -238,11 +242,12 @@ WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL 
 const EXPIRED: &str = "-- due::found (expired)
 SELECT secret_id, lane FROM rotation
 WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
-  AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms ELSE $5 END <= $3
+  AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
+           ELSE $5 + COALESCE(lease_ms, $6) END <= $3
 ORDER BY lease_until_ms";
 
 const LEASE: &str = "-- due::claim_one
-UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4
+UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL
 WHERE secret_id = $1 RETURNING fence";
 
 const NEXT_DUE: &str = "-- due::next_due
@@ -250,7 +255,7 @@ SELECT due_ms FROM rotation
 WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)
-SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable
+SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable, lease_ms
 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
 const MISSED: &str = "-- due::spread_overdue

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use engine::driver::LEASE_MARGIN;
 use engine::port::{Lease, Material, PortError, RotationStore};
+use engine::registration::LONGEST_TIMEOUT;
 use engine::rotation::{Decision, Event, Refusal, Rotation, Step};
 use engine::secret::ValueKind;
 
@@ -15,6 +17,9 @@ use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Durability, Writing, snapshot};
 use crate::{Store, StoreError, material, rotation};
+
+/// The longest a lease may be: what a step may take, and what comes around it.
+pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
 
 #[async_trait]
 impl RotationStore for Store {
@@ -67,10 +72,13 @@ impl RotationStore for Store {
     async fn renew(&self, lease: &Lease, at_least: Duration) -> Result<Duration, PortError> {
         // Taken before the write: a slow commit shortens what is left and never lengthens it.
         let since_boot = self.0.clock.since_boot();
-        let until = since_boot + self.0.options.lease.max(at_least);
-        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        let length = self.0.options.lease.max(at_least.min(LONGEST_LEASE));
+        let until = since_boot + length;
+        // Whoever comes after a power failure must know of a call that may still be under way, and that it was begun.
+        let durability = if at_least > LEASE_MARGIN { Durability::Synced } else { Durability::Ordered };
+        let mut w = Writing::begin_as(&self.0, durability).await?;
         let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
-        let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until));
+        let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until)).bind(millis(length));
         let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
         if renewed != 1 {
             return Err(PortError::Fenced);
@@ -148,7 +156,7 @@ impl From<StoreError> for PortError {
 }
 
 const RENEW: &str = "-- lease::renew
-UPDATE rotation SET lease_until_ms = $5
+UPDATE rotation SET lease_until_ms = $5, lease_ms = $6
 WHERE secret_id = $1 AND fence = $2 AND lease_owner IS NOT NULL AND lease_boot = $3 AND lease_until_ms > $4
   AND live = 1 AND paused = 0";
 

@@ -10,6 +10,7 @@ use crate::harness::account::{Account, admin_secret};
 use crate::harness::pawl::{Home, Pawl, nothing, pawl};
 use crate::harness::receiver::{Answer, Event, Receiver};
 use crate::harness::service::{Service, account_value, callback, credentials_of, issuing, managed};
+use crate::harness::wire::call;
 use crate::harness::{servers, unique};
 
 /// Everything that must not be found.
@@ -114,9 +115,22 @@ fn secrets_in(event: &Event) -> Vec<String> {
     values.chain(others.into_iter().filter_map(text)).collect()
 }
 
-/// A receiver's answer that repeats every secret it was sent, as careless ones do.
-fn indiscreet(event: &Event) -> Answer {
-    let told = secrets_in(event).join(" and ");
+/// What a receiver in callback mode can read by itself.
+fn fetched(event: &Event) -> Vec<String> {
+    let Some(url) = event.body["Endpoint"].as_str() else { return vec![] };
+    let by = credentials_of(event);
+    let read = |stage: &str| {
+        let asked = json!({ "SecretId": event.body["SecretId"], "VersionStage": stage });
+        let (_, answer) = call(url, &by, "GetSecretValue", &asked).filter(|(status, _)| *status == 200)?;
+        let value: Value = serde_json::from_str(answer["SecretString"].as_str()?).ok()?;
+        value["password"].as_str().map(str::to_owned)
+    };
+    ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"].into_iter().filter_map(read).collect()
+}
+
+/// A receiver's answer that repeats every secret it was sent or could read, as careless ones do.
+fn indiscreet(event: &Event, fetched: &[String]) -> Answer {
+    let told = [&secrets_in(event), fetched].concat().join(" and ");
     Answer::error(500, "Retryable", &format!("could not work with {told}, sorry"))
 }
 
@@ -126,11 +140,15 @@ fn nothing_that_a_registered_rotator_is_sent_or_called_with_is_seen_anywhere_els
     let pawl = home.serve_with(&["--log", "json"], &[("RUST_LOG", "debug")]);
     let service = Service::with("Canary-first-of-the-account");
     let (told, served) = (Mutex::new(HashSet::new()), Arc::clone(&service));
+    let all_fetched = Arc::<Mutex<Vec<String>>>::default();
+    let keep_fetched = Arc::clone(&all_fetched);
     let receiver = Receiver::start(move |event| {
         // Each step of each secret is refused once, with everything in the answer; so it is in every message there is.
         let key = (event.step().to_owned(), event.body["SecretId"].to_string());
         if told.lock().expect("whole").insert(key) {
-            return indiscreet(event);
+            let fetched = fetched(event);
+            keep_fetched.lock().expect("whole").extend(fetched.clone());
+            return indiscreet(event, &fetched);
         }
         match event.body["Mode"].as_str() {
             Some("callback") => {
@@ -176,6 +194,9 @@ fn nothing_that_a_registered_rotator_is_sent_or_called_with_is_seen_anywhere_els
     }
     assert!(seen.contains("could not work with"), "what the receiver said is shown, without the secrets: {seen}");
     secrets.extend(receiver.events().iter().flat_map(secrets_in));
+    let fetched = all_fetched.lock().expect("whole").clone();
+    assert!(fetched.iter().any(|value| value.starts_with("Written-")), "what the receiver wrote was read again");
+    secrets.extend(fetched);
     assert!(secrets.len() > 30, "there is something to look for");
     drop(pawl);
     seen.push_str(&home.log());

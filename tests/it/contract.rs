@@ -13,6 +13,9 @@ fn kind_of(value: &Value) -> &'static str {
 fn assert_valid(what: &str, value: &Value) {
     let wrong = Schema::of(kind_of(value)).wrong_with(value);
     assert!(wrong.is_empty(), "{what}: {wrong:#?}");
+    if let Some(credentials) = value.get("Credentials") {
+        assert_eq!(credentials["Expiration"], value["Deadline"], "{what}: they are good until the deadline");
+    }
 }
 
 /// The example files, by name.
@@ -94,5 +97,21 @@ fn what_breaks_the_contract_is_not_valid() {
         let mut bent = event(name);
         bent[member] = value;
         assert_ne!(schema.wrong_with(&bent), Vec::<String>::new(), "{name} with another {member}");
+    }
+}
+
+/// What else is called a code is shown as `reported`, so an author who keeps to the schema sees the own word again.
+#[test]
+fn a_code_is_a_short_word() {
+    let schema = Schema::of("answer");
+    let of_code = |code: &str| {
+        let error = json!({ "Kind": "Retryable", "Code": code, "Message": "The target is away." });
+        schema.wrong_with(&json!({ "Status": "Error", "Error": error })).is_empty()
+    };
+    for code in ["a", "no-user", "E_1.x", &"x".repeat(40)] {
+        assert!(of_code(code), "{code}");
+    }
+    for code in ["", "no user", "kein-schlüssel", "a:b", &"x".repeat(41)] {
+        assert!(!of_code(code), "{code}");
     }
 }

@@ -5,10 +5,16 @@ mod events;
 mod oracle;
 mod readers;
 mod receiver;
+mod relay;
 
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use engine::port::Clock;
+use pawl::clock::SystemClock;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -17,7 +23,7 @@ use self::readers::{Ending, Readers};
 use self::receiver::{LANGUAGES, Language, Receiver};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::wire::Client;
-use crate::harness::{servers, wait_for};
+use crate::harness::{look_every, servers, wait_for};
 
 const NAME: &str = "redis-users";
 const ROTATIONS: usize = 100;
@@ -103,9 +109,41 @@ enum Victim {
 
 /// So few that they do not trip the breaker when the rotator is away for a moment.
 const USERS: usize = 2;
+/// Those of a rotation that the receiver sees: setSecret, testSecret, finishSecret.
+const STEPS: usize = 3;
 /// A dead Pawl is waited for as long as its leases last, so there are fewer of those.
 const VICTIMS: [Victim; 7] =
     [Victim::Receiver, Victim::Pawl, Victim::Receiver, Victim::Both, Victim::Receiver, Victim::Pawl, Victim::Receiver];
+
+/// Where kills are drawn from; says so when its test fails. To draw the same again, put that number into `new`.
+struct Seed(u64);
+
+impl Seed {
+    fn new() -> (Self, StdRng) {
+        let seed = rand::random();
+        (Self(seed), StdRng::seed_from_u64(seed))
+    }
+}
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            writeln!(std::io::stderr(), "the seed of the kills was {}", self.0).unwrap_or_default();
+        }
+    }
+}
+
+fn steps_done(receiver: &Receiver) -> usize {
+    receiver.log().matches(": done").count()
+}
+
+/// Whether the rotation that made this version ended after this time.
+fn was_open_at(pawl: &Pawl, user: &User, token: &str, time: engine::Time) -> bool {
+    let history = pawl.history(&user.name);
+    let ended = history.iter().find(|line| line["Kind"] == "succeeded" && line["VersionId"] == token);
+    let ended = ended.and_then(|line| line["Started"].as_f64()).unwrap_or_else(|| panic!("it ended: {history:?}"));
+    ended > time.timestamp_millis() as f64 / 1000.0
+}
 
 fn killed_at_random(language: Language) {
     let Some(server) = servers::redis() else { return };
@@ -118,21 +156,30 @@ fn killed_at_random(language: Language) {
     let by = pawl.administrator();
     let api = Client::of(by.clone());
     let readers = Readers::new(USERS, &pawl.url);
+    let (_seed, mut rng) = Seed::new();
+    let mut open_at_kills = vec![];
     let (logins, refused) = thread::scope(|scope| {
         let _ended = Ending(&readers);
         for (number, user) in users.iter().enumerate() {
             readers.start(scope, number, user, &by);
         }
         for (number, victim) in VICTIMS.into_iter().enumerate() {
+            let before = steps_done(&receiver);
             let tokens: Vec<_> = users.iter().map(|user| ask_to_rotate(&api, &pawl, user, number)).collect();
-            // Some milliseconds each, so that every moment of a rotation is met.
-            readers.make_rounds(rand::random::<u8>() as usize % 12);
+            // The last step of one is still to come; some microseconds more, so that every moment of a step is met.
+            let target = before + rng.random_range(0..STEPS * USERS);
+            let reached = || (steps_done(&receiver) >= target).then_some(());
+            look_every(Duration::from_millis(1), "steps are done", Duration::from_secs(30), reached);
+            thread::sleep(Duration::from_micros(rng.random_range(0..10_000)));
             if victim != Victim::Receiver {
                 pawl.signal(Signal::KILL);
                 pawl.ended(Duration::from_secs(10));
             }
             if victim != Victim::Pawl {
                 receiver.kill();
+            }
+            let killed = SystemClock.now();
+            if victim != Victim::Pawl {
                 receiver.start(server, &key);
             }
             if victim != Victim::Receiver {
@@ -144,11 +191,15 @@ fn killed_at_random(language: Language) {
                 let done = view["State"] == "idle" && is_current(&api, &pawl, user, token).is_some();
                 assert!(done, "{victim:?}: {view}\n{}\n{}", home.log(), receiver.log());
             }
+            let open = users.iter().zip(&tokens).filter(|(user, token)| was_open_at(&pawl, user, token, killed));
+            open_at_kills.push((victim, open.count()));
             readers.make_rounds(2);
         }
         readers.end()
     });
     assert_eq!(refused, Vec::<String>::new(), "{language:?}: refused logins of {logins}\n{}", home.log());
+    let hits = open_at_kills.iter().filter(|(_, open)| *open > 0).count();
+    assert!(hits > VICTIMS.len() / 2, "{language:?}: kills that met no rotation prove nothing: {open_at_kills:?}");
     for user in &users {
         assert!(user.logs_in(&pawl.current_password(&user.name)), "{language:?}: AWSCURRENT logs in");
         assert!(!user.logs_in(&user.password), "{language:?}: it was rotated");

@@ -3,6 +3,8 @@
 mod callback;
 mod conformance;
 mod crash;
+mod faults;
+mod keys;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -240,36 +242,6 @@ fn giving_up_has_the_receiver_put_awscurrent_back() {
     assert!(service.takes(&account_value("first")), "AWSCURRENT logs in again");
     let restored = receiver.of("setSecret").pop().expect("an event");
     assert_eq!(restored.body["Pending"]["SecretString"], account_value("first").to_string());
-}
-
-#[test]
-fn f116_no_delivery_is_refused_while_the_signing_key_is_rotated_twice() {
-    let home = Home::new();
-    let pawl = home.serve();
-    let service = Service::with("first");
-    let keys = Arc::new(Mutex::new(String::new()));
-    let refused = Arc::new(Mutex::new(0));
-    let (served, known, counted) = (Arc::clone(&service), Arc::clone(&keys), Arc::clone(&refused));
-    let receiver = Receiver::start(move |event| {
-        if event.is_signed_with(&known.lock().expect("whole")) {
-            return managed(&served, event);
-        }
-        *counted.lock().expect("whole") += 1;
-        Answer::error(401, "NeedsPerson", "The signature is wrong.")
-    });
-    *keys.lock().expect("whole") = add(&pawl, "hooked", &receiver.url, json!({}));
-    secret_of(&pawl, "app", "hooked", &account_value("first"));
-    rotate(&pawl, "app");
-    let new = pawl.ask("RotateSigningKey", &json!({ "Name": "hooked", "Overlap": "1h" })).expect("a new key");
-    // The author has not put the new key into place yet.
-    rotate(&pawl, "app");
-    let again = pawl.ask("RotateSigningKey", &json!({ "Name": "hooked" }));
-    assert!(again.is_err(), "a third key would end the one that the author may still have");
-    rotate(&pawl, "app");
-    *keys.lock().expect("whole") = new["SigningKey"].as_str().expect("a key").to_owned();
-    rotate(&pawl, "app");
-    assert_eq!(*refused.lock().expect("whole"), 0, "every delivery was taken");
-    assert!(service.takes(&current(&pawl, "app")));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use engine::outcome::{Proof, Verdict};
+use engine::port::Clock;
 use engine::registration::{Kind, Mode};
 use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
+use pawl::clock::SystemClock;
 use rotators::{CallerSettings, Probe};
 use serde_json::{Value, json};
 
 use crate::webhook_support::receiver::{Deed, Receiver};
-use crate::webhook_support::{Scene, TIMEOUT, function, timed};
+use crate::webhook_support::{Scene, TIMEOUT, function, join_all, timed};
 
 fn members(body: &Value) -> Vec<&str> {
     body.as_object().expect("an object").keys().map(String::as_str).collect()
@@ -41,11 +43,26 @@ async fn a_managed_receiver_is_told_the_values_and_creates_nothing() {
         assert_eq!(body["Current"], pair("Canary9-\"old\""));
         assert_eq!(body["Pending"], pair("Canary9-new/+=4"));
         assert_eq!(body["Others"], json!([pair("Canary9-older")]));
-        assert_eq!(body["TimeoutSeconds"], json!(TIMEOUT.as_secs()));
+        assert_eq!(body["TimeoutSeconds"], json!(TIMEOUT.as_secs() / 2), "half of a short time may go by on the way");
         for absent in ["Credentials", "Endpoint", "OtherVersions", "Restoring", "Tag"] {
             assert!(!members(&body).contains(&absent), "{absent}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_receiver_whose_clock_is_behind_is_told_less_than_is_left_by_what_connecting_may_take() {
+    let receiver = Receiver::always(Deed::done());
+    let scene = Scene::new(&receiver.url());
+    scene.change(|registration| registration.settings.timeout_seconds = 10);
+    let left = || SystemClock.now() + Duration::from_secs(10);
+    let before = left();
+    scene.set().await.expect("set");
+    let body = receiver.requests()[0].json();
+    assert_eq!(body["TimeoutSeconds"], json!(7));
+    let deadline: engine::Time = body["Deadline"].as_str().and_then(|text| text.parse().ok()).expect("RFC 3339");
+    let second = Duration::from_secs(1);
+    assert!(before - second < deadline && deadline < left(), "the whole time: {deadline}");
 }
 
 #[tokio::test]
@@ -188,6 +205,13 @@ async fn a_function_that_fails_or_is_not_heard_of_again_leaves_a_doubt() {
         (Deed::Silence, true, Verdict::Unknown),
         (Deed::Close, true, Verdict::Unknown),
         (Deed::Flood { announced: false }, true, Verdict::Unknown),
+        // Whatever stands before Lambda gave up waiting; the function goes on.
+        (Deed::Answer("504 Gateway Timeout", "", "{}".to_owned()), true, Verdict::Unknown),
+        (
+            Deed::Answer("502 Bad", "X-Amzn-ErrorType: ResourceNotReadyException\r\n", "{}".to_owned()),
+            false,
+            Verdict::Retry,
+        ),
         (
             Deed::Answer("429 Too Many", "X-Amzn-ErrorType: TooManyRequestsException\r\n", "{}".to_owned()),
             false,
@@ -248,22 +272,4 @@ async fn a_hundred_slow_calls_run_at_once() {
     let (ended, took) = timed(join_all(calls)).await;
     assert!(ended.into_iter().all(|ended| ended.is_ok()));
     assert!(took < TIMEOUT, "one after the other they would take 50 s; these took {took:?}");
-}
-
-/// All of them at once, in this task.
-async fn join_all<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut calls: Vec<_> = calls.into_iter().map(|call| (Box::pin(call), None)).collect();
-    std::future::poll_fn(|cx| {
-        for (call, ended) in calls.iter_mut().filter(|(_, ended)| ended.is_none()) {
-            if let std::task::Poll::Ready(result) = call.as_mut().poll(cx) {
-                *ended = Some(result);
-            }
-        }
-        match calls.iter().all(|(_, ended)| ended.is_some()) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
-        }
-    })
-    .await;
-    calls.into_iter().filter_map(|(_, ended)| ended).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::outcome::{Proof, StepError, Verdict};
+use engine::registration::Mode;
 use engine::rotation::Step;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rotators::{Bend, CallerSettings, ErrorKind, Heard, Lookup, Probe};
@@ -15,7 +16,7 @@ use serde_json::json;
 
 use crate::rotator_support::Gone;
 use crate::webhook_support::receiver::{Deed, Received, Receiver};
-use crate::webhook_support::{Scene, TIMEOUT, signing_key, timed, webhook, with_policy};
+use crate::webhook_support::{Scene, TIMEOUT, join_all, signing_key, timed, webhook, with_policy};
 
 /// A set and a test against a receiver that does this: their errors, and how long each took.
 async fn both(deed: Deed) -> ((StepError, Duration), (StepError, Duration), Receiver) {
@@ -67,6 +68,44 @@ async fn f113_where_nothing_listens_nothing_was_sent() {
     let set = set.expect_err("nobody is there");
     assert_eq!((set.verdict, set.code.as_str()), (Verdict::Retry, "refused"));
     assert!(took < TIMEOUT, "a call that was not made is not waited for: {took:?}");
+}
+
+#[tokio::test]
+async fn f113_a_gateway_that_gives_up_while_the_receiver_works_is_waited_out_as_a_lost_reply_is() {
+    let receiver = Receiver::always(Deed::Answer("502 Bad Gateway", "", String::new()));
+    let mut scene = Scene::new(&receiver.url());
+    scene.run.retiring = scene.material.known[1].version.clone();
+    let steps = [Step::Set, Step::Restore, Step::Retire, Step::Revoke].map(|step| timed(scene.step(step)));
+    for (ended, took) in join_all(steps.into()).await {
+        assert_eq!(ended.expect_err("502").verdict, Verdict::Unknown);
+        assert!(took >= TIMEOUT, "the verdict came after {took:?}, when the receiver may still be at work");
+    }
+    // What a receiver writes through the API may come late as well.
+    scene.change_webhook(|webhook| (webhook.mode, webhook.password_key) = (Mode::Callback, None));
+    let (create, finish) = tokio::join!(timed(scene.create()), timed(scene.step(Step::Finish)));
+    for (ended, took) in [(create.0.map(|made| made.done), create.1), finish] {
+        assert_eq!(ended.expect_err("502").verdict, Verdict::Retry);
+        assert!(took >= TIMEOUT, "{took:?}");
+    }
+}
+
+/// Never answers for a name.
+struct Nobody;
+
+#[async_trait]
+impl Lookup for Nobody {
+    async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn f113_an_event_that_is_not_on_its_way_in_time_is_not_sent_at_all() {
+    let scene = Scene::of(webhook("https://hooks.example/"), with_policy(&[], Arc::new(Nobody)));
+    let (set, took) = timed(scene.set()).await;
+    let set = set.expect_err("no way there");
+    assert_eq!((set.verdict, set.code.as_str()), (Verdict::Retry, "connect-timeout"));
+    assert!(took < TIMEOUT, "later it would leave the receiver less than it is told: {took:?}");
 }
 
 #[tokio::test]
@@ -167,7 +206,7 @@ async fn f117_a_redirect_to_a_metadata_address_is_not_followed() {
             for error in [set, test] {
                 assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "redirect"), "{status}");
             }
-            assert!(took < TIMEOUT, "an answer that arrived whole is not waited for");
+            assert!(took < TIMEOUT, "nothing was begun, so nothing is waited for");
             assert_eq!(receiver.requests().len(), 2, "one request a step");
         }
     }
@@ -198,36 +237,35 @@ async fn f117_of_an_endless_body_no_more_than_the_cap_is_read() {
 async fn f117_a_status_says_what_was_done_where_the_body_does_not() {
     for (status, headers, set_verdict, test_verdict, wait) in [
         ("500 Internal Server Error", "", Verdict::Unknown, Verdict::Retry, None),
-        ("502 Bad Gateway", "", Verdict::Unknown, Verdict::Retry, None),
+        ("504 Gateway Timeout", "", Verdict::Unknown, Verdict::Retry, None),
+        ("408 Request Timeout", "", Verdict::Unknown, Verdict::Retry, None),
         ("429 Too Many Requests", "Retry-After: 7\r\n", Verdict::Retry, Verdict::Retry, Some(7)),
         ("503 Service Unavailable", "Retry-After: 5\r\n", Verdict::Retry, Verdict::Retry, Some(5)),
         ("202 Accepted", "Retry-After: 3\r\n", Verdict::InProgress, Verdict::InProgress, Some(3)),
         ("404 Not Found", "", Verdict::NeedsPerson, Verdict::NeedsPerson, None),
     ] {
-        let ((set, took), (test, _), _) = both(Deed::Answer(status, headers, String::new())).await;
+        let ((set, took), (test, tested), _) = both(Deed::Answer(status, headers, String::new())).await;
         assert_eq!((set.verdict, test.verdict), (set_verdict, test_verdict), "{status}");
         assert_eq!(set.retry_after, wait.map(Duration::from_secs), "{status}");
-        assert!(took < TIMEOUT, "{status}: an answer that arrived whole is not waited for");
+        assert_eq!(took >= TIMEOUT, set_verdict == Verdict::Unknown, "{status}: {took:?}");
+        assert!(tested < TIMEOUT, "{status}: a test has changed nothing that could land later");
     }
 }
 
 #[tokio::test]
 async fn f118_a_200_that_says_something_else_is_not_success() {
-    for body in [
+    let bodies = [
         "",
         "OK",
         "{\"Status\":\"Done\"",
         r#"{"status":"Done"}"#,
         r#"{"error":"could not"}"#,
         r#"{"Status":"Done","Error":{"Kind":"Retryable"}}"#,
-    ] {
-        let ((set, took), (test, _), _) = both(Deed::ok(body)).await;
-        assert_eq!((set.verdict, set.code.as_str()), (Verdict::Unknown, "bad-answer"), "{body}");
-        assert_eq!(test.verdict, Verdict::Retry, "{body}");
-        assert!(took < TIMEOUT, "an answer that arrived whole is not waited for");
-    }
-    let ((set, _), (test, _), _) =
+    ];
+    join_all(bodies.map(|body| leaves_a_doubt(Deed::ok(body), "bad-answer")).into()).await;
+    let ((set, took), (test, _), _) =
         both(Deed::ok(r#"{"Status":"Error","Error":{"Kind":"Rejected","Code":"WEAK"}}"#)).await;
+    assert!(took < TIMEOUT, "the receiver's own word is not waited for");
     for error in [set, test] {
         assert_eq!((error.verdict, error.code.as_str(), error.status), (Verdict::Rejected, "WEAK", Some(200)));
     }
@@ -267,10 +305,9 @@ async fn f119_a_credential_that_was_issued_and_lost_is_asked_for_again_or_revoke
 
 #[tokio::test]
 async fn f120_an_answer_in_another_version_of_the_contract_is_refused() {
-    for version in ["2", "0", "\"1\"", "1.5"] {
-        let ((set, _), (test, _), _) = both(Deed::ok(&format!(r#"{{"Status":"Done","Version":{version}}}"#))).await;
-        assert_eq!((set.verdict, test.verdict), (Verdict::Unknown, Verdict::Retry), "{version}");
-    }
+    let answers =
+        ["2", "0", "\"1\"", "1.5"].map(|version| Deed::ok(&format!(r#"{{"Status":"Done","Version":{version}}}"#)));
+    join_all(answers.map(|answer| leaves_a_doubt(answer, "bad-answer")).into()).await;
     let receiver = Receiver::always(Deed::ok(r#"{"Status":"Done","Version":1}"#));
     Scene::new(&receiver.url()).set().await.expect("this version");
 }
@@ -285,6 +322,32 @@ async fn f122_a_receiver_that_says_everything_it_was_told_gets_none_of_it_into_a
             assert!(!error.message.contains(&signature), "{}", error.message);
         }
     }
+}
+
+#[tokio::test]
+async fn f122_a_receiver_that_says_what_it_read_or_made_by_itself_gets_none_of_it_into_an_error() {
+    let says = "have Canary9-\"old\" and Canary9-new/+=4 and Canary9-older, made Written-7f8e9d0c1b2a";
+    let body = json!({ "Status": "Error", "Error": { "Kind": "Retryable", "Code": "x", "Message": says } }).to_string();
+    let receiver = Receiver::always(Deed::Answer("500 Oops", "", body));
+    let mut scene = Scene::new(&receiver.url());
+    scene.change_webhook(|webhook| {
+        (webhook.mode, webhook.password_key, webhook.checks) = (Mode::Callback, None, true);
+    });
+    // Each error is searched for the values on its way back; the value that was just made is known to nobody here.
+    let made = scene.create().await.map(|made| made.done).expect_err("reported");
+    let revoked = scene.step(Step::Revoke).await.expect_err("reported");
+    for error in [&made, &revoked] {
+        assert!(error.message.contains("[redacted]") && !error.message.contains("Written"), "{}", error.message);
+    }
+    scene.run.retiring = scene.material.known[1].version.clone();
+    for step in [Step::Set, Step::Test, Step::Finish, Step::Restore, Step::Retire] {
+        let error = scene.step(step).await.expect_err("reported");
+        assert!(error.message.contains("have [redacted] and [redacted] and"), "{step}: {}", error.message);
+    }
+    let current = scene.material.current.as_ref();
+    let check = scene.callers.check(&scene.registered(), &scene.arn, &scene.run.token, current).await;
+    let check = check.expect_err("reported").message;
+    assert!(check.contains("have [redacted] and") && !check.contains("\"old\""), "{check}");
 }
 
 #[tokio::test]

@@ -207,6 +207,24 @@ pub(crate) async fn timed<T>(what: impl Future<Output = T>) -> (T, Duration) {
     (ended, SystemClock.since_boot().saturating_sub(began))
 }
 
+/// All of them at once, in this task.
+pub(crate) async fn join_all<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut calls: Vec<_> = calls.into_iter().map(|call| (Box::pin(call), None)).collect();
+    std::future::poll_fn(|cx| {
+        for (call, ended) in calls.iter_mut().filter(|(_, ended)| ended.is_none()) {
+            if let std::task::Poll::Ready(result) = call.as_mut().poll(cx) {
+                *ended = Some(result);
+            }
+        }
+        match calls.iter().all(|(_, ended)| ended.is_some()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    calls.into_iter().filter_map(|(_, ended)| ended).collect()
+}
+
 pub(crate) fn webhook(url: &str) -> Kind {
     Kind::Webhook(Webhook {
         url: url.to_owned(),

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// Only a rotation that was given up can be vouched for.
     #[error("the rotation has not been given up")]
     NotGivenUp,
+    /// The rotation is at a step that takes no value from outside.
+    #[error("the rotation does not ask for a value now")]
+    NotAsked,
     /// The version has its value already.
     #[error("the version has a value already")]
     AlreadyFilled,

@@ -52,6 +52,8 @@ pub enum Event {
     },
     /// A person gives the rotation up.
     Abandoned,
+    /// Another rotator serves the secret from now on: it did not make what the one before it was to end.
+    RotatorChanged,
     /// A person has seen AWSCURRENT log in, which a rotation that was given up waits for.
     Vouched {
         /// Who says so.

@@ -91,6 +91,18 @@ pub struct Run {
     /// The credentials of the Creates up to this number are ended.
     #[serde(default)]
     pub revoked: u32,
+    /// The number of the Create whose value was sealed last.
+    #[serde(default)]
+    pub stored: u32,
+    /// The number of a Create whose credential is never ended: people may use it by now. 0: none.
+    #[serde(default)]
+    pub kept: u32,
+    /// Since when the other end has been at work on the step it stands at, as far as is known.
+    #[serde(default)]
+    pub working_since: Option<Time>,
+    /// The rotation was given up while the other end was at work: that is ended first.
+    #[serde(default)]
+    pub given_up: bool,
     /// The version whose credential is to be retired when its grace is over.
     #[serde(default)]
     pub retiring: Option<VersionId>,
@@ -123,6 +135,10 @@ impl Run {
             trial: false,
             issued: 0,
             revoked: 0,
+            stored: 0,
+            kept: 0,
+            working_since: None,
+            given_up: false,
             retiring: None,
             promoted: false,
             closing: false,
@@ -130,10 +146,9 @@ impl Run {
         }
     }
 
-    /// The numbers of the Creates whose credentials may be there and are not ended.
-    #[must_use]
-    pub fn orphans(&self) -> std::ops::RangeInclusive<u32> {
-        self.revoked + 1..=self.issued
+    /// The numbers of the Creates whose credentials may be there and are to be ended.
+    pub fn orphans(&self) -> impl Iterator<Item = u32> {
+        (self.revoked + 1..=self.issued).filter(|number| *number != self.kept)
     }
 
     /// Nothing of what people do now can cost a login: the rotation itself is over.

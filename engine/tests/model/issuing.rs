@@ -44,8 +44,8 @@ struct World {
     ended_current: bool,
     /// A user moved AWSCURRENT to a credential that had been ended.
     users_word: bool,
-    /// A user called the end of a credential off.
-    called_off: bool,
+    /// A person gave the end of a credential up.
+    given_up: bool,
     rotations: u8,
     faults: u8,
     users: u8,
@@ -63,6 +63,8 @@ enum Action {
     CrashAfterEffect,
     MoveCurrentToPending,
     MoveCurrentToPrevious,
+    /// A plain write of what AWSPENDING shows, as people do who are in a hurry.
+    WriteCopyOfPending,
     RemovePending,
     Abandon,
     Resume,
@@ -107,14 +109,14 @@ impl World {
         for write in decision.writes {
             self.write(write, version.expect("a rotation writes"));
         }
-        let issued = decision.next.run().map(|run| (run.issued, run.revoked));
+        let numbers = decision.next.run().map(|run| (run.issued, run.revoked, run.stored, run.kept));
         self.rotation = without_counters(decision.next);
         if let (
-            Some((issued, revoked)),
+            Some(numbers),
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
-        ) = (issued, &mut self.rotation)
+        ) = (numbers, &mut self.rotation)
         {
-            (run.issued, run.revoked) = (issued, revoked);
+            (run.issued, run.revoked, run.stored, run.kept) = numbers;
         }
         if let (Some(act), Some(run)) = (decision.act, self.run()) {
             (self.act, self.raced) = (Some((act, run.clone())), false);
@@ -144,8 +146,7 @@ impl World {
             Write::DropPlaceholder if self.value_of(version).is_none() => {
                 self.pending = self.pending.filter(|pending| *pending != version);
             }
-            Write::DropPlaceholder => {}
-            Write::Note { kind, .. } => self.called_off |= kind == "called-off",
+            Write::DropPlaceholder | Write::Note { .. } => {}
             Write::Copy(_) | Write::DropCopy(_) => unreachable!("it proves without a copy"),
         }
     }
@@ -167,7 +168,7 @@ impl World {
                 self.issued.insert((version, run.issued), self.values);
             }
             Step::Revoke => {
-                let tags = run.orphans();
+                let tags: Vec<u32> = run.orphans().collect();
                 let ended = self.issued.iter().filter(|((of, tag), _)| *of == version && tags.contains(tag));
                 let ended: Vec<Value> = ended.map(|(_, value)| *value).collect();
                 ended.into_iter().for_each(|value| self.end(value));
@@ -238,7 +239,7 @@ impl Model for Issuing {
             issued: BTreeMap::new(),
             ended_current: false,
             users_word: false,
-            called_off: false,
+            given_up: false,
             rotations: self.rotations,
             faults: self.faults,
             users: self.users,
@@ -266,7 +267,7 @@ impl Model for Issuing {
         if world.users > 0 {
             let readable = |version: Option<Version>| version.is_some_and(|version| world.value_of(version).is_some());
             if readable(world.pending) {
-                actions.push(Action::MoveCurrentToPending);
+                actions.extend([Action::MoveCurrentToPending, Action::WriteCopyOfPending]);
             }
             if readable(world.previous) {
                 actions.push(Action::MoveCurrentToPrevious);
@@ -308,12 +309,19 @@ impl Model for Issuing {
             Action::Reject => next.report(act?.0, failed(Verdict::Rejected)),
             Action::Crash | Action::CrashAfterEffect => next.act = None,
             Action::MoveCurrentToPending => next.user(world.pending),
+            Action::WriteCopyOfPending => {
+                next.versions.push(world.pending.and_then(|pending| world.value_of(pending)));
+                next.pending = None;
+                let copy = u8::try_from(next.versions.len() - 1).expect("few versions");
+                next.user(Some(copy));
+            }
             Action::MoveCurrentToPrevious => next.user(world.previous),
             Action::RemovePending => {
                 next.pending = None;
                 next.user(None);
             }
             Action::Abandon => {
+                next.given_up |= next.rotation.step() == Some(Step::Revoke);
                 (next.users, next.raced) = (next.users - 1, true);
                 next.apply(Event::Abandoned);
             }
@@ -330,7 +338,7 @@ impl Model for Issuing {
             }),
             Property::always("when idle, every credential that logs in is one the store knows", |_, world: &World| {
                 let known: BTreeSet<Value> = world.versions.iter().flatten().copied().collect();
-                world.rotation != Rotation::Idle || world.called_off || world.live.is_subset(&known)
+                world.rotation != Rotation::Idle || world.given_up || world.live.is_subset(&known)
             }),
             Property::sometimes("a rotation completes and the old credential is retired", |_, world: &World| {
                 world.rotation == Rotation::Idle && world.current > 1 && world.live.len() == 1

@@ -20,12 +20,15 @@ struct Rules {
     fenced: bool,
     /// A new token is refused while a candidate is unresolved.
     refuse_while_pending: bool,
+    /// Before it is asked about its target, the other end has ended what it was at work on.
+    ends_jobs: bool,
     rotations: u8,
     faults: u8,
     users: u8,
 }
 
-const SOUND: Rules = Rules { fenced: true, refuse_while_pending: true, rotations: 3, faults: 4, users: 1 };
+const SOUND: Rules =
+    Rules { fenced: true, refuse_while_pending: true, ends_jobs: true, rotations: 3, faults: 4, users: 1 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fault {
@@ -33,6 +36,8 @@ enum Fault {
     LostReply,
     Rejected,
     Unreachable,
+    /// It is under way, and lands when it likes.
+    InProgress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +51,8 @@ enum Action {
     Fail(u8, Fault),
     Crash(u8),
     CrashAfterEffect(u8),
+    /// What was in progress lands.
+    JobLands,
     /// A ghost's statement arrives.
     GhostLands(u8),
     /// The lease of a living driver runs out under it.
@@ -81,6 +88,7 @@ impl Model for Rules {
             holder: None,
             drivers: [None, None],
             deleted: false,
+            job: None,
             password: 1,
             proven: BTreeSet::from([1]),
             user_written: BTreeSet::new(),
@@ -103,6 +111,9 @@ impl Model for Rules {
             } else if !self.refuse_while_pending {
                 actions.push(Action::ForgetAndRequest);
             }
+        }
+        if world.job.is_some() {
+            actions.push(Action::JobLands);
         }
         for driver in 0..2 {
             driver_actions(world, driver, actions);
@@ -158,7 +169,7 @@ impl Model for Rules {
                 if changes_target(act.step) && !world.may_land(*self, driver, act) {
                     world.drivers[usize::from(driver)] = None;
                 } else {
-                    world.succeed(driver, act);
+                    world.succeed(*self, driver, act);
                 }
             }
             Action::Fail(driver, fault) => {
@@ -179,6 +190,7 @@ impl Model for Rules {
                 }
                 world.drivers[usize::from(driver)] = None;
             }
+            Action::JobLands => world.password = world.job.take().expect("offered only then"),
             Action::GhostLands(driver) => {
                 let act = acting(driver);
                 if world.may_land(*self, driver, act) {
@@ -270,6 +282,9 @@ fn driver_actions(world: &World, driver: u8, actions: &mut Vec<Action>) {
     if changes_target(act.step) && act.checked {
         actions.extend([Action::CrashAfterEffect(driver), Action::Fail(driver, Fault::LostReply)]);
         actions.extend([Action::Fail(driver, Fault::LostRequest), Action::Fail(driver, Fault::Rejected)]);
+        if act.step == Step::Set {
+            actions.push(Action::Fail(driver, Fault::InProgress));
+        }
     }
 }
 
@@ -310,5 +325,11 @@ fn the_search_finds_the_lockout_when_the_lease_is_not_checked_before_the_stateme
 #[test]
 fn the_search_finds_the_lockout_when_a_new_token_may_replace_an_unresolved_candidate() {
     let broken = broken(Rules { refuse_while_pending: false, ..SOUND });
+    assert!(broken.iter().any(|name| name.starts_with("no lockout")), "{broken:?}");
+}
+
+#[test]
+fn the_search_finds_the_lockout_when_the_other_end_answers_for_its_target_while_it_is_at_work_there() {
+    let broken = broken(Rules { ends_jobs: false, rotations: 2, faults: 2, users: 2, ..SOUND });
     assert!(broken.iter().any(|name| name.starts_with("no lockout")), "{broken:?}");
 }

@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) users_word: bool,
     /// Users wrote over the first value before any rotation was asked for: we were never told what the account has.
     pub(crate) told_wrong: bool,
+    /// What the other end is at work on setting.
+    pub(crate) job: Option<Value>,
     pub(crate) rotations: u8,
     pub(crate) faults: u8,
     pub(crate) users: u8,
@@ -244,13 +246,17 @@ impl World {
         self.told_wrong |= self.tokens == 0 && self.current_value() != self.password;
     }
 
-    pub(crate) fn succeed(&mut self, driver: u8, act: Act) {
+    pub(crate) fn succeed(&mut self, rules: Rules, driver: u8, act: Act) {
+        if rules.ends_jobs && act.step != Step::Create && act.step != Step::Finish {
+            self.password = self.job.take().unwrap_or(self.password);
+        }
         let outcome = match act.step {
             Step::Create => {
                 self.values += 1;
                 Outcome::Created(secret(act.wanted), Done::default())
             }
             Step::Set | Step::Restore => {
+                self.job = None;
                 self.password = act.wanted;
                 Outcome::Done(Done::default())
             }
@@ -275,7 +281,14 @@ impl World {
             Fault::LostRequest | Fault::LostReply => Verdict::Unknown,
             Fault::Rejected => Verdict::Rejected,
             Fault::Unreachable => Verdict::Retry,
+            Fault::InProgress => Verdict::InProgress,
         };
+        if fault == Fault::Rejected {
+            self.job = None;
+        }
+        if fault == Fault::InProgress && self.may_land(rules, driver, act) {
+            self.job = Some(act.wanted);
+        }
         if fault == Fault::LostReply && self.may_land(rules, driver, act) {
             self.password = act.wanted;
         }
@@ -286,7 +299,8 @@ impl World {
 /// Counters that only stretch delays would make the search endless.
 pub(crate) fn without_counters(rotation: Rotation) -> Rotation {
     let clean = |mut run: engine::rotation::Run| {
-        (run.attempt, run.returns, run.restores, run.issued, run.sets) = (0, 0, 0, 0, run.sets.min(1));
+        (run.attempt, run.returns, run.restores, run.issued, run.stored, run.kept) = (0, 0, 0, 0, 0, 0);
+        run.sets = run.sets.min(1);
         run
     };
     match rotation {

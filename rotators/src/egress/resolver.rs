@@ -2,11 +2,12 @@
 //! whoever mixes them wants the second one tried.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use super::{Egress, NotAllowed};
 
@@ -20,6 +21,10 @@ pub trait Lookup: Send + Sync {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
+/// Lookups of the system's that run at once. Each blocks a thread until it is answered, however long anybody waits for
+/// it, and names that are answered slowly must leave threads for other work.
+static TURNS: Semaphore = Semaphore::const_new(32);
+
 /// The system's resolver.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemLookup;
@@ -27,8 +32,23 @@ pub struct SystemLookup;
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
+        let host = host.to_owned();
+        let found = in_turn(&TURNS, move || (host.as_str(), 0).to_socket_addrs()).await??;
+        Ok(found.map(|address| address.ip()).collect())
     }
+}
+
+/// Blocking work when it is its turn. The turn ends with the work, not with whoever waits for it.
+async fn in_turn<T: Send + 'static>(
+    turns: &'static Semaphore,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let turn = turns.acquire().await.map_err(io::Error::other)?;
+    let worked = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(worked).await.map_err(io::Error::other)
 }
 
 /// The resolver of one client: what it gives is what is dialled.
@@ -81,6 +101,8 @@ impl Resolve for Guarded {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
 
@@ -108,5 +130,32 @@ mod tests {
             assert!(matches!(judged(&answer).await, Err(NoAddress::NotAllowed(_))), "{answer:?}");
         }
         assert!(matches!(judged(&[]).await, Err(NoAddress::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_nobody_waits_for_any_more_keeps_its_turn_until_it_is_answered() {
+        static TWO: Semaphore = Semaphore::const_new(2);
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let mut unanswered = vec![];
+        for _ in 0..2 {
+            let (answer, answered) = mpsc::channel::<()>();
+            unanswered.push(answer);
+            let begun = begun.clone();
+            let slow = move || (begun.send(()).is_ok(), answered.recv().is_err());
+            tokio::select! {
+                _ = in_turn(&TWO, slow) => panic!("nobody has answered it"),
+                began = begins.recv() => began.expect("it has begun"),
+            }
+        }
+        assert_eq!(TWO.available_permits(), 0, "both were given up, and both still block a thread");
+        drop(unanswered);
+        let next = tokio::time::timeout(Duration::from_secs(10), in_turn(&TWO, || "answered")).await;
+        assert_eq!(next.expect("a turn was free").expect("it ran"), "answered");
+    }
+
+    #[tokio::test]
+    async fn the_system_answers_for_this_machine() {
+        let found = SystemLookup.addresses("localhost").await.expect("a hosts file");
+        assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
     }
 }

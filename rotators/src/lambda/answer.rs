@@ -37,6 +37,12 @@ pub(super) fn read(answer: &Answer) -> Result<(), Failed> {
     }
 }
 
+/// Whether neither the function nor Lambda said it: something on the way, while the function may still run.
+pub(super) fn is_doubtful(answer: &Answer) -> bool {
+    let nobodys = |kind: &str| kind.is_empty() && answer.status != 409 && !answer.refuses();
+    matches!(read(answer), Err(Failed::Service { kind, .. }) if nobodys(&kind))
+}
+
 /// The payload by which runtimes report an error. Some leave the message null.
 fn report(body: &[u8]) -> Option<Failed> {
     let payload: Map<String, Value> = serde_json::from_slice(body).ok()?;
@@ -105,10 +111,15 @@ fn service(status: u16, kind: &str, who: &str, doubt: Verdict) -> StepError {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+    use reqwest::header::{HeaderName, HeaderValue};
     use zeroize::Zeroizing;
 
     use super::*;
+
+    fn answer(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Answer {
+        let header = header.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        Answer { status, headers: header.into_iter().collect(), body: Zeroizing::new(body.as_bytes().to_vec()) }
+    }
 
     fn judged(
         status: u16,
@@ -116,13 +127,10 @@ mod tests {
         body: &str,
         changing: bool,
     ) -> Option<StepError> {
-        let mut headers = HeaderMap::new();
-        if let Some((name, value)) = header {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        let answer = Answer { status, headers, body: Zeroizing::new(body.as_bytes().to_vec()) };
         let redactor = Redactor::new([&engine::secret::SecretBytes::from("canary-91")]).strict(true);
-        read(&answer).err().map(|failed| failed.judged("f (host)", "setSecret", changing, &redactor))
+        read(&answer(status, header, body))
+            .err()
+            .map(|failed| failed.judged("f (host)", "setSecret", changing, &redactor))
     }
 
     #[test]
@@ -168,6 +176,19 @@ mod tests {
             error.expect("an error").message,
             "The function f (host) ended setSecret with an error: ValueError: Unable to log in."
         );
+    }
+
+    #[test]
+    fn an_answer_that_neither_lambda_nor_the_function_gave_is_waited_out_where_it_leaves_a_doubt() {
+        for status in 201..600 {
+            let doubt = judged(status, None, "{}", true).expect("an error").verdict == Verdict::Unknown;
+            assert_eq!(is_doubtful(&answer(status, None, "{}")), doubt, "{status}");
+            let named = Some(("x-amzn-errortype", "ServiceException"));
+            assert!(!is_doubtful(&answer(status, named, "{}")), "{status}: Lambda's own word");
+        }
+        for body in ["null", r#"{"errorMessage":"x","errorType":"ValueError"}"#] {
+            assert!(!is_doubtful(&answer(200, None, body)), "{body}");
+        }
     }
 
     #[test]

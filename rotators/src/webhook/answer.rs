@@ -109,6 +109,12 @@ pub(super) fn read(answer: &Answer, issues: bool) -> Result<Said, Bad> {
     }
 }
 
+/// Whether it says neither what was done nor that nothing was begun: whoever works on the event may be at it still.
+pub(super) fn is_doubtful(answer: &Answer, said: &Result<Said, Bad>) -> bool {
+    let put_off = answer.status == 503 && answer.retry_after().is_some();
+    said.is_err() && !answer.refuses() && !put_off
+}
+
 fn parse(body: &[u8]) -> Result<Raw, Bad> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Bad("answers with something that is not a JSON object".to_owned()));

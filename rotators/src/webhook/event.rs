@@ -37,6 +37,8 @@ pub(crate) struct Event<'a> {
     pub tags: Option<Vec<String>>,
     pub retired: Option<&'a SecretBytes>,
     pub retired_version: Option<&'a VersionId>,
+    /// Values that the receiver may have read by itself: not in the event.
+    pub known: Vec<&'a SecretBytes>,
 }
 
 /// What is decided for one delivery of it.
@@ -61,10 +63,11 @@ impl Event<'_> {
         format!("msg_{}", &hash[..32])
     }
 
-    /// The values in it: what may not be repeated from an answer.
+    /// The values in it and around it: what may not be repeated from an answer.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretBytes> {
         let others = self.others.iter().flatten().copied();
-        self.current.into_iter().chain(self.pending).chain(self.retired).chain(others)
+        let known = self.known.iter().copied();
+        self.current.into_iter().chain(self.pending).chain(self.retired).chain(others).chain(known)
     }
 
     /// The body of one delivery.

@@ -164,6 +164,7 @@ impl Receiver<'_> {
             tags: (probe.step == "revoke").then(|| vec![tag]),
             retired: probe.retired.filter(|_| managed),
             retired_version: probe.retired_version.filter(|_| !managed),
+            known: [probe.current, probe.pending, probe.retired].into_iter().flatten().collect(),
         }
     }
 
@@ -197,7 +198,8 @@ impl Receiver<'_> {
         };
         let said = answer::read(&answer, issues);
         let (keys, passed) = (self.registration.keys.signing.iter().map(|key| &key.secret), secrets_of(&pass));
-        let redactor = Redactor::new(event.secrets().chain(keys).chain(&passed)).strict(issues);
+        let redactor = Redactor::new(event.secrets().chain(keys).chain(&passed))
+            .strict(matches!(probe.step, "createSecret" | "revoke"));
         let (heard, message, value) = match said {
             Ok(Said::Done { value, message }) => {
                 let message = Redactor::new(&value).clean(&redactor.clean(&message));
@@ -228,7 +230,10 @@ impl Receiver<'_> {
             mode: self.webhook.mode,
             version: if probe.bend == Bend::UnknownVersion { VERSION + 998 } else { VERSION },
             deadline: now + TimeDelta::milliseconds(left),
-            timeout_seconds: u64::try_from(left / 1000).unwrap_or(0),
+            timeout_seconds: match u64::try_from(left) {
+                Ok(left @ 1..) => delivery::timeout_seconds(Duration::from_millis(left)),
+                _ => 0,
+            },
             pass,
         };
         let body = event.body(&at)?;

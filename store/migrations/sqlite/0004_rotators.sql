@@ -14,6 +14,9 @@ ALTER TABLE rotation ADD COLUMN lane TEXT NOT NULL DEFAULT '';
 CREATE INDEX rotation_lane_due ON rotation (lane, due_ms, lease_owner) WHERE due_ms IS NOT NULL;
 CREATE INDEX rotation_lane ON rotation (lane) WHERE lane <> '';
 
+-- How long the lease is that is held: of another boot only that is known. NULL: as long as any.
+ALTER TABLE rotation ADD COLUMN lease_ms INTEGER;
+
 -- Which registered rotator a step was sent to, and the HTTP status of its answer: history is the list of deliveries, too.
 ALTER TABLE history ADD COLUMN rotator TEXT;
 ALTER TABLE history ADD COLUMN status INTEGER;

@@ -12,6 +12,7 @@ mod damage;
 mod delete;
 mod deliveries;
 mod due;
+mod graces;
 mod interference;
 mod keys;
 mod labels;
@@ -221,6 +222,13 @@ contract! { over_sqlite:
         nothing_begins_with_a_rotator_that_is_unknown_or_disabled,
         a_disabled_rotator_has_no_room_and_a_window_it_missed_is_over,
         only_who_can_make_a_first_value_rotates_a_secret_without_one,
+    },
+    graces::{
+        a_secret_that_is_deleted_in_its_grace_goes_whole,
+        another_rotator_ends_nothing_that_it_did_not_make,
+        a_rotator_that_was_disabled_over_a_window_starts_nothing_when_the_grace_ends,
+        the_longest_lease_is_nobody_elses_from_its_first_moment,
+        a_long_lease_of_another_boot_is_waited_for_whole,
     },
     lanes::{
         a_full_lane_keeps_nobody_else_from_being_claimed,

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod pawl;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod schema;
 pub(crate) mod servers;
@@ -13,15 +14,25 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Waits for a condition, at most `limit`, and fails with `what` otherwise.
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    look_every(Duration::from_millis(50), what, limit, condition)
+}
+
+/// The same, looking this often: for what is over before [`wait_for`] looks again.
 #[expect(clippy::disallowed_methods, reason = "the one place where tests wait: for a condition, with a limit")]
-pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn look_every<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
     let until = Instant::now() + limit;
     loop {
         if let Some(met) = condition() {
             return met;
         }
         assert!(Instant::now() < until, "after {limit:?} still not: {what}");
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(pause);
     }
 }
 

@@ -127,6 +127,11 @@ fn allows(word: &str, says: &Value, value: &Value) -> bool {
         }
         "minLength" => length().is_none_or(|length| length >= says.as_u64().expect("a number")),
         "maxLength" => length().is_none_or(|length| length <= says.as_u64().expect("a number")),
+        "pattern" => {
+            let others = says.as_str().and_then(|text| text.strip_prefix("^[A-Za-z0-9")?.strip_suffix("]+$"));
+            let others = others.expect("the one form of pattern that this knows: nothing but some characters");
+            value.as_str().is_none_or(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c)))
+        }
         "minimum" => value.as_f64().is_none_or(|number| number >= says.as_f64().expect("a number")),
         "oneOf" => false,
         other => panic!("the schema says {other}, which is not held"),

@@ -12,7 +12,8 @@ use standardwebhooks::Webhook;
 
 use super::oracle::{User, as_admin};
 use super::receiver::{LANGUAGES, Receiver};
-use crate::harness::{servers, unique};
+use super::relay::Relay;
+use crate::harness::{servers, unique, wait_for};
 
 const OLD_KEY: &str = "whsec_b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLW9sZA==";
 const NEW_KEY: &str = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldw==";
@@ -159,6 +160,64 @@ fn on_the_way_back_nothing_that_may_be_in_use_is_taken_away() {
 }
 
 #[test]
+fn a_password_of_another_user_is_never_given_to_this_one() {
+    with_each(|receiver, server| {
+        let (user, other) = (User::create(server), User::create(server));
+        let current = value(&user.secret(&user.password));
+        let renamed = value(&other.secret(&unique("Canary-second-")));
+        for (current, pending) in [(&current, &renamed), (&renamed, &current)] {
+            let members = json!({ "Current": current, "Pending": pending, "Others": [current] });
+            assert_error(&send(receiver, "setSecret", &members), 409, "NeedsPerson", "other-user");
+        }
+        assert!(user.logs_in(&user.password) && other.logs_in(&other.password), "nothing has changed");
+
+        let others = json!([value(&other.secret(&other.password)), value(&user.secret("Canary-before"))]);
+        let way_back = json!({ "Current": current, "Pending": current, "Restoring": true, "Others": others });
+        let no_current = json!({ "Pending": current, "Others": others });
+        for members in [way_back, no_current] {
+            user.set(&["resetpass"]);
+            done(receiver, "setSecret", &members);
+            assert!(user.logs_in(&user.password) && user.logs_in("Canary-before"), "its own may be in use");
+            assert!(!user.logs_in(&other.password), "the other user's is none of its passwords");
+        }
+    });
+}
+
+#[test]
+fn a_change_is_given_no_more_time_than_is_left_and_is_not_begun_with_too_little() {
+    let Some(server) = servers::redis() else { return };
+    for language in LANGUAGES {
+        let Some(mut receiver) = Receiver::new(language) else { continue };
+        // Seconds left, how long it takes until the change can be made, for how long that may then be waited for.
+        let cases = [(1, 700, None), (2, 0, Some(0..2_500)), (10, 0, Some(2_900..5_000))];
+        for (left, slow, waits) in cases {
+            let relay = Relay::before(server, Duration::from_millis(slow));
+            receiver.kill();
+            receiver.start_at(&relay.address, server, NEW_KEY);
+            let user = User::create(server);
+            let bare = |password: &str| value(&json!({ "username": user.name, "password": password }));
+            let members = json!({
+                "TimeoutSeconds": left, "Current": bare(&user.password), "Pending": bare(&unique("Canary-second-")),
+            });
+            let answer = send(&receiver, "setSecret", &members);
+            let asked = format!("{language:?}: {left} s left, {slow} ms too slow");
+            match waits {
+                None => {
+                    assert_error(&answer, 503, "Retryable", "too-late");
+                    assert_eq!(relay.waited_for_change(), None, "{asked}: nothing was begun");
+                }
+                Some(span) => {
+                    assert!(answer.0 == 500 && answer.1["Status"].is_null(), "{asked}: not known: {answer:?}");
+                    let closed = || relay.waited_for_change();
+                    let waited = wait_for("the connection is closed", Duration::from_secs(5), closed).as_millis();
+                    assert!(span.contains(&waited), "{asked}: waited {waited} ms for the change");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn each_of_two_live_keys_is_taken_and_no_other_signature_is() {
     with_each(|receiver, server| {
         let user = User::create(server);
@@ -210,11 +269,13 @@ fn what_is_not_understood_or_comes_too_late_changes_nothing() {
             ("Pending", value(&json!({ "username": user.name })), 409, "NeedsPerson", "bad-value"),
             ("Pending", value(&other_server), 409, "NeedsPerson", "other-server"),
             ("Pending", value(&admin), 409, "NeedsPerson", "admin-user"),
-            ("Pending", value(&nobody), 409, "NeedsPerson", "no-user"),
+            ("Pending", value(&nobody), 409, "NeedsPerson", "other-user"),
         ];
         for (name, member, status, kind, code) in cases {
             assert_error(&send(receiver, "setSecret", &with(name, member)), status, kind, code);
         }
+        let nobody = json!({ "Current": value(&nobody), "Pending": value(&nobody) });
+        assert_error(&send(receiver, "setSecret", &nobody), 409, "NeedsPerson", "no-user");
         let huge = "x".repeat(2 << 20);
         assert_eq!(send(receiver, "setSecret", &with("Pad", json!(huge))).0, 413);
         let users = as_admin(server, &["ACL", "USERS"]);

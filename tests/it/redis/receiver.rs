@@ -48,6 +48,11 @@ impl Receiver {
 
     /// Starts it for this Redis with these keys, again where it was killed, and waits until it listens.
     pub(crate) fn start(&mut self, server: &Server, keys: &str) {
+        self.start_at(&format!("{}:{}", server.host, server.port), server, keys);
+    }
+
+    /// The same, with this address for the Redis.
+    pub(crate) fn start_at(&mut self, redis: &str, server: &Server, keys: &str) {
         let log = File::options().append(true).create(true).open(self.log_file()).expect("a log");
         let before = self.log().matches(" listens on ").count();
         let mut command = Command::new(&self.program[0]);
@@ -56,7 +61,7 @@ impl Receiver {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("LISTEN", format!("127.0.0.1:{}", self.port))
             .env("PAWL_WEBHOOK_KEYS", keys)
-            .env("REDIS_ADDRESS", format!("{}:{}", server.host, server.port))
+            .env("REDIS_ADDRESS", redis)
             .env("REDIS_ADMIN", &server.admin_user)
             .env("REDIS_ADMIN_PASSWORD", &server.admin_password)
             .stdin(Stdio::null())

@@ -1,7 +1,7 @@
 //! `pawl rotator test`: a receiver that keeps the contract passes every case, and each way of not keeping it has a case
 //! that says so.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::port::Clock;
@@ -12,6 +12,7 @@ use super::{add, current, rotate, secret_of, steps};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::receiver::{Answer, Event, Receiver};
 use crate::harness::service::{Service, account_value, callback, credentials_of, issuing, managed};
+use crate::harness::unique;
 
 /// What every receiver must refuse before it looks at the step.
 fn objection(key: &str, event: &Event) -> Option<Answer> {
@@ -168,7 +169,7 @@ fn work_that_takes_its_time_is_asked_for_again() {
 }
 
 #[test]
-fn a_rotation_function_is_asked_for_each_step_twice() {
+fn a_rotation_function_is_asked_for_each_step_twice_however_long_it_may_take() {
     let home = Home::new();
     let pawl = home.serve();
     let service = Service::with("first");
@@ -177,14 +178,57 @@ fn a_rotation_function_is_asked_for_each_step_twice() {
         Answer::Json(200, _) => Answer::Json(200, Value::Null),
         other => panic!("{other:?}"),
     });
-    pawl.ask("CreateRotator", &json!({ "Name": "fn", "Kind": "lambda", "Endpoint": receiver.url }))
-        .expect("registered");
+    pawl.ask(
+        "CreateRotator",
+        &json!({ "Name": "fn", "Kind": "lambda", "Endpoint": receiver.url, "TimeoutSeconds": 900 }),
+    )
+    .expect("registered");
     secret_of(&pawl, "app", "fn", &account_value("first"));
     let cases = tested(&pawl, "fn", "app");
     assert!(failed(&cases).is_empty() && cases.len() == 4, "{cases:#?}");
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
         assert!(receiver.of(step).len() >= 2, "{step}");
     }
+}
+
+/// An issuer that remembers nothing: each createSecret is another credential, and a tag names all that it made.
+fn forgetful(service: &Service, event: &Event) -> Answer {
+    match event.step() {
+        "createSecret" => {
+            let (user, password) =
+                (unique(&format!("{}.", event.body["Tag"].as_str().unwrap_or_default())), unique("p"));
+            service.set(&user, &password);
+            let value = json!({ "username": user, "password": password }).to_string();
+            Answer::Json(200, json!({ "Status": "Done", "SecretString": value }))
+        }
+        "revoke" => {
+            for tag in event.body["Tags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let made = service.users().into_iter().filter(|user| user.starts_with(&format!("{tag}.")));
+                made.for_each(|user| service.remove(&user));
+            }
+            Answer::done()
+        }
+        _ => issuing(service, event),
+    }
+}
+
+#[test]
+fn a_run_leaves_no_credential_behind_but_the_stored_one_and_the_one_before_it() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let service = Arc::new(Service::default());
+    service.set("by hand", "first");
+    let served = Arc::clone(&service);
+    let (key, receiver) = careful(move |event| forgetful(&served, event));
+    // A long timeout does not make the run wait for it.
+    let options = json!({ "Issues": true, "Steps": ["revoke"], "TimeoutSeconds": 900 });
+    key.set(add(&pawl, "issuer", &receiver.url, options)).expect("set once");
+    secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
+    let cases = tested(&pawl, "issuer", "app");
+    assert!(failed(&cases).is_empty(), "{cases:#?}");
+    let stored = current(&pawl, "app")["username"].as_str().expect("a user").to_owned();
+    assert_eq!(service.users(), BTreeSet::from([stored, "by hand".to_owned()]).into_iter().collect::<Vec<_>>());
+    assert!(receiver.of("createSecret").len() >= 2, "one was cut");
 }
 
 #[test]

@@ -146,6 +146,23 @@ fn a_status_without_our_body_says_whether_anything_was_done() {
 }
 
 #[test]
+fn every_answer_that_leaves_a_doubt_is_waited_out_and_no_other() {
+    let reported = r#"{"Status":"Error","Error":{"Kind":"Retryable"}}"#;
+    for (status, header, body) in (200..600).flat_map(|status| {
+        [
+            (status, None, "x"),
+            (status, Some("3"), "x"),
+            (status, None, reported),
+            (status, None, r#"{"Status":"Done"}"#),
+        ]
+    }) {
+        let answer = answer(status, header, body);
+        let doubt = judged(&answer, true, false).is_err_and(|error| error.verdict == Verdict::Unknown);
+        assert_eq!(is_doubtful(&answer, &read(&answer, false)), doubt, "{status} {header:?} {body}");
+    }
+}
+
+#[test]
 fn an_issuing_receiver_must_give_a_value() {
     let done = |value: &str| format!(r#"{{"Status":"Done","SecretString":{value}}}"#);
     let made = judged(&answer(200, None, &done("\"sk_new\"")), true, true).expect("done").value;
