@@ -69,7 +69,7 @@ async fn answer(State(receiver): State<Receiver>, body: String) -> ([(&'static s
 }
 
 async fn beside_bare_calls() {
-    println!("\n### (e) A webhook rotation (three deliveries, every commit durable) beside three bare HTTP calls\n");
+    println!("\n### (f) A webhook rotation (three deliveries, every commit durable) beside three bare HTTP calls\n");
     println!("| the receiver takes | a rotation by Pawl | three bare calls | ratio (median of {ROTATIONS}) |");
     println!("|--:|--:|--:|--:|");
     for takes in RECEIVERS {
@@ -217,7 +217,7 @@ async fn storm() {
     let stormy = others(&server, &quick, OTHERS).await;
     let during = server.resident_mib();
     let came = slow.first.lock().expect("no panic").len();
-    println!("\n### (f) {STORM} rotations at once against a receiver that takes {} s a step\n", SLOW.as_secs());
+    println!("\n### (g) {STORM} rotations at once against a receiver that takes {} s a step\n", SLOW.as_secs());
     println!(
         "{came} of them had been delivered {:.1} s after the first was asked for (asking took {:.1} s).",
         began.elapsed().as_secs_f64(),
