@@ -12,16 +12,16 @@ use crate::op::Cx;
 /// for the secret's engine.
 ///
 /// # Errors
-/// What `given` names is no rotator there is; the secret cannot be read.
-pub(crate) async fn serving(cx: &Cx<'_>, secret_id: &str, given: Option<&str>) -> Result<Option<Serves>, ApiError> {
+/// What `given` names is no rotator there is (`unknown` says so); the secret cannot be read.
+pub(crate) async fn serving(
+    cx: &Cx<'_>,
+    secret_id: &str,
+    given: Option<&str>,
+    unknown: impl FnOnce(&str) -> ApiError,
+) -> Result<Option<Serves>, ApiError> {
     if let Some(given) = given {
-        let found = named(cx, name_of(given)?).await?;
-        return found.map(Some).ok_or_else(|| {
-            ApiError::access_denied(
-                "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants \
-                 access to the principal secretsmanager.amazonaws.com.",
-            )
-        });
+        let name = name_of(given)?;
+        return named(cx, name).await?.map(Some).ok_or_else(|| unknown(name));
     }
     let stored = cx.state.store.rotation(secret_id).await?.config.and_then(|config| config.rotator);
     if let Some(stored) = stored {
@@ -38,6 +38,14 @@ pub(crate) async fn serving(cx: &Cx<'_>, secret_id: &str, given: Option<&str>) -
     let current = cx.state.store.current_value(secret_id).await?;
     let connection = current.and_then(|value| serde_json::from_slice::<Connection>(value.bytes.expose()).ok());
     Ok(connection.filter(|connection| (cx.state.builtin)(&connection.engine)).map(|_| Serves::Builtin))
+}
+
+/// AWS's words for a rotator that is not there.
+pub(crate) fn cannot_invoke(_name: &str) -> ApiError {
+    ApiError::access_denied(
+        "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants \
+         access to the principal secretsmanager.amazonaws.com.",
+    )
 }
 
 /// The rotator of this name, built in or registered.

@@ -57,7 +57,10 @@ impl Operation for Request {
         };
         let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
         let id = self.secret_id.as_deref().unwrap_or_default();
-        let serves = rotator::serving(cx, id, self.rotator.as_deref()).await?;
+        let unknown = |name: &str| {
+            ApiError::not_found(format!("There is no rotator {name}: `pawl rotator list` shows which there are."))
+        };
+        let serves = rotator::serving(cx, id, self.rotator.as_deref(), unknown).await?;
         if let (Some(Serves::Registered(rotator)), Some(bench)) = (&serves, &cx.state.workbench) {
             bench.may_rotate(rotator, id).await?;
         }

@@ -35,7 +35,7 @@ impl Operation for Request {
         let rules = self.rotation_rules.unwrap_or_default().parsed(None, cx.state.limits)?;
         let rotator = self.rotation_lambda_arn.filter(|arn| !arn.is_empty());
         let id = self.secret_id.unwrap_or_default();
-        let serves = rotator::serving(cx, &id, rotator.as_deref()).await?;
+        let serves = rotator::serving(cx, &id, rotator.as_deref(), rotator::cannot_invoke).await?;
         let rotate = Rotate {
             token,
             rotator,

@@ -49,6 +49,9 @@ async fn s5_2_a_rotator_that_cannot_be_invoked_is_denied_and_stores_nothing() {
         body["RotationLambdaARN"] = json!(rotator);
         server.refused("RotateSecret", body, "AccessDeniedException", denied).await;
     }
+    let enable = json!({"SecretId": "db", "Rotator": "nobody"});
+    let words = "There is no rotator nobody: `pawl rotator list` shows which there are.";
+    server.refused("pawl.EnableRotation", enable, "ResourceNotFoundException", words).await;
     let mut body = rotate(2);
     body["RotationLambdaARN"] = json!("arn:aws:lambda:function:postgres");
     assert_eq!(server.call("RotateSecret", body).await.status, 400);
