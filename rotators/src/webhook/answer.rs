@@ -210,6 +210,8 @@ impl Judge<'_> {
             // No rotation is open that could be resumed.
             (_, Verdict::NeedsPerson) if self.step == "check" => error.remedy("Do what the receiver asks for."),
             (_, Verdict::NeedsPerson) => error.remedy("Do what the receiver asks for, then resume."),
+            // Where no other value is made, a person is asked.
+            (_, Verdict::Rejected) => error.remedy("Put right what the receiver refuses, then resume."),
             _ => error,
         };
         later(error, wait)

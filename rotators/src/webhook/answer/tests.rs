@@ -103,7 +103,7 @@ fn a_structured_error_is_taken_at_its_word_with_any_status() {
             assert_eq!((error.verdict, error.code.as_str()), (verdict, "NOAUTH"), "{status} {kind}");
             assert!(error.message.ends_with(" setSecret (NOAUTH): says [redacted]."), "{}", error.message);
             assert_eq!(error.retry_after, Some(Duration::from_secs(4)));
-            assert_eq!(error.remedy.is_empty(), verdict != Verdict::NeedsPerson);
+            assert_eq!(error.remedy.is_empty(), verdict == Verdict::Retry, "who may be parked is told what to do");
         }
     }
     let bare = refused(500, None, r#"{"Status":"Error","Error":{"Kind":"Retryable","Code":"canary-91"}}"#, true);
