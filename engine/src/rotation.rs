@@ -156,7 +156,8 @@ fn ask_again(open: Rotation, asked: Run) -> Result<Decision, Refusal> {
         open if open.run().is_some_and(|run| run.token == asked.token) => same(open, &asked.token),
         Rotation::Waiting { run, step: Step::Retire, not_before } if run.promoted => {
             let mut writes = requested(&asked);
-            writes.push(note("waits", format!("it begins at {not_before}, when the old credential is retired")));
+            writes
+                .push(note("waits", format!("it begins at {}, when the old credential is retired", shown(not_before))));
             Ok(wait(after_retiring(&run, asked), Step::Retire, not_before, writes))
         }
         Rotation::Acting { run, step: Step::Retire } if run.promoted => {
@@ -382,7 +383,7 @@ fn promote(run: Run, at: &Moment) -> Decision {
     match (at.abilities.retires_after, before) {
         (Some(grace), Some(before)) => {
             let not_before = after(at, Duration::from_secs(grace));
-            writes.push(note("retiring", format!("version {before} is retired at {not_before}")));
+            writes.push(note("retiring", format!("version {before} is retired at {}", shown(not_before))));
             wait(Run { promoted: true, retiring: Some(before), ..run }, Step::Retire, not_before, writes)
         }
         _ => Decision { next: Rotation::Idle, writes, act: None },
@@ -518,6 +519,11 @@ fn act(run: Run, step: Step, writes: Vec<Write>) -> Decision {
 
 fn wait(run: Run, step: Step, not_before: Time, writes: Vec<Write>) -> Decision {
     Decision { next: Rotation::Waiting { run, step, not_before }, writes, act: None }
+}
+
+/// As people read it.
+fn shown(time: Time) -> impl std::fmt::Display {
+    time.format("%Y-%m-%d %H:%M:%S UTC")
 }
 
 fn note(kind: &'static str, message: impl Into<String>) -> Write {

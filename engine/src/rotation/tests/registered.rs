@@ -291,6 +291,8 @@ fn the_old_credential_is_retired_when_its_grace_is_over() {
     assert!(matches!(waits.writes[0], Write::Promote));
     assert_eq!(not_before(&waits), time(50 + 60));
     assert_eq!(waits.next.run().expect("open").retiring, Some(token('c')));
+    let said = format!("version {} is retired at 1970-01-01 00:01:50 UTC", token('c'));
+    assert!(waits.writes.iter().any(|write| matches!(write, Write::Note { message, .. } if *message == said)));
     let early = step(&waits.next, Event::Leased, &retires_at(109));
     assert!(matches!(early, Err(Refusal::NotDue(_))));
     let resumed = step(&waits.next, Event::Resumed { window_ends: time(9000) }, &retires_at(60));
