@@ -286,16 +286,7 @@ impl Said {
 
 fn new_webhook(url: Option<&str>) -> Result<Webhook, ApiError> {
     let url = url.ok_or_else(|| ApiError::invalid_parameter("A webhook needs Url: where its events are posted."))?;
-    Ok(Webhook {
-        url: url.to_owned(),
-        mode: Mode::Managed,
-        issues: false,
-        password_key: Some("password".to_owned()),
-        credentials: false,
-        checks: false,
-        revokes: false,
-        retires_after: None,
-    })
+    Ok(Webhook::managed(url))
 }
 
 fn new_function(endpoint: Option<&str>) -> Result<Lambda, ApiError> {

@@ -12,7 +12,7 @@ use axum::routing::post;
 use engine::driver::{Ports, drive};
 use engine::id::VersionId;
 use engine::port::{Clock, Material, Rotator};
-use engine::registration::{Keys, Kind, Mode, Settings as Registered, Webhook};
+use engine::registration::{Keys, Kind, Settings as Registered, Webhook};
 use engine::secret::SecretValue;
 use pawl::boot::open_store;
 use pawl::clock::SystemClock;
@@ -113,16 +113,7 @@ async fn beside_bare_calls() {
 }
 
 async fn register(store: &Store, name: &str, url: &str, concurrency: u32) {
-    let webhook = Webhook {
-        url: url.to_owned(),
-        mode: Mode::Managed,
-        issues: false,
-        password_key: Some("password".to_owned()),
-        credentials: false,
-        checks: false,
-        revokes: false,
-        retires_after: None,
-    };
+    let webhook = Webhook::managed(url);
     let settings = Registered {
         kind: Kind::Webhook(webhook),
         timeout_seconds: 10,

@@ -101,6 +101,23 @@ pub struct Webhook {
     pub retires_after: Option<u64>,
 }
 
+impl Webhook {
+    /// A managed receiver at this URL for secrets with a `password`, which declares nothing more.
+    #[must_use]
+    pub fn managed(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            mode: Mode::Managed,
+            issues: false,
+            password_key: Some("password".to_owned()),
+            credentials: false,
+            checks: false,
+            revokes: false,
+            retires_after: None,
+        }
+    }
+}
+
 /// Who reads and writes the values of a secret that a webhook rotates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -261,7 +261,7 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
     let copy = (at.abilities.proves_by_copy && at.current.is_some()).then(|| at.fresh.clone());
     writes.extend(copy.clone().map(Write::Copy));
     // From Restore too: what it was sending may be another AWSCURRENT by now.
-    let run = Run { attempt: 0, restores: 0, copy, ..run };
+    let run = Run { attempt: 0, restores: 0, given_up: false, copy, ..run };
     match run.working_since.is_some() && run.sets > 0 {
         true => outlast(run, writes, at),
         false => wait(run, Step::Prove, at.now, writes),

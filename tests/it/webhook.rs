@@ -100,10 +100,8 @@ fn a_value_that_the_target_rejects_is_followed_by_another() {
     assert_ne!(sets[0].header("webhook-id"), sets[1].header("webhook-id"), "another candidate has another id");
 }
 
-#[test]
-fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
-    let home = Home::new();
-    let pawl = home.serve();
+/// An issuing receiver whose answer to the first createSecret never arrives.
+fn loses_the_first_credential() -> (Arc<Service>, Receiver) {
     let service = Arc::new(Service::default());
     let served = Arc::clone(&service);
     let lost = Mutex::new(false);
@@ -112,6 +110,14 @@ fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
         let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
         if lose { Answer::Cut } else { answer }
     });
+    (service, receiver)
+}
+
+#[test]
+fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
+    let home = Home::new();
+    let pawl = home.serve();
+    let (service, receiver) = loses_the_first_credential();
     add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "TimeoutSeconds": 2 }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");
@@ -127,14 +133,7 @@ fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
 fn a_credential_whose_answer_was_lost_is_revoked_by_its_tag_where_the_receiver_does_that() {
     let home = Home::new();
     let pawl = home.serve();
-    let service = Arc::new(Service::default());
-    let served = Arc::clone(&service);
-    let lost = Mutex::new(false);
-    let receiver = Receiver::start(move |event| {
-        let answer = issuing(&served, event);
-        let lose = event.step() == "createSecret" && !std::mem::replace(&mut *lost.lock().expect("whole"), true);
-        if lose { Answer::Cut } else { answer }
-    });
+    let (service, receiver) = loses_the_first_credential();
     add(&pawl, "issuer", &receiver.url, json!({ "Issues": true, "Steps": ["revoke"], "TimeoutSeconds": 2 }));
     secret_of(&pawl, "app", "issuer", &json!({ "username": "by hand", "password": "first" }));
     rotate(&pawl, "app");

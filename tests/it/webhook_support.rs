@@ -226,16 +226,7 @@ pub(crate) async fn join_all<T>(calls: Vec<impl Future<Output = T>>) -> Vec<T> {
 }
 
 pub(crate) fn webhook(url: &str) -> Kind {
-    Kind::Webhook(Webhook {
-        url: url.to_owned(),
-        mode: Mode::Managed,
-        issues: false,
-        password_key: Some("password".to_owned()),
-        credentials: false,
-        checks: false,
-        revokes: false,
-        retires_after: None,
-    })
+    Kind::Webhook(Webhook::managed(url))
 }
 
 pub(crate) fn function(endpoint: &str) -> Kind {

@@ -9,16 +9,7 @@ use store::{Lane, NewRotator, Rotate, Serves, Start, StoreError, new_signing_key
 use crate::world::{World, on_schedule, rotate};
 
 pub(crate) fn webhook(mode: Mode, issues: bool) -> Settings {
-    let webhook = Webhook {
-        url: "https://hook.example/".to_owned(),
-        mode,
-        issues,
-        password_key: Some("password".to_owned()),
-        credentials: false,
-        checks: false,
-        revokes: issues,
-        retires_after: None,
-    };
+    let webhook = Webhook { mode, issues, revokes: issues, ..Webhook::managed("https://hook.example/") };
     Settings { kind: Kind::Webhook(webhook), timeout_seconds: 10, concurrency: 2, ca: None, client_certificate: None }
 }
 
