@@ -100,6 +100,11 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
                 false => give_up(run, Write::DropPlaceholder, note("interfered", what), at),
             })
         }
+        (Rotation::Waiting { run, step: Step::Retire, not_before }, Event::Abandoned)
+            if !run.promoted && run.candidate == 0 && at.current.is_some() =>
+        {
+            Ok(withdraw(run, not_before, at))
+        }
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
             Event::Abandoned,
@@ -167,6 +172,15 @@ fn ask_again(open: Rotation, asked: Run) -> Result<Decision, Refusal> {
         }
         _ => Err(Refusal::Open),
     }
+}
+
+/// A rotation that waits for a grace to end is given up; the grace ends all the same.
+fn withdraw(run: Run, not_before: Time, at: &Moment) -> Decision {
+    let writes =
+        vec![Write::DropPending, note("abandoned", "given up before it began; the old credential is still retired")];
+    let current = at.current.clone().unwrap_or(run.token);
+    let before = Run::new(current, run.started_by, run.window_ends);
+    wait(Run { promoted: true, retiring: run.retiring, ..before }, Step::Retire, not_before, writes)
 }
 
 fn same(open: Rotation, token: &VersionId) -> Result<Decision, Refusal> {

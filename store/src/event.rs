@@ -63,10 +63,11 @@ pub(crate) async fn apply(
     if let Some(ended) = ended {
         history::end(w.conn(), subject.secret.id, &ended, at.now).await?;
     }
-    // Placeholder and history speak of the run that begins, everything else of the one that was open. A run that begins
-    // while a grace is still open takes the place of the one before it.
-    let begun = decision.next.run().filter(|next| before.run().is_none_or(|run| run.token != next.token));
-    let run = begun.or(before.run()).cloned();
+    // What comes with a placeholder speaks of the run that begins, perhaps while a grace is still open; everything else
+    // of the one that was open.
+    let begins = decision.writes.iter().any(|write| matches!(write, Write::Placeholder));
+    let was_open = before.run().filter(|_| !begins);
+    let run = was_open.or(decision.next.run()).cloned();
     subject.rotation.state = decision.next.clone();
     for write in &decision.writes {
         carry_out(w, subject, run.as_ref(), write, at).await?;

@@ -11,7 +11,7 @@ use engine::Time;
 use engine::id::VersionId;
 use engine::outcome::{Done, Made, Proof, StepError};
 use engine::port::{Clock, Guard, Known, Material, Options, Rotator, StepContext};
-use engine::registration::{Keys, Kind, Lambda, Mode, Registration, Settings, SigningKey, Webhook};
+use engine::registration::{Keys, Kind, Lambda, Registration, Settings, SigningKey, Webhook};
 use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
 use pawl::clock::SystemClock;

@@ -36,6 +36,22 @@ pub(crate) async fn a_secret_that_is_deleted_in_its_grace_goes_whole(world: Worl
     assert_eq!(left, 0);
 }
 
+pub(crate) async fn a_rotation_that_is_given_up_in_the_grace_leaves_the_grace_as_it_was(world: World) {
+    in_its_grace(&world, "s").await;
+    let due = world.store.rotation("s").await.unwrap().due;
+    world.store.rotate("s", by("hook", rotate("b")), world.now()).await.unwrap();
+    world.store.abandon_rotation("s", "tester", world.now()).await.unwrap();
+    assert_eq!(world.labels("s").await, "create-s [AWSPREVIOUS] r [AWSCURRENT]");
+    assert_eq!(world.store.rotation("s").await.unwrap().due, due);
+    world.clock.set(due.unwrap());
+    let lease = world.claim().await;
+    assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Retire));
+    let rotation = world.state("s").await;
+    let material = world.store.material(&lease, &rotation).await.unwrap();
+    assert_eq!(material.wanted.unwrap().expose_str(), Some("two"));
+    assert_eq!(material.known[0].value.expose_str(), Some("one"), "what is retired");
+}
+
 pub(crate) async fn another_rotator_ends_nothing_that_it_did_not_make(world: World) {
     in_its_grace(&world, "s").await;
     world.register("other", webhook(Mode::Managed, false)).await;

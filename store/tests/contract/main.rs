@@ -225,6 +225,7 @@ contract! { over_sqlite:
     },
     graces::{
         a_secret_that_is_deleted_in_its_grace_goes_whole,
+        a_rotation_that_is_given_up_in_the_grace_leaves_the_grace_as_it_was,
         another_rotator_ends_nothing_that_it_did_not_make,
         a_rotator_that_was_disabled_over_a_window_starts_nothing_when_the_grace_ends,
         the_longest_lease_is_nobody_elses_from_its_first_moment,

@@ -332,6 +332,21 @@ fn a_rotation_asked_for_inside_the_grace_begins_when_it_is_over() {
 }
 
 #[test]
+fn a_rotation_that_is_given_up_in_the_grace_leaves_the_grace_as_it_was() {
+    let waits = last(RETIRES, to_retire()).next;
+    let asked = step(&waits, requested('b'), &retires_at(60)).expect("taken").next;
+    let given_up = step(&asked, Event::Abandoned, &retires_at(70)).expect("taken");
+    assert!(matches!(given_up.writes[0], Write::DropPending));
+    let run = given_up.next.run().expect("open");
+    assert_eq!((not_before(&given_up), &run.retiring, run.promoted), (time(50 + 60), &Some(token('c')), true));
+    let again = step(&given_up.next, requested('d'), &retires_at(80)).expect("asked again");
+    assert_eq!(kinds(&again), ["requested", "waits"]);
+    let retires = step(&given_up.next, Event::Leased, &retires_at(110)).expect("due");
+    let over = step(&retires.next, ok(Step::Retire), &retires_at(111)).expect("taken");
+    assert_eq!(over.next, Rotation::Idle);
+}
+
+#[test]
 fn a_rotation_asked_for_while_the_old_credential_is_being_retired_follows_it() {
     let waits = last(RETIRES, to_retire()).next;
     let retires = step(&waits, Event::Leased, &retires_at(110)).expect("due").next;
