@@ -7,20 +7,25 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures_util::future::{Either, FutureExt, select};
 use rand::{Rng, RngExt};
 
+use crate::Time;
 use crate::id::VersionId;
 use crate::outcome::{Done, StepError, Verdict};
 use crate::password::PasswordRules;
 use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
 use crate::retry;
-use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Step};
+use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Run, Step};
+use crate::strategy::Retirement;
 
 /// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// A lease with this much left is not renewed before an act: any act of a built-in rotator fits into it.
 const LONG_ENOUGH: Duration = Duration::from_secs(13);
+/// After this a credential that is still used is looked at again, for a retirement that waits until nobody uses it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How often a report that the store did not take is offered again before the lease is left to expire.
 const REPORT_TRIES: u32 = 5;
 
@@ -155,6 +160,21 @@ async fn perform(
     if material.admin_rotates && step != Step::Create {
         return Ok(Outcome::Failed(admin_rotates()));
     }
+    if material.admin_in_use && step == Step::Set {
+        return Ok(Outcome::Failed(admin_in_use()));
+    }
+    if step == Step::Create
+        && let Some(carried) = &material.carried
+    {
+        return Ok(Outcome::Created(carried.clone(), Done::default()));
+    }
+    let hold = step == Step::Retire && holds(run, &material, ports.clock.now());
+    if hold && !material.lagging.is_empty() {
+        return Ok(Outcome::Failed(still_read(&material.lagging)));
+    }
+    let Ok(scramble) = PasswordRules::for_rotators().generate(rng) else {
+        return Ok(Outcome::Failed(StepError::new(Verdict::NeedsPerson, "password", "no password can be made")));
+    };
     let deadline = deadline(ports.store, lease, step, rotator.patience()).await?;
     let guard = LeaseGuard { store: ports.store, lease, step };
     let cx = StepContext {
@@ -167,6 +187,8 @@ async fn perform(
         login_budget: retry::login_budget(run.lock_limit).saturating_sub(run.failed_logins),
         deadline,
         guard: &guard,
+        scramble: &scramble,
+        hold,
     };
     let act = AssertUnwindSafe(call(rotator, step, &cx, rng)).catch_unwind();
     let limit = ports.clock.sleep(deadline);
@@ -234,6 +256,27 @@ fn admin_rotates() -> StepError {
         "admin-rotates",
         "the admin secret is being rotated itself; this waits until that is done",
     )
+}
+
+/// The other way round: a change of this password would take the login away that another rotation needs just now.
+fn admin_in_use() -> StepError {
+    StepError::new(
+        Verdict::Retry,
+        "admin-in-use",
+        "a rotation that uses this secret as its admin is at work; this waits until that is done",
+    )
+}
+
+/// Whether the credential that is to be retired is left where it is still used.
+fn holds(run: &Run, material: &Material, now: Time) -> bool {
+    let Retirement::WhenDrained { deadline_seconds } = material.options.retirement() else { return false };
+    let longest = TimeDelta::seconds(i64::try_from(deadline_seconds).unwrap_or(i64::MAX / 1000));
+    run.retire_at.is_some_and(|over| over.checked_add_signed(longest).is_none_or(|latest| now < latest))
+}
+
+fn still_read(principals: &[String]) -> StepError {
+    let message = format!("the old credential is still the last one that was read by {}", principals.join(", "));
+    StepError::new(Verdict::InProgress, "still-read", message).retry_after(LOOK_AGAIN)
 }
 
 /// Only a step that changes the target leaves doubt behind when it is cut short.

@@ -130,6 +130,8 @@ pub struct Done {
     pub note: String,
     /// The HTTP status of the answer, where there was one.
     pub status: Option<u16>,
+    /// Of setSecret: the credential that is AWSCURRENT goes on working beside the candidate, and is to be retired later.
+    pub retains: bool,
 }
 
 /// What createSecret came to.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::Time;
+use crate::check::{Preparation, Prepare, Report, Sessions, Verified};
 use crate::id::{SecretId, VersionId};
 use crate::outcome::{Done, Made, Proof, StepError, Verdict};
 use crate::rotation::{Decision, Event, Refusal, Rotation, Run, Step};
 use crate::secret::SecretBytes;
+pub use crate::strategy::Options;
 
 /// The right to drive one secret's rotation for a while. Every write presents it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,18 +66,14 @@ pub struct Material {
     pub admin_missing: Option<String>,
     /// The admin secret is being rotated itself: its AWSCURRENT may not log in just now.
     pub admin_rotates: bool,
+    /// This secret is the admin of another whose rotation is at work with it just now.
+    pub admin_in_use: bool,
+    /// The value that a rollback carries, instead of one that is made.
+    pub carried: Option<SecretBytes>,
+    /// Principals whose last read was of the version that is to be retired; only for Retire.
+    pub lagging: Vec<String>,
     /// Settings of this secret that rotators look at.
     pub options: Options,
-}
-
-/// Settings of a secret that rotators look at. All default to the cautious answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Options {
-    /// A PostgreSQL account whose stored hash is md5 may become SCRAM.
-    pub allow_md5_upgrade: bool,
-    /// MySQL and MariaDB rows `'user'@'host'` whose passwords differ today may be made equal.
-    pub allow_differing_hosts: bool,
 }
 
 /// The remembered side of rotations. One transaction a call; secrets leave it only as [`Material`].
@@ -156,6 +154,10 @@ pub struct StepContext<'a> {
     pub deadline: Duration,
     /// To be asked immediately before the changing statement.
     pub guard: &'a dyn Guard,
+    /// A password that nobody knows, for an account that is to be ended: it is kept nowhere.
+    pub scramble: &'a SecretBytes,
+    /// Retire only what nobody is seen to use: else answer InProgress and say who does.
+    pub hold: bool,
 }
 
 /// Changes one kind of target. Every method may run twice and looks at the world before it acts;
@@ -215,6 +217,41 @@ pub trait Rotator: Send + Sync {
         Err(no_step("retire"))
     }
 
+    /// Does AWSCURRENT (`material.wanted`) log in, and if not, which of `material.known` does? Changes nothing, and is
+    /// asked while no rotation is open.
+    ///
+    /// # Errors
+    /// By verdict, where that could not be found out.
+    async fn verify(&self, _cx: &StepContext<'_>) -> Result<Verified, StepError> {
+        Err(no_step("verify"))
+    }
+
+    /// A preflight: everything that would stand in the way of rotating `material.current`, or that somebody should know.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// By verdict, where there is nothing to report about: the value cannot be read, the server cannot be reached.
+    async fn check(&self, _cx: &StepContext<'_>) -> Result<Report, StepError> {
+        Err(no_step("check"))
+    }
+
+    /// Who is logged in with the credential of `material.known`'s first value (the version before AWSCURRENT); None where
+    /// the target cannot tell it from AWSCURRENT's.
+    ///
+    /// # Errors
+    /// By verdict.
+    async fn sessions(&self, _cx: &StepContext<'_>) -> Result<Option<Vec<Sessions>>, StepError> {
+        Ok(None)
+    }
+
+    /// Brings an account into the shape that alternating users need, or back, or says how that is done.
+    ///
+    /// # Errors
+    /// By verdict; Unknown when it may have been done.
+    async fn prepare(&self, _cx: &StepContext<'_>, _what: Prepare) -> Result<Preparation, StepError> {
+        Err(no_step("prepare"))
+    }
+
     /// Revoke: ends every credential that was issued under the tags of [`Run::orphans`]: its answer was lost, or it was
     /// rejected or given up. Only asked of rotators that say so in their [`Abilities`].
     ///
@@ -243,4 +280,6 @@ pub struct Abilities {
     pub revokes: bool,
     /// It ends the credential that was AWSCURRENT so many seconds after finishSecret (step Retire).
     pub retires_after: Option<u64>,
+    /// That only where setSecret said that it goes on working ([`Done::retains`]).
+    pub retires_retained: bool,
 }

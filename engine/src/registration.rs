@@ -171,6 +171,7 @@ impl Settings {
                 proves_by_copy: false,
                 revokes: webhook.revokes,
                 retires_after: webhook.retires_after,
+                retires_retained: false,
             },
         }
     }

@@ -4,13 +4,15 @@
 use std::fmt;
 
 use engine::outcome::{StepError, Verdict};
+use engine::port::Options;
 use engine::secret::SecretBytes;
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::pair::next_user;
 use crate::quote::shown;
-use crate::splice::replace_password;
+use crate::splice::replace;
 use crate::tls::Channel;
 
 /// What is particular to one kind of database.
@@ -25,6 +27,15 @@ pub(crate) struct Kind {
     pub port: u16,
     /// The longest user name in bytes: PostgreSQL cuts longer ones off and would change another role.
     pub longest_user: usize,
+    /// The longest user name in characters, where the server counts those.
+    pub longest_user_chars: usize,
+}
+
+impl Kind {
+    /// Whether an account can have this name.
+    pub(crate) fn takes_user(&self, user: &str) -> bool {
+        user.len() <= self.longest_user && user.chars().count() <= self.longest_user_chars
+    }
 }
 
 /// One way to log in, read from a secret's value. `Debug` shows no password.
@@ -121,17 +132,21 @@ pub(crate) fn parse(kind: &Kind, what: &str, value: &SecretBytes) -> Result<Logi
     })
 }
 
-/// The new value: AWSCURRENT's text with another password, and nothing else touched.
-pub(crate) fn with_password(
+/// The new value: AWSCURRENT's text with another password, for accounts that take turns also with the other user, and
+/// nothing else touched.
+pub(crate) fn next_value(
     kind: &Kind,
+    options: &Options,
     current: &SecretBytes,
     password: &SecretBytes,
 ) -> Result<SecretBytes, StepError> {
-    parse(kind, "AWSCURRENT", current)?;
+    let login = parse(kind, "AWSCURRENT", current)?;
+    let user = next_user(kind, options, &login.user)?;
     let new = current
         .expose_str()
         .zip(password.expose_str())
-        .and_then(|(text, password)| replace_password(text, password))
+        .and_then(|(text, password)| replace(text, "password", password))
+        .and_then(|text| user.map_or(Some(text.clone()), |user| replace(&text, "username", &user)))
         .ok_or_else(|| not_json("AWSCURRENT", serde_json::error::Category::Syntax))?;
     Ok(SecretBytes::from(new.as_str()))
 }
@@ -266,7 +281,7 @@ mod tests {
     fn create_changes_the_password_and_nothing_else() {
         let current =
             SecretBytes::from(r#"{"z": 1, "engine":"postgres","password":"old","host":"h","username":"u","x":[1.50]}"#);
-        let new = with_password(&KIND, &current, &SecretBytes::from("new")).expect("derives");
+        let new = next_value(&KIND, &Options::default(), &current, &SecretBytes::from("new")).expect("derives");
         assert_eq!(
             new.expose_str(),
             Some(r#"{"z": 1, "engine":"postgres","password":"new","host":"h","username":"u","x":[1.50]}"#)

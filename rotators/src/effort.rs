@@ -32,6 +32,7 @@ pub(crate) struct Effort {
     lock_limit: AtomicU32,
     sent: AtomicBool,
     note: OnceLock<String>,
+    retains: AtomicBool,
 }
 
 impl Effort {
@@ -43,6 +44,7 @@ impl Effort {
             lock_limit: AtomicU32::new(0),
             sent: AtomicBool::new(false),
             note: OnceLock::new(),
+            retains: AtomicBool::new(false),
         }
     }
 
@@ -78,7 +80,13 @@ impl Effort {
     /// Success, with what it cost.
     pub(crate) fn done(&self) -> Done {
         let note = self.note.get().cloned().unwrap_or_default();
-        Done { failed_logins: self.refused.load(Ordering::SeqCst), note, status: None }
+        let retains = self.retains.load(Ordering::SeqCst);
+        Done { failed_logins: self.refused.load(Ordering::SeqCst), note, status: None, retains }
+    }
+
+    /// AWSCURRENT's credential goes on working beside the candidate.
+    pub(crate) fn retains_current(&self) {
+        self.retains.store(true, Ordering::SeqCst);
     }
 
     /// A sentence for the history, should the step succeed. The first one stays.

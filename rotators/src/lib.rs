@@ -15,6 +15,7 @@ mod mariadb;
 mod my;
 mod mysql;
 mod network;
+mod pair;
 mod parties;
 mod postgres;
 mod quote;

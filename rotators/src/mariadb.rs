@@ -28,6 +28,7 @@ pub(crate) const KIND: Kind = Kind {
     port: 3306,
     // 128 characters of at most three bytes.
     longest_user: 384,
+    longest_user_chars: 128,
 };
 
 /// The rotator of MariaDB.

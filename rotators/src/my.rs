@@ -19,7 +19,7 @@ use self::accounts::Row;
 use self::hash::Plugin;
 use self::session::Session;
 use self::steps::Steps;
-use crate::connection::{Kind, Login, with_password};
+use crate::connection::{Kind, Login, next_value};
 use crate::effort::Effort;
 use crate::parties::Parties;
 use crate::tls::Trust;
@@ -73,7 +73,7 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
 
     async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
         let current = cx.material.current.as_ref().ok_or_else(crate::no_current)?;
-        Ok(with_password(self.flavor.kind(), current, password)?.into())
+        Ok(next_value(self.flavor.kind(), &cx.material.options, current, password)?.into())
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {

@@ -26,6 +26,7 @@ pub(crate) const KIND: Kind = Kind {
     port: 3306,
     // 32 characters of at most three bytes.
     longest_user: 96,
+    longest_user_chars: 32,
 };
 
 /// The rotator of MySQL.

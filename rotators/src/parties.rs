@@ -139,7 +139,8 @@ impl Parties {
     }
 }
 
-fn admin(kind: &Kind, cx: &StepContext<'_>, current: &Login) -> Result<Option<Login>, StepError> {
+/// The admin that the secret names, where one is named and may be used on this server.
+pub(crate) fn admin(kind: &Kind, cx: &StepContext<'_>, current: &Login) -> Result<Option<Login>, StepError> {
     if let Some(why) = &cx.material.admin_missing {
         return Err(StepError::new(
             Verdict::NeedsPerson,

@@ -19,7 +19,7 @@ use self::catalogue::{change, lock, read_role, stored_as_md5};
 use self::errors::Moment;
 use self::session::{Entry, Manner, Session, md5_hash, no_password_asked};
 use self::sniff::Asked;
-use crate::connection::{Kind, Login, with_password};
+use crate::connection::{Kind, Login, next_value};
 use crate::effort::{CHANGE, Effort};
 use crate::parties::Parties;
 use crate::quote::{pg_name, shown};
@@ -31,6 +31,7 @@ pub(crate) const KIND: Kind = Kind {
     engines: &["postgres", "aurora-postgresql"],
     port: 5432,
     longest_user: 63,
+    longest_user_chars: 63,
 };
 
 /// The rotator of PostgreSQL.
@@ -52,7 +53,7 @@ impl Rotator for Postgres {
 
     async fn create(&self, cx: &StepContext<'_>, password: &SecretBytes) -> Result<Made, StepError> {
         let current = cx.material.current.as_ref().ok_or_else(crate::no_current)?;
-        Ok(with_password(&KIND, current, password)?.into())
+        Ok(next_value(&KIND, &cx.material.options, current, password)?.into())
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {

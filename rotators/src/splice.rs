@@ -3,11 +3,6 @@
 
 use zeroize::Zeroizing;
 
-/// The text with the value of every top-level key `password` replaced; otherwise as [`replace`].
-pub(crate) fn replace_password(text: &str, password: &str) -> Option<Zeroizing<String>> {
-    replace(text, "password", password)
-}
-
 /// The text with the value of every top-level key `wanted` replaced. `None` where the text is not a JSON object
 /// or has no such key. The caller has parsed the text before, so it is known to be well-formed JSON.
 pub(crate) fn replace(text: &str, wanted: &str, password: &str) -> Option<Zeroizing<String>> {
@@ -100,7 +95,7 @@ mod tests {
     use super::*;
 
     fn spliced(text: &str, password: &str) -> Option<String> {
-        replace_password(text, password).map(|text| text.to_string())
+        replace(text, "password", password).map(|text| text.to_string())
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub(super) async fn logs_in(answer: &Value) -> Result<(), StepError> {
     let token = VersionId::new(fresh_token()).map_err(|_| broken("no token"))?;
     let run = Run::new(token, String::new(), SystemClock.now());
     let material = Material { wanted: Some(value), ..Material::default() };
+    let nothing = SecretBytes::from("");
     let cx = StepContext {
         arn: "demo",
         step: Step::Test,
@@ -98,6 +99,8 @@ pub(super) async fn logs_in(answer: &Value) -> Result<(), StepError> {
         login_budget: 1,
         deadline: Duration::from_secs(5),
         guard: &NothingChanges,
+        scramble: &nothing,
+        hold: false,
     };
     rotator.test(&cx).await.map(drop)
 }

@@ -63,7 +63,17 @@ pub(crate) async fn gather(
     // A trial waits for nobody, and can do without an admin whose own password is being changed.
     let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
-    Ok(Material { known, wanted, current, current_version, admin, admin_missing, admin_rotates, options })
+    Ok(Material {
+        known,
+        wanted,
+        current,
+        current_version,
+        admin,
+        admin_missing,
+        admin_rotates,
+        options,
+        ..Material::default()
+    })
 }
 
 /// One secret, opened.

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use engine::check::{Preparation, Prepare, Report, Sessions, Verified};
 use engine::id::VersionId;
 use engine::outcome::{Done, Proof, StepError, Verdict};
 use engine::port::{Clock, Guard, Known, Material, Options, Rotator, StepContext};
@@ -24,6 +25,9 @@ use serde_json::{Value, json};
 use self::lossy::{Loss, lossy_way_to};
 use crate::harness::account::{Account, admin_secret, execute, logs_in};
 use crate::harness::unique;
+
+/// The password that ends an account in these tests.
+pub(crate) const SCRAMBLE: &str = "Canary-scramble-7Xq";
 
 /// A lease that always holds.
 pub(crate) struct Holds;
@@ -85,6 +89,7 @@ pub(crate) struct Case {
     pub(crate) login_budget: u32,
     pub(crate) target_ca: Option<Vec<u8>>,
     pub(crate) deadline: Duration,
+    pub(crate) hold: bool,
 }
 
 impl Case {
@@ -113,6 +118,7 @@ impl Case {
             login_budget: 10,
             target_ca: None,
             deadline: Duration::from_secs(12),
+            hold: false,
         }
     }
 
@@ -136,7 +142,7 @@ impl Case {
     pub(crate) fn create(&self) -> Value {
         let password = SecretBytes::from(unique("Canary-9next-"));
         let rotator = self.registry();
-        let made = self.run(&Holds, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
+        let made = self.run(&Holds, Step::Create, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
         let made = made.map(|made| made.value.expect("a built-in rotator makes the value"));
         serde_json::from_slice(made.expect("a new value").expose()).expect("JSON")
     }
@@ -147,18 +153,50 @@ impl Case {
 
     pub(crate) fn set_under(&self, wanted: &Value, guard: &dyn Guard) -> Result<Done, StepError> {
         let rotator = self.registry();
-        self.run(guard, Some(wanted), async |cx| self.rotator(&rotator).set(cx).await)
+        self.run(guard, Step::Set, Some(wanted), async |cx| self.rotator(&rotator).set(cx).await)
     }
 
     pub(crate) fn test(&self, wanted: &Value) -> Result<Done, StepError> {
         let rotator = self.registry();
-        self.run(&Holds, Some(wanted), async |cx| self.rotator(&rotator).test(cx).await)
+        self.run(&Holds, Step::Test, Some(wanted), async |cx| self.rotator(&rotator).test(cx).await)
     }
 
     /// Asks about AWSCURRENT, as giving up does.
     pub(crate) fn prove(&self) -> Result<Proof, StepError> {
         let rotator = self.registry();
-        self.run(&Holds, Some(&self.current), async |cx| self.rotator(&rotator).prove(cx).await)
+        self.run(&Holds, Step::Prove, Some(&self.current), async |cx| self.rotator(&rotator).prove(cx).await)
+    }
+
+    /// Puts AWSCURRENT back, as giving up does.
+    pub(crate) fn restore(&self) -> Result<Done, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Restore, Some(&self.current), async |cx| self.rotator(&rotator).set(cx).await)
+    }
+
+    /// Ends what is first among `known`.
+    pub(crate) fn retire(&self) -> Result<Done, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Retire, Some(&self.current), async |cx| self.rotator(&rotator).retire(cx).await)
+    }
+
+    pub(crate) fn verify(&self) -> Result<Verified, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Prove, Some(&self.current), async |cx| self.rotator(&rotator).verify(cx).await)
+    }
+
+    pub(crate) fn check(&self) -> Result<Report, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Prove, Some(&self.current), async |cx| self.rotator(&rotator).check(cx).await)
+    }
+
+    pub(crate) fn sessions(&self) -> Result<Option<Vec<Sessions>>, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Retire, Some(&self.current), async |cx| self.rotator(&rotator).sessions(cx).await)
+    }
+
+    pub(crate) fn prepare(&self, what: Prepare) -> Result<Preparation, StepError> {
+        let rotator = self.registry();
+        self.run(&Holds, Step::Set, Some(&self.current), async |cx| self.rotator(&rotator).prepare(cx, what).await)
     }
 
     fn registry(&self) -> Registry {
@@ -172,15 +210,17 @@ impl Case {
     fn run<T>(
         &self,
         guard: &dyn Guard,
+        step: Step,
         wanted: Option<&Value>,
-        step: impl AsyncFnOnce(&StepContext<'_>) -> Result<T, StepError>,
+        act: impl AsyncFnOnce(&StepContext<'_>) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
         let secret = |value: &Value| SecretBytes::from(value.to_string());
         let named = |role: &str, value: &Value| Known { role: role.to_owned(), value: secret(value), version: None };
-        let mut known = vec![named("AWSCURRENT", &self.current)];
+        // Retire is given what is to be ended, and nothing else.
+        let current = (step != Step::Retire).then(|| named("AWSCURRENT", &self.current));
+        let mut known: Vec<Known> = current.into_iter().collect();
         known.extend(self.known.iter().map(|(role, value)| named(role, value)));
         let material = Material {
-            admin_rotates: false,
             wanted: wanted.map(secret),
             current: Some(secret(&self.current)),
             current_version: None,
@@ -188,21 +228,24 @@ impl Case {
             admin: self.admin.as_ref().map(secret),
             admin_missing: self.admin_missing.clone(),
             options: self.options.clone(),
+            ..Material::default()
         };
         let token = VersionId::new("t".repeat(32)).expect("a token");
         let run = Run::new(token, String::new(), SystemClock.now());
         let cx = StepContext {
             arn: &self.arn,
-            step: Step::Set,
+            step,
             run: &run,
             material: &material,
             attempted: self.attempted,
             login_budget: self.login_budget,
             deadline: self.deadline,
             guard,
+            scramble: &SecretBytes::from(SCRAMBLE),
+            hold: self.hold,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let outcome = runtime.block_on(step(&cx));
+        let outcome = runtime.block_on(act(&cx));
         if let Err(error) = &outcome {
             self.shows_no_secret(error);
         }

@@ -101,10 +101,7 @@ impl Scene {
             wanted: Some(wanted),
             current: Some(current),
             current_version: Some(version("c")),
-            admin: None,
-            admin_missing: None,
-            admin_rotates: false,
-            options: Options::default(),
+            ..Material::default()
         };
         let run = Run { candidate: 1, ..Run::new(version("t"), String::new(), SystemClock.now()) };
         Self { office, callers, run, material, arn: unique("arn:aws:secretsmanager:us-east-1:0:secret:app-") }
@@ -185,6 +182,8 @@ impl Scene {
             login_budget: 10,
             deadline: rotator.patience(),
             guard,
+            scramble: &SecretBytes::from("Canary-scramble"),
+            hold: false,
         };
         act(rotator.as_ref(), &cx).await
     }

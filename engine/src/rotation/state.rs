@@ -115,6 +115,18 @@ pub struct Run {
     /// The version that holds a copy of AWSCURRENT's value while that is being proven.
     #[serde(default)]
     pub copy: Option<VersionId>,
+    /// setSecret of this candidate left AWSCURRENT's credential working beside it.
+    #[serde(default)]
+    pub retains: bool,
+    /// When the grace of `retiring` is over.
+    #[serde(default)]
+    pub retire_at: Option<Time>,
+    /// A rollback: the version whose value this rotation carries instead of a new one.
+    #[serde(default)]
+    pub carries: Option<VersionId>,
+    /// No rotation: AWSCURRENT was found not to log in, and is set again.
+    #[serde(default)]
+    pub reconciles: bool,
 }
 
 impl Run {
@@ -143,6 +155,10 @@ impl Run {
             promoted: false,
             closing: false,
             copy: None,
+            retains: false,
+            retire_at: None,
+            carries: None,
+            reconciles: false,
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::*;
 
-const CALLBACK: Abilities = Abilities { callback: true, proves_by_copy: false, revokes: false, retires_after: None };
+const CALLBACK: Abilities =
+    Abilities { callback: true, proves_by_copy: false, revokes: false, retires_after: None, retires_retained: false };
 const LAMBDA: Abilities = Abilities { proves_by_copy: true, ..CALLBACK };
-const REVOKES: Abilities = Abilities { callback: false, proves_by_copy: false, revokes: true, retires_after: None };
+const REVOKES: Abilities =
+    Abilities { callback: false, proves_by_copy: false, revokes: true, retires_after: None, retires_retained: false };
 const RETIRES: Abilities = Abilities { revokes: false, retires_after: Some(60), ..REVOKES };
 
 /// Runs events one after another, ten seconds apart, and returns every decision.

@@ -1,0 +1,122 @@
+//! Owns who is who where two accounts take turns: which account AWSCURRENT is for, what the other one is called, which
+//! known values are whose, and the admin. Whoever can write a secret must not be able to turn a rotation on a third
+//! account or on another server; that is decided here, before anything is connected. Never here: connections.
+
+use engine::outcome::{StepError, Verdict};
+use engine::port::{Options, StepContext};
+use engine::rotation::Step;
+use engine::strategy::Strategy;
+
+use crate::connection::{Kind, Login, parse};
+use crate::parties::{self, Named};
+use crate::quote::shown;
+
+/// What AWS's rotation functions append to the user's name for its second account.
+pub(crate) const CLONE: &str = "_clone";
+
+/// The two accounts of a step, and who may change them.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// AWSCURRENT: the account that services use. It is never changed by this rotation.
+    pub active: Login,
+    /// The idle account's name.
+    pub other: String,
+    /// The idle account with the value it is to have: Set and Test going forward; None when giving up and retiring.
+    pub wanted: Option<Login>,
+    /// Values that the idle account may have, likeliest first; no password twice, none that equals `wanted`.
+    pub idle: Vec<Named>,
+    /// The admin. Pairs cannot be changed without one.
+    pub admin: Login,
+}
+
+impl Pair {
+    /// The pair of this step, or None where it is about one account: where its values (or what a rotation left of them)
+    /// are all for AWSCURRENT's own. What a rotation has begun it ends in the same way, whatever the settings say by
+    /// then, so that its values decide; the settings decide in createSecret ([`next_user`]).
+    ///
+    /// # Errors
+    /// NeedsPerson where a value cannot be read, where `wanted` is for neither of the two accounts, or where there is no
+    /// admin that may be used.
+    pub(crate) fn read(kind: &Kind, cx: &StepContext<'_>) -> Result<Option<Self>, StepError> {
+        let material = cx.material;
+        let Some(current) = &material.current else { return Ok(None) };
+        let active = parse(kind, "AWSCURRENT", current)?;
+        let Some(other) = other_user(&material.options, &active.user) else { return Ok(None) };
+        let forward = matches!(cx.step, Step::Set | Step::Test | Step::Finish);
+        let wanted = match &material.wanted {
+            Some(value) if forward => Some(parse(kind, "the value to be set", value)?),
+            _ => None,
+        };
+        let of_other = |login: &Login| login.same_server(&active) && login.user == other;
+        let mut idle: Vec<Named> = Vec::new();
+        for known in &material.known {
+            let Ok(mut login) = parse(kind, &known.role, &known.value) else { continue };
+            let repeated = wanted.iter().chain(idle.iter().map(|named| &named.login)).any(|l| l.same_password(&login));
+            if of_other(&login) && !repeated {
+                login.database.clone_from(&active.database);
+                let expected = known.role != "AWSPREVIOUS";
+                idle.push(Named { role: known.role.clone(), login, expected });
+            }
+        }
+        let is_pair = match &wanted {
+            Some(wanted) => of_other(wanted),
+            // Giving up: something of the other account was sent. Retiring: what is to be ended is the other's.
+            None => idle.iter().any(|named| named.expected),
+        };
+        if !is_pair {
+            return Ok(None);
+        }
+        let admin = parties::admin(kind, cx, &active)?.ok_or_else(|| no_admin(&active))?;
+        Ok(Some(Self { active, other, wanted, idle, admin }))
+    }
+
+    /// `"user" at host:port` of the idle account, for messages.
+    pub(crate) fn account(&self) -> String {
+        format!("{} at {}", shown(&self.other), self.active.server())
+    }
+}
+
+/// The user of the next value: the other of the two where accounts take turns, else None.
+///
+/// # Errors
+/// NeedsPerson where the settings name two accounts and AWSCURRENT is for neither, or no account can have the name.
+pub(crate) fn next_user(kind: &Kind, options: &Options, current: &str) -> Result<Option<String>, StepError> {
+    if options.strategy != Some(Strategy::AlternatingUsers) {
+        return Ok(None);
+    }
+    let other = other_user(options, current).ok_or_else(|| {
+        let pair = options.users.iter().flatten().map(|user| shown(user)).collect::<Vec<_>>().join(" and ");
+        let message = format!("AWSCURRENT is for {}, and the accounts that take turns are {pair}.", shown(current));
+        StepError::new(Verdict::NeedsPerson, "not-of-the-pair", message)
+            .remedy("Name both accounts with `pawl rotation enable NAME --strategy alternating-users --users A,B`.")
+    })?;
+    if !kind.takes_user(&other) {
+        let message = format!("{} takes no account called {}: the name is too long.", kind.title, shown(&other));
+        return Err(StepError::new(Verdict::NeedsPerson, "username-too-long", message)
+            .remedy("Name two accounts with `pawl rotation enable NAME --strategy alternating-users --users A,B`."));
+    }
+    Ok(Some(other))
+}
+
+/// The other account of the pair that `current` belongs to; None where two are named and it is neither.
+pub(crate) fn other_user(options: &Options, current: &str) -> Option<String> {
+    match &options.users {
+        Some([one, other]) if one == current => Some(other.clone()),
+        Some([other, one]) if one == current => Some(other.clone()),
+        Some(_) => None,
+        None => Some(match current.strip_suffix(CLONE) {
+            Some(base) if !base.is_empty() => base.to_owned(),
+            _ => format!("{current}{CLONE}"),
+        }),
+    }
+}
+
+fn no_admin(active: &Login) -> StepError {
+    let message = format!(
+        "Alternating users are changed by an admin, and the secret of {} at {} names none.",
+        shown(&active.user),
+        active.server()
+    );
+    StepError::new(Verdict::NeedsPerson, "no-admin", message)
+        .remedy("Put the ARN of an admin's secret for the same server into the value as \"masterarn\", then resume.")
+}
