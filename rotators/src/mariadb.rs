@@ -12,6 +12,10 @@
 //! - `SET PASSWORD` changes the first way with a password alone; where a way without one stands before it (unix_socket),
 //!   it fails with 1699, having changed it.
 //! - `SHOW CREATE USER` shows an account its own hashes.
+//! - A client is told with an AuthSwitchRequest to try the next way. The handshake offers mysql_native_password, so that
+//!   the first way costs no switch where it is that, and a password after it costs one. A password after ed25519 or
+//!   unix_socket costs one, and one more a second one, which mysql_async and the Go drivers do not follow: an account
+//!   whose first way is none with mysql_native_password is not given two.
 //! - Where only clear text is taken, the retained password is checked like a new one, and `password_reuse_check`
 //!   refuses it: there an account is not given two.
 
@@ -26,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::Kind;
 use crate::effort::STATEMENT;
-use crate::my::accounts::{Method, Row};
+use crate::my::accounts::{Method, Row, Rows};
 use crate::my::dual::{By, Goal, Lacking, Outlook, granted, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
@@ -101,11 +105,32 @@ impl Flavor for MariaDb {
         "MariaDB 10.4.3 or later"
     }
 
-    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+    async fn lacking_privilege(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+        let enough = [("CREATE USER", "*.*"), ("UPDATE", "*.*"), ("UPDATE", "`mysql`.*")];
+        if by == By::Admin || granted(session, &enough).await? {
+            return Ok(None);
+        }
         let account = shown(&session.by);
-        if by != By::Admin && !may_alter(session).await? {
-            let why = format!("{account} may not give itself a second password");
-            return Ok(Some(Lacking { why, grant: format!("GRANT CREATE USER ON *.* TO {account};") }));
+        let why = format!("{account} may not give itself a second password");
+        Ok(Some(Lacking { why, grant: format!("GRANT CREATE USER ON *.* TO {account};") }))
+    }
+
+    async fn lacking_conditions(
+        &self,
+        session: &mut Session,
+        _by: By,
+        rows: &Rows,
+    ) -> Result<Option<Lacking>, StepError> {
+        let first = |row: &Row| row.methods.first().map(|method| method.plugin.clone()).unwrap_or_default();
+        if let Some(first) = rows.list.iter().map(first).find(|first| first != Plugin::Native.name()) {
+            let why = format!(
+                "the first way in which the account logs in is {}, and most clients do not get as far as to a second \
+                 password after it",
+                shown(&first)
+            );
+            let grant = "Write mysql_native_password as the first way (ALTER USER … IDENTIFIED VIA \
+                         mysql_native_password USING … OR …), or let two accounts take turns (alternating-users).";
+            return Ok(Some(Lacking { why, grant: grant.to_owned() }));
         }
         if wants_clear_text(session).await? {
             let why = format!(
@@ -125,7 +150,7 @@ impl Flavor for MariaDb {
         &self,
         session: &mut Session,
         goal: &Goal<'_>,
-        rows: &[&Row],
+        rows: &[(&Row, Outlook)],
         own: bool,
     ) -> Result<Vec<Statement>, StepError> {
         if rows.is_empty() {
@@ -142,7 +167,7 @@ impl Flavor for MariaDb {
         }
         let wanted = &goal.parties.wanted;
         let mut statements = Vec::new();
-        for row in rows {
+        for (row, _) in rows {
             let plugin = row.known_plugin(self.plugins(), wanted)?;
             let Some(pieces) = methods::target(row, goal)? else { continue };
             if !(own && row.methods.len() == 1 && pieces.len() == 1) {
@@ -164,11 +189,6 @@ impl Flavor for MariaDb {
 
 /// Since when an account may have more than one way to log in.
 const TWO_SINCE: [u32; 3] = [10, 4, 3];
-
-/// May this session say ALTER USER?
-async fn may_alter(session: &mut Session) -> Result<bool, StepError> {
-    granted(session, &[("CREATE USER", "*.*"), ("UPDATE", "*.*"), ("UPDATE", "`mysql`.*")]).await
-}
 
 /// `global_priv` holds hashes: wiped after use.
 struct Zeroized(Zeroizing<Vec<u8>>);

@@ -17,7 +17,7 @@ use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
 use zeroize::Zeroizing;
 
-use self::accounts::Row;
+use self::accounts::{Row, Rows};
 use self::dual::{By, Goal, Lacking, Outlook};
 use self::hash::Plugin;
 use self::session::Session;
@@ -53,18 +53,26 @@ pub(crate) trait Flavor: Send + Sync {
     /// From which version on they may, for messages.
     fn two_since(&self) -> &'static str;
 
-    /// What else this session lacks for two passwords: see [`dual::lacking`].
-    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError>;
+    /// The privilege that this session lacks to add or end a second password.
+    async fn lacking_privilege(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError>;
+
+    /// What else keeps these rows from having two: see [`dual::means`].
+    async fn lacking_conditions(
+        &self,
+        session: &mut Session,
+        by: By,
+        rows: &Rows,
+    ) -> Result<Option<Lacking>, StepError>;
 
     /// What is to become of a row whose hashes are known.
     fn outlook(&self, row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError>;
 
-    /// The statements that bring rows to the goal, in order. `own`: by the account itself, whose one row it is.
+    /// The statements that bring rows to the goal, in order. Looks at few hashes: the server waits meanwhile. `own`: by the account itself, whose one row it is.
     async fn statements(
         &self,
         session: &mut Session,
         goal: &Goal<'_>,
-        rows: &[&Row],
+        rows: &[(&Row, Outlook)],
         own: bool,
     ) -> Result<Vec<Statement>, StepError>;
 

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::{Kind, Login};
 use crate::effort::STATEMENT;
-use crate::my::accounts::Row;
+use crate::my::accounts::{Row, Rows};
 use crate::my::dual::{Aim, By, Goal, Lacking, Outlook, foreign, granted, not_to_be_ended, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
@@ -109,37 +109,46 @@ impl Flavor for MySql {
         "MySQL 8.0.14 or later"
     }
 
-    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
-        let By::Own { blind } = by else { return Ok(None) };
+    async fn lacking_privilege(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+        let enough = [("APPLICATION_PASSWORD_ADMIN", "*.*"), ("CREATE USER", "*.*")];
+        if by == By::Admin || granted(session, &enough).await? {
+            return Ok(None);
+        }
         let account = shown(&session.by);
-        if !granted(session, &[("APPLICATION_PASSWORD_ADMIN", "*.*"), ("CREATE USER", "*.*")]).await? {
-            let why = format!("{account} may not keep its old password beside the new one");
-            return Ok(Some(Lacking { why, grant: format!("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {account};") }));
+        let why = format!("{account} may not keep its old password beside the new one");
+        Ok(Some(Lacking { why, grant: format!("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {account};") }))
+    }
+
+    async fn lacking_conditions(
+        &self,
+        session: &mut Session,
+        by: By,
+        _rows: &Rows,
+    ) -> Result<Option<Lacking>, StepError> {
+        if by != (By::Own { blind: true }) || !remembers(session).await? {
+            return Ok(None);
         }
-        if blind && remembers(session).await? {
-            let why = format!(
-                "{account} has a password history, which keeps it from finding out which of two passwords comes first"
-            );
-            return Ok(Some(Lacking { why, grant: format!("GRANT SELECT ON mysql.user TO {account};") }));
-        }
-        Ok(None)
+        let account = shown(&session.by);
+        let why = format!(
+            "{account} has a password history, which keeps it from finding out which of two passwords comes first"
+        );
+        Ok(Some(Lacking { why, grant: format!("GRANT SELECT ON mysql.user TO {account};") }))
     }
 
     fn outlook(&self, row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError> {
-        plan(row, goal).map(|plan| Outlook { done: !plan.set && !plan.end, retains: plan.retains })
+        outlook(row, goal)
     }
 
     async fn statements(
         &self,
         session: &mut Session,
         goal: &Goal<'_>,
-        rows: &[&Row],
+        rows: &[(&Row, Outlook)],
         own: bool,
     ) -> Result<Vec<Statement>, StepError> {
         let wanted = &goal.parties.wanted;
         let (mut set, mut end) = (Vec::new(), Vec::new());
-        for row in rows {
-            let plan = plan(row, goal)?;
+        for (row, plan) in rows {
             let plugin = row.known_plugin(self.plugins(), wanted)?;
             let account = my_account(&wanted.user, &row.host);
             if plan.set && own {
@@ -201,19 +210,7 @@ async fn remembers(session: &mut Session) -> Result<bool, StepError> {
     Ok(own(" PASSWORD HISTORY ", history) > 0 || own(" PASSWORD REUSE INTERVAL ", interval) > 0)
 }
 
-/// What is to be done about a row whose hashes are known.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Plan {
-    /// The first password becomes the wanted one,
-    set: bool,
-    /// and what it was before becomes the second.
-    retain: bool,
-    /// The second password is ended, after that.
-    end: bool,
-    retains: bool,
-}
-
-fn plan(row: &Row, goal: &Goal<'_>) -> Result<Plan, StepError> {
+fn outlook(row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError> {
     let wanted = &goal.parties.wanted;
     let first = |login: &Login| row.holds(login, goal.entered);
     let second = |login: &Login| row.holds_second(login);
@@ -228,31 +225,33 @@ fn plan(row: &Row, goal: &Goal<'_>) -> Result<Plan, StepError> {
             if retain && row.second.is_some() && !goal.logins().any(second) {
                 return Err(foreign(row, wanted));
             }
-            Plan { set, retain, end: false, retains: retain || keeps_current }
+            Outlook { set, retain, end: false, retains: retain || keeps_current }
         }
         // AWSCURRENT beside the new one is ended like any other that was, after its grace.
         Aim::InPlace { ends } => {
             let end = ends && !keeps_current && goal.logins().any(second);
-            Plan { set, retain: false, end, retains: keeps_current }
+            Outlook { set, retain: false, end, retains: keeps_current }
         }
         Aim::Back { ends } => {
-            let over = second(wanted) || goal.candidates().any(|named| second(&named.login));
-            Plan { set, end: ends && over, ..Plan::default() }
+            // Where a rollback into a grace had put AWSPREVIOUS first, it goes back beside AWSCURRENT.
+            let retain = set && ends && goal.parties.in_grace().is_some_and(first);
+            let over = || second(wanted) || goal.candidates().any(|named| second(&named.login));
+            Outlook { set, retain, end: ends && !retain && over(), retains: false }
         }
         Aim::Alone => alone(row, goal, set)?,
     })
 }
 
 /// The end of a grace: only a row that is as it was left, or that lost nothing but the order of its two, is changed.
-fn alone(row: &Row, goal: &Goal<'_>, set: bool) -> Result<Plan, StepError> {
+fn alone(row: &Row, goal: &Goal<'_>, set: bool) -> Result<Outlook, StepError> {
     let wanted = &goal.parties.wanted;
     let over_is_first = goal.over().is_some_and(|over| row.holds(over, goal.entered));
     let over_is_second = goal.over().is_some_and(|over| row.holds_second(over));
     let wanted_is_second = row.holds_second(wanted);
     match (set, over_is_first) {
-        (false, _) => Ok(Plan { end: over_is_second || wanted_is_second, ..Plan::default() }),
-        (true, true) if wanted_is_second => Ok(Plan { set, end: true, ..Plan::default() }),
-        (true, false) if !over_is_second && !wanted_is_second => Ok(Plan::default()),
+        (false, _) => Ok(Outlook { end: over_is_second || wanted_is_second, ..Outlook::default() }),
+        (true, true) if wanted_is_second => Ok(Outlook { set, end: true, ..Outlook::default() }),
+        (true, false) if !over_is_second && !wanted_is_second => Ok(Outlook::default()),
         _ => Err(not_to_be_ended(wanted, &format!("AWSCURRENT is not the first password of {}", shown(&row.host)))),
     }
 }

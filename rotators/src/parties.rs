@@ -39,6 +39,8 @@ pub(crate) struct Parties {
     pub skipped: Vec<String>,
     /// AWSPREVIOUS's login, also where another value with its password is among the known ones.
     previous: Option<Login>,
+    /// AWSPREVIOUS is in its grace, and is ended when that is over.
+    grace: bool,
 }
 
 impl Parties {
@@ -76,6 +78,7 @@ impl Parties {
             no_admin,
             skipped: vec![],
             previous: None,
+            grace: cx.run.retiring.is_some(),
         };
         parties.add("AWSCURRENT", Ok(current.clone()), &current);
         for known in &material.known {
@@ -117,10 +120,16 @@ impl Parties {
         self.previous.as_ref().is_some_and(|previous| previous.same_password(&self.wanted))
     }
 
-    /// A value of a rotation that is given up, which must not log in afterwards. AWSPREVIOUS may, while its grace lasts.
+    /// AWSPREVIOUS, where it is in its grace: it may log in beside AWSCURRENT.
+    pub(crate) fn in_grace(&self) -> Option<&Login> {
+        self.previous.as_ref().filter(|_| self.grace)
+    }
+
+    /// A value of a rotation that is given up, which must not log in afterwards; also where a rollback carried
+    /// AWSPREVIOUS's very password, unless that is in its grace.
     pub(crate) fn is_candidate(&self, named: &Named) -> bool {
-        let previous = self.previous.as_ref().is_some_and(|previous| previous.same_password(&named.login));
-        named.expected && named.role != "AWSCURRENT" && !previous
+        let kept = self.in_grace().is_some_and(|previous| previous.same_password(&named.login));
+        named.expected && named.role != "AWSCURRENT" && !kept
     }
 
     /// The admin, or why a rotation that names one cannot go on.

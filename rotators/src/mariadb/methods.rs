@@ -53,6 +53,15 @@ fn has_password(method: &Method) -> bool {
     PLUGINS.iter().any(|plugin| plugin.name() == method.plugin)
 }
 
+/// Somebody may log in with it: what stands there is a hash, where the server's own accounts have `invalid`.
+fn lets_in(method: &Method) -> bool {
+    match PLUGINS.iter().find(|plugin| plugin.name() == method.plugin) {
+        Some(Plugin::Native) => method.stored.len() == 41 && method.stored.starts_with(b"*"),
+        Some(_) => method.stored.len() == 43,
+        None => false,
+    }
+}
+
 /// Reads what follows `IDENTIFIED` in MariaDB's own words; whatever comes after the ways is left.
 pub(super) fn read(text: &str) -> Option<(Vec<Method>, &str)> {
     if let Some(rest) = text.strip_prefix("IDENTIFIED BY PASSWORD ") {
@@ -107,10 +116,13 @@ fn quoted(text: &str) -> Option<(Vec<u8>, &str)> {
 /// What is to become of a row.
 pub(super) fn outlook(row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError> {
     let Some(pieces) = target(row, goal)? else {
-        return Ok(Outlook { done: true, retains: keeps(&row.methods, goal) });
+        return Ok(Outlook { retains: keeps(&row.methods, goal), ..Outlook::default() });
     };
     let methods: Vec<Method> = pieces.into_iter().map(|piece| piece.method).collect();
-    Ok(Outlook { done: methods == row.methods, retains: keeps(&methods, goal) })
+    // Without a password there is nothing to replace: it is told apart where the statement would be written.
+    let has_any = methods.iter().any(has_password);
+    let set = !has_any || methods != row.methods;
+    Ok(Outlook { set, retains: keeps(&methods, goal), ..Outlook::default() })
 }
 
 /// AWSCURRENT's password is among these, beside a wanted one that is not to be alone.
@@ -125,7 +137,7 @@ pub(super) fn target<'a>(row: &Row, goal: &Goal<'a>) -> Result<Option<Vec<Piece<
     let has = |login: &Login| row.methods.iter().any(|method| method.holds(login));
     match goal.aim {
         Aim::Beside => {
-            let passwords = row.methods.iter().filter(|method| has_password(method) && !method.stored.is_empty());
+            let passwords = row.methods.iter().filter(|method| lets_in(method));
             let strange = passwords.clone().any(|method| !goal.logins().any(|login| method.holds(login)));
             if strange && passwords.count() > 1 {
                 return Err(foreign(row, wanted));
@@ -162,8 +174,11 @@ pub(super) fn target<'a>(row: &Row, goal: &Goal<'a>) -> Result<Option<Vec<Piece<
 /// account with one password loses it, whosever it is.
 fn replaced<'a>(row: &Row, ours: &[&'a Login], kept: &[&'a Login]) -> Vec<Piece<'a>> {
     let is_ours = |method: &Method| ours.iter().any(|login| method.holds(login));
-    let sole = row.methods.iter().filter(|method| has_password(method)).count() == 1;
-    let goes = |method: &Method| is_ours(method) || (sole && has_password(method));
+    let mut passwords: Vec<&Method> = row.methods.iter().filter(|method| lets_in(method)).collect();
+    if passwords.is_empty() {
+        passwords = row.methods.iter().filter(|method| has_password(method)).collect();
+    }
+    let goes = |method: &Method| is_ours(method) || (passwords.len() == 1 && passwords.contains(&method));
     let at = row.methods.iter().position(goes).or_else(|| row.methods.iter().position(has_password));
     let reference = row.methods.iter().find(|method| is_ours(method)).or_else(|| leading(&row.methods));
     let plugin = PLUGINS.into_iter().find(|plugin| reference.is_some_and(|method| method.plugin == plugin.name()));

@@ -7,7 +7,7 @@
 //! one statement, with AWSCURRENT logging in at every moment. 3891 counts as no refused login.
 //!
 //! A password history comes before that comparison (3638), and so does the password policy (1819): an account with a
-//! history is not given two passwords blindly (`Flavor::lacking`).
+//! history is not given two passwords blindly (`Flavor::lacking_conditions`).
 
 use engine::outcome::{StepError, Verdict};
 
@@ -73,6 +73,12 @@ impl Steps<'_> {
     async fn put_back_blindly(&self, session: &mut Session, goal: &Goal<'_>) -> Result<(), StepError> {
         let wanted = &goal.parties.wanted;
         let set = goal.entered.same_password(wanted);
+        // Where a rollback into a grace had put AWSPREVIOUS first, it goes back beside AWSCURRENT.
+        if let Some(previous) = goal.parties.in_grace()
+            && self.swap(session, goal, previous, true).await?
+        {
+            return Ok(());
+        }
         let replaced = if set {
             self.swap_any(session, goal, goal.candidates().map(|named| &named.login)).await?
         } else {

@@ -5,7 +5,7 @@ use engine::outcome::{StepError, Verdict};
 use engine::strategy::Strategy;
 
 use super::Flavor;
-use super::accounts::Row;
+use super::accounts::{Row, Rows};
 use super::session::Session;
 use crate::connection::Login;
 use crate::parties::{Named, Parties};
@@ -16,7 +16,7 @@ use crate::quote::{my_account, shown};
 pub(crate) struct Lacking {
     /// In one sentence.
     pub why: String,
-    /// The statement that mends it, to be pasted.
+    /// The statement that mends it, to be pasted; where there is none, what else to do.
     pub grant: String,
 }
 
@@ -29,19 +29,33 @@ pub(crate) enum By {
     Own { blind: bool },
 }
 
-/// What this session lacks for two passwords; None where it has all. Changes nothing.
+/// What this session may do about a second password.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Means {
+    /// What keeps it from ending one.
+    pub to_end: Option<Lacking>,
+    /// What keeps it from adding one and ending it later.
+    pub to_add: Option<Lacking>,
+}
+
+/// Looks what this session may do. Changes nothing.
 ///
 /// # Errors
 /// By verdict, where it could not be found out.
-pub(crate) async fn lacking(flavor: &dyn Flavor, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+pub(crate) async fn means(flavor: &dyn Flavor, session: &mut Session, by: By, rows: &Rows) -> Result<Means, StepError> {
     let version: Vec<String> = session.rows("SELECT VERSION()").await?;
     let version = version.first().map(String::as_str).unwrap_or_default();
-    if !flavor.takes_two(version) {
+    let to_end = if flavor.takes_two(version) {
+        flavor.lacking_privilege(session, by).await?
+    } else {
         let why = format!("{} {} has one password an account", session.login.server(), shown(version));
-        let grant = format!("Upgrade to {}.", flavor.two_since());
-        return Ok(Some(Lacking { why, grant }));
-    }
-    flavor.lacking(session, by).await
+        Some(Lacking { why, grant: format!("Upgrade to {}.", flavor.two_since()) })
+    };
+    let to_add = match &to_end {
+        Some(lacking) => Some(lacking.clone()),
+        None => flavor.lacking_conditions(session, by, rows).await?,
+    };
+    Ok(Means { to_end, to_add })
 }
 
 /// Whether `SHOW GRANTS` gives one of these, each a privilege and the object it is for. What an active role gives is
@@ -95,13 +109,24 @@ pub(crate) struct Goal<'a> {
     pub entered: &'a Login,
 }
 
-/// What is to become of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is to become of a row whose hashes are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Outlook {
-    /// The row is as it should be.
-    pub done: bool,
+    /// It gets the wanted password.
+    pub set: bool,
+    /// MySQL: and what was its first before becomes its second.
+    pub retain: bool,
+    /// MySQL: its second is ended, after that.
+    pub end: bool,
     /// Afterwards AWSCURRENT's password logs in beside the wanted one.
     pub retains: bool,
+}
+
+impl Outlook {
+    /// The row is as it should be.
+    pub(crate) fn done(self) -> bool {
+        !self.set && !self.end
+    }
 }
 
 impl<'a> Goal<'a> {
@@ -125,8 +150,7 @@ impl<'a> Goal<'a> {
         std::iter::once(&parties.wanted).chain(parties.known.iter().map(|named| &named.login))
     }
 
-    /// The known values that must not log in once AWSCURRENT is put back. AWSPREVIOUS is none of them: it may be in its
-    /// grace, also where a rollback carried its very password.
+    /// The known values that must not log in once AWSCURRENT is put back.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = &'a Named> + use<'a> {
         let parties = self.parties;
         parties.known.iter().filter(|named| parties.is_candidate(named))
@@ -149,6 +173,13 @@ pub(crate) fn foreign(row: &Row, login: &Login) -> StepError {
         "Find out who uses it. When nobody does, run (MySQL) ALTER USER {account} DISCARD OLD PASSWORD, or (MariaDB) \
          ALTER USER {account} IDENTIFIED VIA … with AWSCURRENT's hash alone; then resume.",
     ))
+}
+
+/// A second password is to be ended, by one who may not.
+pub(crate) fn cannot_end(lacking: &Lacking, login: &Login) -> StepError {
+    let message = format!("The second password of {} cannot be ended: {}.", shown(&login.user), lacking.why);
+    StepError::new(Verdict::NeedsPerson, "two-passwords", message)
+        .remedy(format!("{} Then resume; or name an admin secret in masterarn.", lacking.grant))
 }
 
 /// Two passwords were asked for, and the account cannot have them.

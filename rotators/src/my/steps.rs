@@ -44,29 +44,30 @@ impl Steps<'_> {
         fail::fail_point!("set::locked");
         let rows = self.rows(&mut session, by_admin, &host).await?;
         let by = by(by_admin, &rows);
-        let aim = self.aim(&mut session, by).await?;
+        let aim = self.aim(&mut session, by, &rows).await?;
         self.reach(session, &rows, by, aim).await?;
         fail::fail_point!("set::after_commit");
         Ok(())
     }
 
     /// What the passwords of the account are to be after this step.
-    async fn aim(&self, session: &mut Session, by: By) -> Result<Aim, StepError> {
-        let lacking = dual::lacking(self.flavor, session, by).await?;
+    async fn aim(&self, session: &mut Session, by: By, rows: &Rows) -> Result<Aim, StepError> {
+        let means = dual::means(self.flavor, session, by, rows).await?;
         let strategy = self.cx.material.options.strategy;
+        let ends = means.to_end.is_none();
         if self.parties.restoring {
-            return Ok(Aim::Back { ends: lacking.is_none() });
+            return Ok(Aim::Back { ends });
         }
-        match lacking {
+        match means.to_add {
             None if wants_two(strategy) => Ok(Aim::Beside),
             Some(lacking) if strategy == Some(Strategy::DualPassword) => {
                 Err(dual::refused(&lacking, &self.parties.wanted))
             }
             Some(lacking) if wants_two(strategy) => {
                 self.effort.note(dual::in_place_note(&lacking));
-                Ok(Aim::InPlace { ends: false })
+                Ok(Aim::InPlace { ends })
             }
-            lacking => Ok(Aim::InPlace { ends: lacking.is_none() }),
+            _ => Ok(Aim::InPlace { ends }),
         }
     }
 
@@ -86,13 +87,10 @@ impl Steps<'_> {
         let outlooks: Vec<_> =
             rows.list.iter().map(|row| (row.host.as_str(), self.flavor.outlook(row, &goal))).collect();
         let outlook = |row: &Row| outlooks.iter().find(|(host, _)| *host == row.host).map(|(_, outlook)| outlook);
-        let done = |row: &Row| matches!(outlook(row), Some(Ok(Outlook { done: true, .. })));
+        let done = |row: &Row| matches!(outlook(row), Some(Ok(outlook)) if outlook.done());
         let lacking = rows.to_change(self.parties, &entered, allow, done)?;
-        for row in &lacking {
-            if let Some(Err(error)) = outlook(row) {
-                return Err(error.clone());
-            }
-        }
+        let with_outlook = |row| Ok((row, outlook(row).cloned().transpose()?.unwrap_or_default()));
+        let lacking: Vec<(&Row, Outlook)> = lacking.into_iter().map(with_outlook).collect::<Result<_, StepError>>()?;
         let own = by != By::Admin && rows.list.len() == 1;
         for statement in self.flavor.statements(&mut session, &goal, &lacking, own).await? {
             self.send(&mut session, &statement).await?;
@@ -148,10 +146,8 @@ impl Steps<'_> {
         fail::fail_point!("retire::locked");
         let rows = self.rows(&mut session, by_admin, &host).await?;
         let by = by(by_admin, &rows);
-        if let Some(lacking) = dual::lacking(self.flavor, &mut session, by).await?
-            && by != By::Admin
-        {
-            return Err(dual::refused(&lacking, &self.parties.wanted));
+        if let Some(lacking) = self.flavor.lacking_privilege(&mut session, by).await? {
+            return Err(dual::cannot_end(&lacking, &self.parties.wanted));
         }
         let entered = session.login.clone();
         let blind = by == (By::Own { blind: true });
@@ -405,7 +401,7 @@ impl Steps<'_> {
         // may have two passwords is asked for them, because each that is refused counts.
         let two = wants_two(self.cx.material.options.strategy)
             && self.parties.known.iter().any(|named| self.parties.is_candidate(named))
-            && dual::lacking(self.flavor, keeper, by).await?.is_none();
+            && dual::means(self.flavor, keeper, by, &rows).await?.to_end.is_none();
         for named in self.parties.known.iter().filter(|named| two && self.parties.is_candidate(named)) {
             if self.logs_in(&named.login).await? {
                 return Ok(Some(named.role.clone()));
