@@ -13,7 +13,7 @@ use crate::open::Inner;
 use crate::sealed::{Sealed, kind_of};
 use crate::tx::{Conn, Writing, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, resolve, sealed};
+use crate::{Store, StoreError, resolve, sealed, secret};
 
 /// No id is longer.
 const LONGEST_ID: usize = 2048;
@@ -84,6 +84,15 @@ pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn:
     let query = sqlx::query_scalar(IS_ADMIN).bind(name).bind(arn).bind(partial).bind(secret.0);
     let row: Option<i64> = query.fetch_optional(conn).await?;
     Ok(row.is_some())
+}
+
+/// Is a rotation at work this moment that uses this secret as its admin? Whoever asks has committed that it is about to
+/// change the admin's password: of the two, at least one sees the other and waits.
+pub(crate) async fn is_in_use(conn: &mut Conn, row: &secret::Row) -> Result<bool, StoreError> {
+    let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
+    let query = sqlx::query_scalar(IS_IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+    let found: Option<i64> = query.fetch_optional(conn).await?;
+    Ok(found.is_some())
 }
 
 /// Fills in what an earlier binary left open, for every labelled version.
@@ -165,6 +174,11 @@ SELECT v.secret_id FROM version v JOIN secret s ON s.id = v.secret_id
 WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND s.gone = 0
   AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
 LIMIT 1";
+
+const IS_IN_USE: &str = "-- admin::is_in_use
+SELECT v.secret_id FROM version v JOIN rotation r ON r.secret_id = v.secret_id
+JOIN label l ON l.secret_id = v.secret_id AND l.version_id = v.version_id AND l.label = 'AWSCURRENT'
+WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND r.state = 'acting' LIMIT 1";
 
 const UNSEEN: &str = "-- admin::look_at_batch
 SELECT v.secret_id, v.version_id, s.arn, s.data_key, v.kind, COALESCE(v.candidate, 0) AS candidate,

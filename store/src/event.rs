@@ -54,7 +54,7 @@ pub(crate) async fn apply(
         now: at.now,
         jitter: at.jitter,
         next_window: subject.rotation.next_window(at.now, at.limits()),
-        abilities: registration::abilities(w.conn(), &subject.rotation.lane).await?,
+        abilities: registration::abilities(w.conn(), &subject.rotation.lane, &subject.rotation.options).await?,
         current: subject.labels.holder(label::CURRENT).cloned(),
         previous: subject.labels.holder(label::PREVIOUS).cloned(),
         fresh: VersionId::random(&mut rand::rng()),
@@ -81,7 +81,7 @@ pub(crate) async fn apply(
     }
     // A plan is made when AWSCURRENT has moved, or the rotation is given up; what comes after that leaves it alone.
     let promoted = decision.writes.iter().any(|write| matches!(write, Write::Promote));
-    let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted);
+    let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted || run.reconciles);
     settle(subject, promoted || closed && !leaves_plan, at);
     if closed && leaves_plan {
         make_up(w, subject, at).await?;

@@ -9,7 +9,7 @@ use engine::port::{Known, Material, Options};
 use engine::rotation::{Rotation, Run, Step};
 use engine::secret::SecretBytes;
 
-use crate::admin::{mark_of, named_by};
+use crate::admin::{self, mark_of, named_by};
 use crate::open::Inner;
 use crate::tx::Conn;
 use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
@@ -63,6 +63,11 @@ pub(crate) async fn gather(
     // A trial waits for nobody, and can do without an admin whose own password is being changed.
     let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
+    let carried = match &run.carries {
+        Some(version) if step == Step::Create => vault.value_of(version).await?,
+        _ => None,
+    };
+    let admin_in_use = step == Step::Set && admin::is_in_use(vault.conn, &vault.row).await?;
     Ok(Material {
         known,
         wanted,
@@ -71,8 +76,10 @@ pub(crate) async fn gather(
         admin,
         admin_missing,
         admin_rotates,
+        admin_in_use,
+        carried,
+        lagging: vec![],
         options,
-        ..Material::default()
     })
 }
 
@@ -90,12 +97,10 @@ impl Vault<'_> {
     }
 
     async fn labelled(&mut self, label: &str) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(holder) = self.labels.holder(label).cloned() else {
-            return Ok(None);
-        };
-        let version = version::get(self.conn, self.row.id, holder.as_str()).await?;
-        let sealed = version.and_then(|version| version.sealed);
-        sealed.map(|sealed| self.open(&holder, &sealed)).transpose()
+        match self.labels.holder(label).cloned() {
+            Some(holder) => self.value_of(&holder).await,
+            None => Ok(None),
+        }
     }
 
     async fn candidate(&mut self, run: &Run) -> Result<SecretBytes, StoreError> {
@@ -109,12 +114,15 @@ impl Vault<'_> {
         let Some(retiring) = &run.retiring else {
             return Ok(None);
         };
-        let version = version::get(self.conn, self.row.id, retiring.as_str()).await?;
-        let Some(sealed) = version.and_then(|version| version.sealed) else {
-            return Ok(None);
-        };
-        let (role, value) = (format!("version {retiring}"), self.open(retiring, &sealed)?);
-        Ok(Some(Known { role, value, version: Some(retiring.clone()) }))
+        let value = self.value_of(retiring).await?;
+        let role = format!("version {retiring}");
+        Ok(value.map(|value| Known { role, value, version: Some(retiring.clone()) }))
+    }
+
+    async fn value_of(&mut self, version: &VersionId) -> Result<Option<SecretBytes>, StoreError> {
+        let found = version::get(self.conn, self.row.id, version.as_str()).await?;
+        let sealed = found.and_then(|found| found.sealed);
+        sealed.map(|sealed| self.open(version, &sealed)).transpose()
     }
 
     async fn unresolved(&mut self, run: &Run) -> Result<Vec<Known>, StoreError> {
@@ -179,7 +187,8 @@ async fn admin(conn: &mut Conn, inner: &Inner, own: SecretId, current: &SecretBy
     if row.id == own {
         return missing("is this secret itself");
     }
-    let rotates = rotation::load(&mut *conn, row.id).await?.state.run().is_some_and(|run| run.sets > 0);
+    let rotates =
+        rotation::load(&mut *conn, row.id).await?.state.run().is_some_and(|run| run.sets > 0 && !run.promoted);
     let key = match row.key(&inner.keyring) {
         Ok(key) => key,
         Err(StoreError::Sealed(_)) => return missing("does not open"),

@@ -68,9 +68,10 @@ impl Row {
         })
     }
 
-    /// A rotation is open. A trial is none, and leaves plans alone; so does what is left when the plan has been made.
+    /// A rotation is open. A trial and setting AWSCURRENT again are none, and leave plans alone; so does what is left when
+    /// the plan has been made.
     pub(crate) fn rotates(&self) -> bool {
-        self.state.run().is_some_and(|run| !run.trial && !run.promoted)
+        self.state.run().is_some_and(|run| !run.trial && !run.promoted && !run.reconciles)
     }
 
     /// The first window after `now`; None without a schedule, or while rotation is not enabled.
