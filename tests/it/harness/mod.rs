@@ -5,6 +5,7 @@ pub(crate) mod pawl;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod schema;
+pub(crate) mod sdk;
 pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod wire;
