@@ -64,7 +64,6 @@ enum Answer {
 
 impl Services {
     /// Starts `count` services of this secret; every second one keeps what it read for `cache`.
-    #[expect(clippy::disallowed_methods, reason = "services are tasks; they end with the runtime of this test")]
     pub(super) fn start(pawl: &Pawl, name: &str, server: &'static Server, count: usize, cache: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
