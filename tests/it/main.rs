@@ -10,6 +10,7 @@ mod cli_rotator;
 mod clients;
 mod contract;
 mod crash;
+mod crash_strategies;
 mod demo;
 mod deploy;
 mod driver;

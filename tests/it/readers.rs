@@ -4,15 +4,14 @@
 //! has one password is measured.
 
 mod service;
-mod shapes;
 
 use std::time::Duration;
 
 use pawl::servers::Engine;
 
 use self::service::Services;
-use self::shapes::{SHAPES, Shape};
 use crate::harness::pawl::{Home, Pawl};
+use crate::harness::shapes::{SHAPES, Shape};
 use crate::harness::wait_for;
 
 /// Services of each rotated account.

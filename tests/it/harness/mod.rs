@@ -8,6 +8,7 @@ pub(crate) mod schema;
 pub(crate) mod sdk;
 pub(crate) mod servers;
 pub(crate) mod service;
+pub(crate) mod shapes;
 pub(crate) mod wire;
 
 use std::sync::Mutex;
