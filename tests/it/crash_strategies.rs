@@ -48,23 +48,22 @@ const ONE_ACCOUNT: [&str; 10] = [
 ];
 
 /// A server that dies at `point`, and an account whose secret it rotates.
-struct Doomed<'a> {
-    shape: &'a Shape,
+struct Doomed {
     home: Home,
     account: Account,
     name: String,
     what: String,
 }
 
-impl<'a> Doomed<'a> {
+impl Doomed {
     /// The account, adopted; None where there is no such server.
-    fn adopt(shape: &'a Shape, what: &str) -> Option<Self> {
+    fn adopt(shape: &Shape, what: &str) -> Option<Self> {
         let account = shape.account()?;
         let home = Home::new();
         let pawl = home.serve();
         let name = shape.adopt(&pawl, &account, GRACE);
         drop(pawl);
-        Some(Self { shape, home, account, name, what: format!("{}: {what}", shape.name) })
+        Some(Self { home, account, name, what: format!("{}: {what}", shape.name) })
     }
 
     /// Serves, asks for this, and is killed at `point`; then serves again.
