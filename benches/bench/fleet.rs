@@ -62,7 +62,7 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
         let new = NewSecret {
             name: name.clone(),
             token: VersionId::random(&mut rng),
-            value: Some(SecretValue::text(&value)),
+            value: Some(SecretValue::text(value.as_str())),
             description: None,
             kms_key_id: None,
             tags: None,
