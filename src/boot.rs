@@ -77,7 +77,7 @@ impl Server {
         let registry = Arc::new(registry(target_ca.clone())?);
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
-        let bench = bench(settings, &store, &clock, target_ca, address)?;
+        let bench = bench(settings, &store, &clock, (Arc::clone(&registry), target_ca), address)?;
         let app = app(settings, &bench, &registry, &metrics, audit.trail())?;
         let scheduler = Scheduler {
             rotations: rotation_store(&store),
@@ -220,7 +220,7 @@ fn bench(
     settings: &Settings,
     store: &Store,
     clock: &Arc<dyn Clock>,
-    target_ca: Option<Vec<u8>>,
+    (registry, target_ca): (Arc<Registry>, Option<Vec<u8>>),
     address: SocketAddr,
 ) -> Result<Bench, BootError> {
     let endpoint = endpoint(settings, address);
@@ -234,7 +234,7 @@ fn bench(
     let callers = CallerSettings { egress, target_ca, ..CallerSettings::default() };
     let callers = Callers::new(callers, Arc::new(desk)).map_err(bad_authorities)?;
     let (store, clock) = (store.clone(), Arc::clone(clock));
-    Ok(Bench { store, callers, drills: Arc::default(), clock, endpoint, runs: Runs::default() })
+    Ok(Bench { store, registry, callers, drills: Arc::default(), clock, endpoint, runs: Runs::default() })
 }
 
 /// Where functions call this server. Who listens on every address has no one address to be told.

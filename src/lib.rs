@@ -20,6 +20,7 @@ pub mod drill;
 mod failpoints;
 pub mod http;
 mod lanes;
+mod look;
 pub mod metrics;
 pub mod scheduler;
 pub mod servers;

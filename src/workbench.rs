@@ -10,17 +10,19 @@ use std::time::Duration;
 use api::workbench::{Case, CheckReport, Problem, Report, Workbench};
 use async_trait::async_trait;
 use engine::Time;
+use engine::check::Sessions;
 use engine::id::VersionId;
 use engine::label;
 use engine::outcome::{Done, StepError, Verdict};
 use engine::port::Clock;
 use engine::registration::{Kind, Registration};
 use engine::rotation::{Rotation, Step};
-use rotators::Callers;
+use rotators::{Callers, Registry};
 use store::{Description, External, Rotate, RotationView, Start, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
+use crate::look;
 
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
@@ -36,6 +38,8 @@ const KEPT: usize = 16;
 pub struct Bench {
     /// Secrets, registrations, rotations.
     pub store: Store,
+    /// The rotators that are built in.
+    pub registry: Arc<Registry>,
     /// What calls registered rotators.
     pub callers: Callers,
     /// The drills, which the scheduler knows as well.
@@ -131,6 +135,11 @@ impl Workbench for Bench {
             )),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        let standing = self.store.standing(secret_id).await?;
+        look::sessions(&self.registry, &standing, self.clock.now()).await
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {

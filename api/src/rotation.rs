@@ -2,11 +2,15 @@
 //!
 //! Never here: values. A view says how many candidates are unresolved, not what they are.
 
-use engine::rotation::{Reason, Rotation};
+pub(crate) mod settings;
+pub(crate) mod warnings;
+
+use engine::rotation::{Reason, Rotation, Step};
 use engine::schedule::Window;
 use serde::Serialize;
 use store::{HistoryEntry, RotationView};
 
+use self::settings::Settings;
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Which};
 
@@ -28,8 +32,8 @@ pub(crate) struct Shown {
     rotation_rules: Option<RotationRules>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
-    allow_md5_upgrade: bool,
-    allow_differing_hosts: bool,
+    #[serde(flatten)]
+    settings: Settings,
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
     /// When the next act is planned.
@@ -44,6 +48,16 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_test: Option<Tested>,
     unresolved_candidates: u32,
+    /// What somebody should know who has just changed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Shown {
+    /// The same with warnings.
+    pub(crate) fn warned(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
 }
 
 /// How a test of the configuration (RotateImmediately=false) went.
@@ -89,6 +103,11 @@ struct Open {
     retries_until: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Why>,
+    /// The version whose credential goes on working until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_version_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retire_at: Option<Epoch>,
 }
 
 /// Why an open rotation waits for a person.
@@ -118,7 +137,6 @@ impl From<Window> for Span {
 impl From<RotationView> for Shown {
     fn from(view: RotationView) -> Self {
         let config = view.config.as_ref();
-        let options = config.map(|config| config.options.clone()).unwrap_or_default();
         Self {
             state: view.rotation.state_name(),
             paused: view.paused,
@@ -127,8 +145,7 @@ impl From<RotationView> for Shown {
             rotator: config.and_then(|config| config.rotator.clone()),
             rotation_rules: config.and_then(rules::shown),
             time_zone: config.and_then(|config| config.time_zone.clone()),
-            allow_md5_upgrade: options.allow_md5_upgrade,
-            allow_differing_hosts: options.allow_differing_hosts,
+            settings: Settings::of(view.options, view.registered),
             open: Open::of(view.rotation),
             due_date: view.due.map(Epoch),
             window: view.window.map(Into::into),
@@ -136,6 +153,7 @@ impl From<RotationView> for Shown {
             last_rotated_date: view.rotated.map(Epoch),
             last_test: view.last_test.map(Into::into),
             unresolved_candidates: view.candidates_unresolved,
+            warnings: Vec::new(),
             which: Which { arn: view.arn, name: view.name },
         }
     }
@@ -149,7 +167,12 @@ impl Open {
             Rotation::Acting { run, step } => (run, step, None, None),
             Rotation::Parked { run, step, reason } => (run, step, None, Some(reason)),
         };
+        // A person may have ended the grace; then it is the next act.
+        let at_retire = not_before.filter(|_| step == Step::Retire);
+        let retire_at = run.retire_at.or(at_retire).filter(|_| run.retiring.is_some());
         Some(Self {
+            retiring_version_id: run.retiring.as_ref().map(|version| version.as_str().to_owned()),
+            retire_at: retire_at.map(Epoch),
             version_id: run.token.as_str().to_owned(),
             trial: run.trial,
             promoted: run.promoted,

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use engine::Time;
+use engine::check::Sessions;
 use engine::registration::Registration;
 use serde::Serialize;
 use store::StoreError;
@@ -41,6 +42,13 @@ pub trait Workbench: Send + Sync {
     /// # Errors
     /// [`Problem::Refused`] with what a person must put right first.
     async fn may_rotate(&self, rotator: &str, secret_id: &str) -> Result<(), Problem>;
+
+    /// Who is logged in at the target with the credential of the version before AWSCURRENT; None where the target cannot
+    /// tell. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] with why the target could not be asked.
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem>;
 
     /// Until when this rotator is not called because it failed again and again; None: it is called.
     fn paused_until(&self, rotator: &str) -> Option<Time>;

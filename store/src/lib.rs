@@ -9,6 +9,7 @@
 //!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
+mod account;
 mod admin;
 mod cache;
 mod candidate;
@@ -33,6 +34,7 @@ mod label;
 mod lane;
 mod lease;
 mod list;
+mod mark;
 mod material;
 mod model;
 mod open;
@@ -40,6 +42,7 @@ mod pass;
 mod policy;
 mod principal;
 mod read;
+mod reader;
 mod recover;
 mod registration;
 mod replica;
@@ -49,6 +52,7 @@ mod scope;
 mod sealed;
 mod secret;
 mod session;
+mod setting;
 mod subject;
 mod tag;
 mod tx;

@@ -1,12 +1,16 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
 use engine::id::VersionId;
+use engine::settings::Change;
+use engine::strategy::UnknownStrategy;
 use store::{Rotate, Serves, Start};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
-use crate::members::{Between, Length, Required, SecretId, request};
-use crate::rotation::Shown;
+use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request};
+use crate::registration::span_of;
+use crate::rotation::settings::{self, DEFAULT, said};
+use crate::rotation::{Shown, warnings};
 use crate::rotator;
 use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::token_of;
@@ -23,6 +27,14 @@ request! {
     rotate_immediately "RotateImmediately": bool [],
     allow_md5_upgrade "AllowMd5Upgrade": bool [],
     allow_differing_hosts "AllowDifferingHosts": bool [],
+    allow_superuser "AllowSuperuser": bool [],
+    strategy "Strategy": String [OneOf(&["single-user", "dual-password", "alternating-users", DEFAULT])],
+    users "Users": Vec<String> [Items(0..=2, 1..=128)],
+    grace "Grace": String [Length(1..=16)],
+    retire "Retire": String [OneOf(&["at-grace-end", "when-drained", "never", DEFAULT])],
+    retire_deadline "RetireDeadline": String [Length(1..=16)],
+    verify "Verify": String [Length(1..=16)],
+    reconcile "Reconcile": bool [],
 }
 
 impl Request {
@@ -34,28 +46,35 @@ impl Request {
         }
     }
 
-    /// The options as they will be: what is not said stays. None where nothing is said.
-    async fn options(&self, cx: &Cx<'_>, id: &str) -> Result<Option<engine::port::Options>, ApiError> {
-        if self.allow_md5_upgrade.is_none() && self.allow_differing_hosts.is_none() {
-            return Ok(None);
-        }
-        let config = cx.state.store.rotation(id).await?.config;
-        let mut options = config.map(|config| config.options).unwrap_or_default();
-        options.allow_md5_upgrade = self.allow_md5_upgrade.unwrap_or(options.allow_md5_upgrade);
-        options.allow_differing_hosts = self.allow_differing_hosts.unwrap_or(options.allow_differing_hosts);
-        Ok(Some(options))
+    /// What is said about the settings. What is not said stays.
+    fn change(&mut self) -> Result<Change, ApiError> {
+        let unknown = |error: UnknownStrategy| ApiError::invalid_parameter(error.to_string());
+        Ok(Change {
+            allow_md5_upgrade: self.allow_md5_upgrade,
+            allow_differing_hosts: self.allow_differing_hosts,
+            allow_superuser: self.allow_superuser,
+            strategy: said(self.strategy.take(), |strategy| strategy.parse().map_err(unknown))?,
+            users: self.users.take().map(settings::users).transpose()?,
+            grace_seconds: said(self.grace.take(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
+            retirement: settings::retirement(self.retire.as_deref(), self.retire_deadline.as_deref())?,
+            reconcile: self.reconcile,
+            verify_seconds: settings::verify(self.verify.take())?,
+            time_zone: said(self.time_zone.take(), |zone| Ok(zone.to_owned()))?,
+        })
     }
 }
 
 impl Operation for Request {
     type Reply = Shown;
 
-    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+    async fn run(mut self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,
         };
-        let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
+        let zone = self.time_zone.as_deref().filter(|zone| *zone != DEFAULT);
+        let rules = self.rules().parsed(zone, cx.state.limits)?;
+        let change = self.change()?;
         let id = self.secret_id.as_deref().unwrap_or_default();
         let unknown = |name: &str| {
             ApiError::not_found(format!("There is no rotator {name}: `pawl rotator list` shows which there are."))
@@ -66,16 +85,18 @@ impl Operation for Request {
         }
         let rotate = Rotate {
             token,
-            options: self.options(cx, id).await?,
+            options: Some(change),
             rotator: self.rotator.clone(),
             rules,
-            time_zone: self.time_zone.clone(),
+            time_zone: None,
             start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
             external: store::External::default(),
             by: cx.principal().to_owned(),
             serves,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
-        Ok(cx.state.store.rotation(id).await?.into())
+        let view = cx.state.store.rotation(id).await?;
+        let warnings = warnings::of(cx, &view).await?;
+        Ok(Shown::from(view).warned(warnings))
     }
 }
