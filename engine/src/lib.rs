@@ -12,6 +12,7 @@
 pub mod check;
 pub mod driver;
 pub mod id;
+pub mod idle;
 pub mod label;
 pub mod outcome;
 pub mod password;
