@@ -24,3 +24,4 @@ mod rotation;
 mod rotators;
 mod sessions;
 mod trial;
+mod verify;
