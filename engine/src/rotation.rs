@@ -183,9 +183,9 @@ fn ask_again(open: Rotation, asked: Run, at: &Moment) -> Result<Decision, Refusa
             Ok(reconcile::replaced(run, asked, at))
         }
         Rotation::Waiting { run, step: Step::Retire, not_before } if run.promoted => {
-            Ok(grace::ask_within(run, asked, not_before, at))
+            Ok(grace::ask_within(&run, asked, not_before, at))
         }
-        Rotation::Acting { run, step: Step::Retire } if run.promoted => Ok(grace::ask_at_its_end(run, asked)),
+        Rotation::Acting { run, step: Step::Retire } if run.promoted => Ok(grace::ask_at_its_end(&run, asked)),
         _ => Err(Refusal::Open),
     }
 }

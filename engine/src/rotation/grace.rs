@@ -39,7 +39,7 @@ pub(super) fn retired(run: Run, at: &Moment) -> Decision {
 
 /// A rotation that is asked for within the grace begins when that is over: there is no room for a third credential. One
 /// that carries the very value which would be retired needs no room, and begins at once.
-pub(super) fn ask_within(before: Run, asked: Run, not_before: Time, at: &Moment) -> Decision {
+pub(super) fn ask_within(before: &Run, asked: Run, not_before: Time, at: &Moment) -> Decision {
     let mut writes = requested(&asked);
     if let Some(carried) = asked.carries.clone().filter(|carried| before.retiring.as_ref() == Some(carried)) {
         let kept = format!("version {carried} is not retired: its value becomes AWSCURRENT again");
@@ -47,13 +47,13 @@ pub(super) fn ask_within(before: Run, asked: Run, not_before: Time, at: &Moment)
         return wait(asked, Step::Create, at.now, writes);
     }
     writes.push(note("waits", format!("it begins at {}, when the old credential is retired", shown(not_before))));
-    wait(after_retiring(&before, asked), Step::Retire, not_before, writes)
+    wait(after_retiring(before, asked), Step::Retire, not_before, writes)
 }
 
 /// The same in the moment in which it is retired.
-pub(super) fn ask_at_its_end(before: Run, asked: Run) -> Decision {
+pub(super) fn ask_at_its_end(before: &Run, asked: Run) -> Decision {
     let writes = requested(&asked);
-    let next = Rotation::Acting { run: after_retiring(&before, asked), step: Step::Retire };
+    let next = Rotation::Acting { run: after_retiring(before, asked), step: Step::Retire };
     Decision { next, writes, act: None }
 }
 
