@@ -10,6 +10,7 @@ mod delivery;
 mod desk;
 mod effort;
 mod egress;
+mod findings;
 mod lambda;
 mod mariadb;
 mod my;
