@@ -22,7 +22,7 @@ use rotators::{Registry, Settings};
 use serde_json::{Value, json};
 
 use self::lossy::{Loss, lossy_way_to};
-pub(crate) use self::names::any_name_works;
+pub(crate) use self::names::{any_name_works, rotates_under_this_name};
 use crate::harness::account::{Account, admin_secret, execute, logs_in};
 use crate::harness::unique;
 

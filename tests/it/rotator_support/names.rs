@@ -11,7 +11,7 @@ use crate::harness::unique;
 
 /// An account of this name gets the second password, and then a third one from the admin. Both are asked for by a
 /// login without Pawl.
-fn rotates_under_this_name(server: &'static Server, name: &str, passwords: &[String; 3]) {
+pub(crate) fn rotates_under_this_name(server: &'static Server, name: &str, passwords: &[String; 3]) {
     let [first, second, third] = passwords;
     let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let create = if server.engine == "postgres" {
