@@ -25,5 +25,6 @@ pub mod metrics;
 mod preflight;
 pub mod scheduler;
 pub mod servers;
+mod sessions;
 pub mod telemetry;
 pub mod workbench;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::workbench::{Case, CheckReport, NOT_CHECKED, Problem, Report, Workbench};
 use async_trait::async_trait;
 use engine::Time;
-use engine::check::{Finding, Level, Preparation, Prepare};
+use engine::check::{Finding, Level, Preparation, Prepare, Sessions};
 use engine::id::VersionId;
 use engine::label;
 use engine::outcome::{Done, StepError, Verdict};
@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
 use crate::looks::Looks;
+use crate::sessions;
 
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
@@ -156,12 +157,17 @@ impl Workbench for Bench {
             Err(Problem::Refused(why)) => vec![Finding::new(Level::Warning, NOT_CHECKED, why)],
             Err(error) => return Err(error),
         };
-        findings.extend(self.store.preflight(&sight, self.clock.now()).await?);
+        findings.extend(self.store.preflight(&sight).await?);
         Ok(engine::check::Report { findings, ..engine::check::Report::default() })
     }
 
     async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem> {
         self.looks.prepare(secret_id, what, by).await
+    }
+
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        let standing = self.store.standing(secret_id).await?;
+        sessions::of(&self.looks.registry, &standing, self.clock.now()).await
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {

@@ -259,6 +259,8 @@ impl From<StoreError> for ApiError {
             ),
             E::Refused(refusal) => of_rotation(&refusal),
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
+            E::Setting(error) => Self::invalid_parameter(error.to_string()),
+            E::AccountShared { secrets } => account_shared(&secrets),
             E::Sealed(_) => Self {
                 fault: Some(causes(&error)),
                 ..Self::new(
@@ -269,6 +271,16 @@ impl From<StoreError> for ApiError {
             E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
     }
+}
+
+/// Two rotations of one account would each make the other's password wrong.
+fn account_shared(secrets: &[String]) -> ApiError {
+    let names = secrets.join(", ");
+    let first = secrets.first().map_or("", String::as_str);
+    ApiError::invalid_request(format!(
+        "The account of this secret is also that of {names}, which is rotated: each rotation would make the value of the \
+         other wrong. Have services read {first} instead, or stop its rotation first (pawl rotation disable {first})."
+    ))
 }
 
 /// What UpdateSecretVersionStage and writes with labels are refused for.

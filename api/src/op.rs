@@ -19,6 +19,7 @@ mod pawl_check_rotator;
 mod pawl_create_access_key;
 mod pawl_create_rotator;
 mod pawl_create_session;
+mod pawl_declare_reader;
 mod pawl_delete_access_key;
 mod pawl_delete_rotator;
 mod pawl_describe_rotation;
@@ -27,6 +28,7 @@ mod pawl_enable_rotation;
 mod pawl_end_grace;
 mod pawl_list_access_keys;
 mod pawl_list_deliveries;
+mod pawl_list_readers;
 mod pawl_list_rotation_history;
 mod pawl_list_rotators;
 mod pawl_pause_rotation;
@@ -190,6 +192,7 @@ operations! {
     CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
     CreateRotator = "pawl.CreateRotator" => pawl_create_rotator::Request;
     CreateSession = "pawl.CreateSession" => pawl_create_session::Request;
+    DeclareReader = "pawl.DeclareReader" => pawl_declare_reader::Request;
     DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
@@ -198,6 +201,7 @@ operations! {
     EndGrace = "pawl.EndGrace" => pawl_end_grace::Request;
     ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListDeliveries = "pawl.ListDeliveries" => pawl_list_deliveries::Request;
+    ListReaders = "pawl.ListReaders" => pawl_list_readers::Request;
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     ListRotators = "pawl.ListRotators" => pawl_list_rotators::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
@@ -252,6 +256,7 @@ impl Op {
                 | Self::DescribeRotator
                 | Self::ListAccessKeys
                 | Self::ListDeliveries
+                | Self::ListReaders
                 | Self::ListRotationHistory
                 | Self::ListRotators
                 | Self::PreviewRotation

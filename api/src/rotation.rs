@@ -2,13 +2,16 @@
 //!
 //! Never here: values. A view says how many candidates are unresolved, not what they are.
 
+pub(crate) mod settings;
 mod verified;
+pub(crate) mod warnings;
 
-use engine::rotation::{Reason, Rotation};
+use engine::rotation::{Reason, Rotation, Step};
 use engine::schedule::Window;
 use serde::Serialize;
 use store::{HistoryEntry, RotationView};
 
+use self::settings::Settings;
 use self::verified::{NotVerified, Standing};
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Which};
@@ -31,8 +34,8 @@ pub(crate) struct Shown {
     rotation_rules: Option<RotationRules>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
-    allow_md5_upgrade: bool,
-    allow_differing_hosts: bool,
+    #[serde(flatten)]
+    settings: Settings,
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
     /// When the next act is planned.
@@ -55,6 +58,16 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_verify_date: Option<Epoch>,
     unresolved_candidates: u32,
+    /// What somebody should know who has just changed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Shown {
+    /// The same with warnings.
+    pub(crate) fn warned(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
 }
 
 /// How a test of the configuration (RotateImmediately=false) went.
@@ -106,6 +119,11 @@ struct Open {
     retries_until: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Why>,
+    /// The version whose credential goes on working until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_version_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retire_at: Option<Epoch>,
 }
 
 /// Why an open rotation waits for a person.
@@ -135,7 +153,6 @@ impl From<Window> for Span {
 impl From<RotationView> for Shown {
     fn from(view: RotationView) -> Self {
         let config = view.config.as_ref();
-        let options = config.map(|config| config.options.clone()).unwrap_or_default();
         let drifted = view.verified.drifted && view.rotation == Rotation::Idle;
         Self {
             state: if drifted { "drifted" } else { view.rotation.state_name() },
@@ -145,8 +162,7 @@ impl From<RotationView> for Shown {
             rotator: config.and_then(|config| config.rotator.clone()),
             rotation_rules: config.and_then(rules::shown),
             time_zone: config.and_then(|config| config.time_zone.clone()),
-            allow_md5_upgrade: options.allow_md5_upgrade,
-            allow_differing_hosts: options.allow_differing_hosts,
+            settings: Settings::of(view.options, view.registered),
             open: Open::of(view.rotation),
             due_date: view.due.map(Epoch),
             window: view.window.map(Into::into),
@@ -157,6 +173,7 @@ impl From<RotationView> for Shown {
             not_verified: view.verified.failure.map(Into::into),
             next_verify_date: view.verify_due.map(Epoch),
             unresolved_candidates: view.candidates_unresolved,
+            warnings: Vec::new(),
             which: Which { arn: view.arn, name: view.name },
         }
     }
@@ -170,7 +187,12 @@ impl Open {
             Rotation::Acting { run, step } => (run, step, None, None),
             Rotation::Parked { run, step, reason } => (run, step, None, Some(reason)),
         };
+        // A person may have ended the grace; then it is the next act.
+        let at_retire = not_before.filter(|_| step == Step::Retire);
+        let retire_at = run.retire_at.or(at_retire).filter(|_| run.retiring.is_some());
         Some(Self {
+            retiring_version_id: run.retiring.as_ref().map(|version| version.as_str().to_owned()),
+            retire_at: retire_at.map(Epoch),
             version_id: run.token.as_str().to_owned(),
             trial: run.trial,
             promoted: run.promoted,

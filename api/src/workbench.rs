@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use engine::Time;
-use engine::check::{Preparation, Prepare};
+use engine::check::{Preparation, Prepare, Sessions};
 use engine::port::Options;
 use engine::registration::Registration;
 use serde::Serialize;
@@ -68,6 +68,13 @@ pub trait Workbench: Send + Sync {
     /// # Errors
     /// [`Problem`] with why not.
     async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem>;
+
+    /// Who is logged in at the target with the credential of the version before AWSCURRENT; None where the target cannot
+    /// tell. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] with why the target could not be asked.
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem>;
 
     /// Until when this rotator is not called because it failed again and again; None: it is called.
     fn paused_until(&self, rotator: &str) -> Option<Time>;

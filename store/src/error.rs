@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
+use engine::settings::SettingError;
 
 /// An error and what is behind it, as one line for the log or for whoever starts the server.
 #[must_use]
@@ -108,6 +109,15 @@ pub enum StoreError {
     /// The schedule is not one.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// Settings that contradict each other, or a tag that says none.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Another secret is for the same account, and is rotated.
+    #[error("the account is rotated by {} already", .secrets.join(", "))]
+    AccountShared {
+        /// The names of those secrets.
+        secrets: Vec<String>,
+    },
     /// A page cursor that the store did not make for this query.
     #[error("not a cursor of this query")]
     BadCursor,

@@ -13,10 +13,11 @@ use engine::secret::{SecretBytes, SecretValue, ValueKind};
 use crate::StoreError;
 use crate::history::Ended;
 use crate::instant::whole_ms;
+use crate::mark::Marks;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{admin, candidate, due, history, registration, sealed, version};
+use crate::{candidate, due, history, registration, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -194,7 +195,7 @@ async fn copy_current(
     let (_, value) = current(w, subject, at).await?.ok_or(StoreError::NoValue)?;
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, &value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, &admin::mark_of(&value.bytes), at.now).await?;
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &Marks::of(&value.bytes), at.now).await?;
     subject.labels = subject.labels.pend(token);
     subject.save_labels(w).await?;
     version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
@@ -222,8 +223,8 @@ async fn seal(
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), n, &value)?;
     candidate::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
-    let masterarn = admin::mark_of(&value.bytes);
-    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &masterarn, at.now).await
+    let marks = Marks::of(&value.bytes);
+    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &marks, at.now).await
 }
 
 /// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already. Returns that

@@ -9,6 +9,7 @@
 //!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
+mod account;
 mod admin;
 mod cache;
 mod candidate;
@@ -34,6 +35,7 @@ mod label;
 mod lane;
 mod lease;
 mod list;
+mod mark;
 mod material;
 mod model;
 mod open;
@@ -43,6 +45,7 @@ mod preflight;
 mod prepare;
 mod principal;
 mod read;
+mod reader;
 mod reconcile;
 mod recover;
 mod registration;
@@ -54,6 +57,7 @@ mod scope;
 mod sealed;
 mod secret;
 mod session;
+mod setting;
 mod subject;
 mod tag;
 mod tx;

@@ -10,9 +10,58 @@ use engine::rotation::{Rotation, Run, Step};
 use engine::secret::SecretBytes;
 
 use crate::admin::{self, mark_of, named_by};
+use crate::model::Standing;
 use crate::open::Inner;
-use crate::tx::Conn;
-use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
+use crate::tx::{Conn, snapshot};
+use crate::{Store, StoreError, candidate, label, reader, resolve, rotation, sealed, secret, version};
+
+impl Store {
+    /// What is needed to look at the target of a secret while nothing is changed there: AWSCURRENT, and the version before
+    /// it, whose credential may be alive still.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::Sealed`], or the database fails.
+    pub async fn standing(&self, id: &str) -> Result<Standing, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        row.live()?;
+        let (secret, arn) = (row.id, row.arn.clone());
+        let rotation = rotation::load(&mut tx, secret).await?;
+        let labels = label::load(&mut tx, secret).await?;
+        let mut vault = Vault { key: row.key(&self.0.keyring)?, labels, row, conn: &mut tx };
+        let current = vault.labelled(labels::CURRENT).await?;
+        let run = rotation.state.run().cloned();
+        let retiring = match &run {
+            Some(run) => vault.retiring(run).await?,
+            None => None,
+        };
+        let before = match (retiring, vault.labels.holder(labels::PREVIOUS).cloned()) {
+            (None, Some(previous)) => vault.value_of(&previous).await?.map(|value| Known {
+                role: labels::PREVIOUS.to_owned(),
+                value,
+                version: Some(previous),
+            }),
+            (retiring, _) => retiring,
+        };
+        let current_version = vault.labels.holder(labels::CURRENT).cloned();
+        let Admin { value: admin, missing: admin_missing, rotates: admin_rotates } = match &current {
+            Some(current) => admin(vault.conn, &self.0, secret, current).await?,
+            None => Admin::default(),
+        };
+        let material = Material {
+            wanted: current.clone(),
+            current,
+            current_version,
+            known: before.into_iter().collect(),
+            admin,
+            admin_missing,
+            admin_rotates,
+            options: rotation.options,
+            ..Material::default()
+        };
+        Ok(Standing { arn, rotator: rotation.rotator, lane: rotation.lane, run, material })
+    }
+}
 
 /// Gathers the values for the step `rotation` stands at.
 pub(crate) async fn gather(
@@ -67,6 +116,10 @@ pub(crate) async fn gather(
         Some(version) if step == Step::Create => vault.value_of(version).await?,
         _ => None,
     };
+    let lagging = match &run.retiring {
+        Some(retiring) if step == Step::Retire => reader::lagging(vault.conn, inner, id, retiring).await?,
+        _ => vec![],
+    };
     let admin_in_use = step == Step::Set && admin::is_in_use(vault.conn, &vault.row).await?;
     Ok(Material {
         known,
@@ -78,7 +131,7 @@ pub(crate) async fn gather(
         admin_rotates,
         admin_in_use,
         carried,
-        lagging: vec![],
+        lagging,
         options,
     })
 }

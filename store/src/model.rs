@@ -3,6 +3,7 @@
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
 mod look;
+mod reader;
 mod rotator;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,10 @@ use engine::port::Lease;
 use engine::rotation::Rotation;
 use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
+use engine::settings::Change;
 
 pub use self::look::{Look, Sight};
+pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
 
@@ -296,8 +299,8 @@ pub struct Rotate {
     pub rules: Option<Rules>,
     /// IANA zone of the schedule.
     pub time_zone: Option<String>,
-    /// What rotators look at.
-    pub options: Option<engine::port::Options>,
+    /// What is said about its settings.
+    pub options: Option<Change>,
     /// What begins at once.
     pub start: Start,
     /// The metadata and role of a managed external secret; its kind is not changed here.
@@ -409,10 +412,14 @@ pub struct RotationView {
     pub rotation: Rotation,
     /// None: never configured.
     pub config: Option<RotationConfig>,
+    /// Its settings, also those that wait for a configuration.
+    pub options: engine::port::Options,
     /// Nothing is done until it is resumed.
     pub paused: bool,
     /// Nothing is done until the rotator that serves it is enabled.
     pub rotator_disabled: bool,
+    /// A registered rotator serves it, and no built-in one.
+    pub registered: bool,
     /// The planned moment of the next act.
     pub due: Option<Time>,
     /// The window planned for.

@@ -18,8 +18,7 @@ impl Store {
     /// now.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::NoRotator`] where its rotation was
-    /// never configured, [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
     /// [`StoreError::NoValue`]; or the database fails.
     pub async fn begin_work(
         &self,
@@ -32,9 +31,6 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let subject = Subject::find_live(&mut w, id).await?;
         let Subject { secret, rotation: row, .. } = subject;
-        if !row.configured {
-            return Err(StoreError::NoRotator);
-        }
         if row.paused {
             return Err(StoreError::RotationPaused);
         }

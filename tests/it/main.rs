@@ -13,6 +13,7 @@ mod crash;
 mod crash_strategies;
 mod demo;
 mod deploy;
+mod drift;
 mod driver;
 mod lambda;
 mod readers;

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use engine::Time;
-use engine::check::{self, Finding, Level, Preparation, Prepare, Verified};
+use engine::check::{self, Finding, Level, Preparation, Prepare, Sessions, Verified};
 use engine::outcome::{Done, StepError, Verdict};
 use engine::port::{Clock, Options as Settings, RotationStore};
 use engine::registration::Registration;
@@ -327,6 +327,16 @@ impl Workbench for Bench {
             "broken" => Err(Problem::Failed("canary: the network is gone".to_owned())),
             "gone" => Err(StoreError::SecretNotFound.into()),
             _ => Ok(CheckReport { rotator: rotator.unwrap_or("own").to_owned(), cases: vec![case(secret_id)] }),
+        }
+    }
+
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        match secret_id {
+            id if id.contains("secret:closed") => Err(Problem::Refused("The target did not answer.".to_owned())),
+            id if id.contains("secret:db") => {
+                Ok(Some(vec![Sessions { user: "app".to_owned(), from: "10.0.0.7".to_owned(), count: 2 }]))
+            }
+            _ => Ok(None),
         }
     }
 

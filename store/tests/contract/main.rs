@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod about;
+mod accounts;
 mod admins;
 mod cache;
 mod config;
@@ -24,10 +25,12 @@ mod looks;
 mod material;
 mod passes;
 mod pruning;
+mod readers;
 mod rollbacks;
 mod rotators;
 mod secrets;
 mod sessions;
+mod settings;
 mod sqlite;
 mod tokens;
 mod trial;
@@ -213,6 +216,32 @@ contract! { over_sqlite:
         a_writer_that_keeps_the_admin_may_name_no_other,
         a_mover_of_labels_that_keeps_the_admin_brings_no_other_back,
         a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
+    },
+    accounts::{
+        two_secrets_of_one_account_are_not_both_rotated,
+        a_secret_that_was_rotated_before_goes_on_whatever_else_is_for_its_account,
+        accounts_that_take_turns_are_both_the_secrets,
+        what_an_earlier_binary_wrote_is_looked_at_too,
+        the_secrets_that_name_an_admin_are_told,
+    },
+    settings::{
+        a_tag_is_a_view_of_its_setting_whichever_was_written,
+        how_a_tag_was_written_stays_while_it_says_the_same,
+        settings_that_came_by_tag_wait_for_the_rotation_to_be_configured,
+        a_new_secret_takes_its_settings_from_its_tags,
+        a_tag_that_says_no_setting_is_refused_and_nothing_is_written,
+        tags_of_settings_take_no_room_from_others,
+        taking_a_tag_away_that_is_not_there_changes_nothing,
+        a_schedule_within_the_grace_is_refused_wherever_it_is_said,
+        a_registered_rotator_takes_no_strategy,
+        another_zone_by_tag_plans_anew_and_makes_nothing_due,
+    },
+    readers::{
+        a_reader_is_told_with_the_version_it_read_last,
+        readers_outlive_a_restart,
+        whoever_reads_a_version_that_is_retired_is_named_to_its_rotator,
+        a_reader_that_declares_its_cache_is_told_whether_it_has_read_or_not,
+        readers_go_with_their_secret_and_a_read_that_comes_late_brings_nothing_back,
     },
     rotators::{
         a_rotator_is_read_back_as_it_was_registered,

@@ -4,7 +4,8 @@ use engine::outcome::Done;
 use engine::port::RotationStore;
 use engine::registration::Mode;
 use engine::rotation::{Event, Outcome, Refusal, Rotation, Step};
-use engine::strategy::{Options, Strategy};
+use engine::settings::{Change, Said};
+use engine::strategy::Strategy;
 use store::{Rotate, Start, StoreError, Written};
 
 use crate::rotators::{by, webhook};
@@ -24,7 +25,7 @@ async fn rotated(world: &World) {
 /// Two passwords, and the one before is in its grace.
 async fn in_its_grace(world: &World) {
     world.create("s", "one").await;
-    let options = Options { strategy: Some(Strategy::DualPassword), ..Options::default() };
+    let options = Change { strategy: Some(Said::To(Strategy::DualPassword)), ..Change::default() };
     world.store.rotate("s", Rotate { options: Some(options), ..rotate("r") }, world.now()).await.unwrap();
     let lease = world.claim().await;
     world.sealed(&lease, "two").await;
