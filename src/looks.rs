@@ -81,8 +81,9 @@ impl Looks {
 
     /// Until the next look may begin; None: none is planned.
     pub(crate) async fn pause(&self) -> Result<Option<Duration>, StoreError> {
-        let Some(next) = self.store.next_look().await? else { return Ok(None) };
-        let due = (next - self.clock.now()).to_std().unwrap_or_default();
+        let now = self.clock.now();
+        let Some(next) = self.store.next_look(now).await? else { return Ok(None) };
+        let due = (next - now).to_std().unwrap_or_default();
         Ok(Some(due.max(self.pace.full_for(self.clock.since_boot()))))
     }
 

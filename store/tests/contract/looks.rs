@@ -64,7 +64,7 @@ pub(crate) async fn a_look_is_planned_within_the_interval_and_again_about_one_in
     }
     assert!(first.iter().all(|wait| *wait >= TimeDelta::zero() && *wait < TimeDelta::hours(1)), "{first:?}");
     assert!(first.iter().max() != first.iter().min(), "they are spread: {first:?}");
-    assert_eq!(world.store.next_look().await.unwrap(), first.iter().min().map(|wait| world.now() + *wait));
+    assert_eq!(world.store.next_look(world.now()).await.unwrap(), first.iter().min().map(|wait| world.now() + *wait));
     world.clock.pass(TimeDelta::hours(1));
     let all = looks(&world).await;
     assert_eq!(all.len(), 5);
@@ -91,7 +91,7 @@ pub(crate) async fn what_is_not_rotated_or_served_by_a_registered_rotator_is_not
     world.store.rotate("registered", request, world.now()).await.unwrap();
     world.clock.pass(TimeDelta::hours(2));
     assert!(looks(&world).await.is_empty());
-    assert_eq!(world.store.next_look().await.unwrap(), None);
+    assert_eq!(world.store.next_look(world.now()).await.unwrap(), None);
     world.store.resume_rotation("paused", "tester", world.now()).await.unwrap();
     assert_eq!(looks(&world).await.len(), 1);
 }
