@@ -273,6 +273,9 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
     }
     if run.candidate == 0 {
         let mut writes = vec![why, labels, note("abandoned", "given up before any value was made")];
+        if let Some(grace) = grace::goes_on(&run, &mut writes, at) {
+            return grace;
+        }
         let kept = |version| note("called-off", format!("version {version} is not retired: it goes on logging in"));
         writes.extend(run.retiring.as_ref().map(kept));
         return close(run, writes, at);
@@ -321,6 +324,9 @@ fn proven(run: Run, why: &str, at: &Moment) -> Decision {
     }
     let mut writes = vec![Write::Resolve, note("abandoned", why)];
     writes.extend(run.copy.clone().map(Write::DropCopy));
+    if let Some(grace) = grace::goes_on(&run, &mut writes, at) {
+        return grace;
+    }
     close(run, writes, at)
 }
 

@@ -367,6 +367,7 @@ pub(crate) fn show_view(connection: &Connection, view: &Value) {
         ("strategy", settings::strategy(view)),
         ("grace", settings::grace(view)),
         ("retiring", settings::retiring(view)),
+        ("verify", text(&view["Verify"]).map(|every| settings::verify(&every))),
         ("next act", date(&view["DueDate"])),
         ("rotates before", date(&view["NextRotationDate"])),
         ("last rotated", date(&view["LastRotatedDate"])),

@@ -7,6 +7,7 @@ mod canary;
 mod cli;
 mod cli_keys;
 mod cli_rotator;
+mod cli_settings;
 mod clients;
 mod contract;
 mod crash;

@@ -51,19 +51,19 @@ impl Request {
     }
 
     /// What is said about the settings. What is not said stays.
-    fn change(&mut self) -> Result<Change, ApiError> {
+    fn change(&self) -> Result<Change, ApiError> {
         let unknown = |error: UnknownStrategy| ApiError::invalid_parameter(error.to_string());
         Ok(Change {
             allow_md5_upgrade: self.allow_md5_upgrade,
             allow_differing_hosts: self.allow_differing_hosts,
             allow_superuser: self.allow_superuser,
-            strategy: said(self.strategy.take(), |strategy| strategy.parse().map_err(unknown))?,
-            users: self.users.take().map(settings::users).transpose()?,
-            grace_seconds: said(self.grace.take(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
+            strategy: said(self.strategy.as_deref(), |strategy| strategy.parse().map_err(unknown))?,
+            users: self.users.clone().map(settings::users).transpose()?,
+            grace_seconds: said(self.grace.as_deref(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
             retirement: settings::retirement(self.retire.as_deref(), self.retire_deadline.as_deref())?,
             reconcile: self.reconcile,
-            verify_seconds: settings::verify(self.verify.take())?,
-            time_zone: said(self.time_zone.take(), |zone| Ok(zone.to_owned()))?,
+            verify_seconds: settings::verify(self.verify.as_deref())?,
+            time_zone: said(self.time_zone.as_deref(), |zone| Ok(zone.to_owned()))?,
         })
     }
 }
@@ -115,7 +115,7 @@ fn keep_both(id: &str, options: &Options, change: &mut Change, report: &mut Repo
 impl Operation for Request {
     type Reply = Shown;
 
-    async fn run(mut self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,

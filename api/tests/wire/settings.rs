@@ -1,7 +1,12 @@
 //! Settings that AWS has no field for: over EnableRotation, and through tags.
 
+use engine::outcome::Done;
+use engine::port::{Clock, RotationStore};
+use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
+use engine::secret::SecretBytes;
 use serde_json::{Value, json};
+use store::Room;
 
 use crate::harness::{Server, v};
 
@@ -17,9 +22,9 @@ async fn create(server: &Server, name: &str, user: &str) {
 }
 
 fn enable(said: Value) -> Value {
-    let mut body = json!({"SecretId": "db"});
-    body.as_object_mut().expect("an object").extend(said.as_object().expect("an object").clone());
-    body
+    let Value::Object(mut body) = said else { panic!("{said} is no object") };
+    body.insert("SecretId".to_owned(), json!("db"));
+    body.into()
 }
 
 async fn tags(server: &Server) -> Value {
@@ -210,4 +215,24 @@ async fn a_registered_rotator_decides_how_and_takes_a_grace() {
     assert!(shown.get("Grace").is_none(), "its own");
     let shown = server.ok("pawl.EnableRotation", enable(json!({"Grace": "1m"}))).await;
     assert_eq!(shown["Grace"], "1m");
+}
+
+#[tokio::test]
+async fn in_a_grace_the_version_before_is_shown_with_its_end() {
+    let server = with_an_account(Limits::Aws).await;
+    let enable_now = json!({"Grace": "15m", "RotateImmediately": true, "ClientRequestToken": v(2)});
+    let shown = server.ok("pawl.EnableRotation", enable(enable_now)).await;
+    assert!(shown["Open"].get("RetireAt").is_none() && shown["Open"].get("RetiringVersionId").is_none());
+    let claim = server.store.claim("test", &Room::everywhere(1), server.clock.now()).await.expect("asked").remove(0);
+    let apply = async |event| server.store.apply(&claim.lease, event, 0.0).await.expect("applied");
+    apply(Event::Leased).await;
+    let made = Outcome::Created(SecretBytes::from("{}"), Done::default());
+    apply(Event::Ended { step: Step::Create, outcome: made }).await;
+    for step in [Step::Set, Step::Test, Step::Finish] {
+        apply(Event::Ended { step, outcome: Outcome::Done(Done { retains: true, ..Done::default() }) }).await;
+    }
+    let shown = server.ok("pawl.DescribeRotation", json!({"SecretId": "db"})).await;
+    let open = &shown["Open"];
+    assert_eq!((&open["Promoted"], &open["RetiringVersionId"]), (&json!(true), &json!(v(1))));
+    assert_eq!(open["RetireAt"], json!(1_773_135_420.123 + 900.0));
 }

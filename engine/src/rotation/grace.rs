@@ -42,9 +42,9 @@ pub(super) fn retired(run: Run, at: &Moment) -> Decision {
 pub(super) fn ask_within(before: &Run, asked: Run, not_before: Time, at: &Moment) -> Decision {
     let mut writes = requested(&asked);
     if let Some(carried) = asked.carries.clone().filter(|carried| before.retiring.as_ref() == Some(carried)) {
-        let kept = format!("version {carried} is not retired: its value becomes AWSCURRENT again");
-        writes.push(note("called-off", kept));
-        return wait(asked, Step::Create, at.now, writes);
+        let kept = format!("version {carried} is not retired now: its value becomes AWSCURRENT again");
+        writes.push(note("kept", kept));
+        return wait(after_retiring(before, asked), Step::Create, at.now, writes);
     }
     writes.push(note("waits", format!("it begins at {}, when the old credential is retired", shown(not_before))));
     wait(after_retiring(before, asked), Step::Retire, not_before, writes)
@@ -69,6 +69,18 @@ pub(super) fn withdraw(run: Run, not_before: Time, at: &Moment) -> Decision {
     let before = Run::new(current, run.started_by, run.window_ends);
     let before = Run { promoted: true, retiring: run.retiring, retire_at: run.retire_at, ..before };
     wait(before, Step::Retire, not_before, writes)
+}
+
+/// A rollback into a grace that is given up: where AWSPREVIOUS is still what was to be retired, it is, when its grace is
+/// over. None for anything else.
+pub(super) fn goes_on(run: &Run, writes: &mut Vec<Write>, at: &Moment) -> Option<Decision> {
+    let retiring = run.retiring.clone().filter(|retiring| run.carries.as_ref() == Some(retiring))?;
+    let current = at.current.clone().filter(|_| at.previous.as_ref() == Some(&retiring))?;
+    let not_before = run.retire_at.map_or(at.now, |over| over.max(at.now));
+    writes.push(note("retiring", format!("version {retiring} is retired at {}", shown(not_before))));
+    let before = Run::new(current, run.started_by.clone(), run.window_ends);
+    let run = Run { promoted: true, retiring: Some(retiring), retire_at: run.retire_at, ..before };
+    Some(wait(run, Step::Retire, not_before, std::mem::take(writes)))
 }
 
 /// A person ends the grace. Without its end nothing holds the old credential any longer.

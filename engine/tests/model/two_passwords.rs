@@ -19,14 +19,14 @@ type Version = u8;
 /// What the rotator knows; a rule is switched off to see that the search finds what it is there for.
 #[derive(Clone, Copy)]
 struct Rules {
-    /// Before AWSCURRENT is kept as the second password, it is made the primary.
-    makes_current_primary: bool,
+    /// RETAIN is said only where AWSCURRENT is the primary: repeated, it would evict AWSCURRENT.
+    looks_who_is_primary: bool,
     rotations: u8,
     faults: u8,
     users: u8,
 }
 
-const SOUND: Rules = Rules { makes_current_primary: true, rotations: 4, faults: 4, users: 2 };
+const SOUND: Rules = Rules { looks_who_is_primary: true, rotations: 4, faults: 4, users: 2 };
 
 /// One statement of the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,18 +167,27 @@ impl World {
     /// The statements of a step, decided from what the server's catalogue shows: both passwords.
     fn plan(&self, rules: Rules, act: Step, run: &Run) -> Vec<Statement> {
         let current = self.current_value();
+        let previous = self.previous.and_then(|version| self.value_of(version));
         match act {
             Step::Set => {
                 let wanted = self.value_of(Self::index(run.token.as_str())).expect("sealed before it is set");
-                if wanted == current || self.primary == wanted && self.second == Some(current) {
+                if wanted == current || self.primary == wanted && rules.looks_who_is_primary {
                     return vec![];
                 }
-                let back = (rules.makes_current_primary && self.primary != current).then_some(Statement::Set(current));
-                back.into_iter().chain([Statement::Retain(wanted)]).collect()
+                // Where AWSCURRENT is the second one already (after a first candidate), it stays there.
+                match self.primary == current || !rules.looks_who_is_primary {
+                    true => vec![Statement::Retain(wanted)],
+                    false => vec![Statement::Set(wanted)],
+                }
             }
             Step::Restore | Step::Retire => {
+                let kept = previous.filter(|_| act == Step::Restore && in_its_grace(run));
+                if kept == Some(self.primary) {
+                    return vec![Statement::Retain(current)];
+                }
                 let back = (self.primary != current).then_some(Statement::Set(current));
-                back.into_iter().chain(self.second.map(|_| Statement::Discard)).collect()
+                let ended = self.second.filter(|second| kept != Some(*second)).map(|_| Statement::Discard);
+                back.into_iter().chain(ended).collect()
             }
             _ => vec![],
         }
@@ -206,7 +215,10 @@ impl World {
             Step::Test if !self.value_of(version).is_some_and(|value| self.logs_in(value)) => failed(Verdict::Rejected),
             Step::Prove => {
                 let current = self.current_value();
-                let left = self.second.is_some_and(|second| second != current && self.candidates.contains(&second));
+                let previous = self.previous.and_then(|version| self.value_of(version)).filter(|_| in_its_grace(run));
+                let is_left =
+                    |second| second != current && previous != Some(second) && self.candidates.contains(&second);
+                let left = self.second.is_some_and(is_left);
                 match self.primary == current && !left {
                     true => Outcome::Proved(Proof::CurrentLogsIn),
                     false => Outcome::Proved(Proof::CanRestore { held: None }),
@@ -232,6 +244,11 @@ impl World {
         }
         self.apply(Event::Ended { step: act, outcome });
     }
+}
+
+/// A rollback into a grace: AWSPREVIOUS goes on logging in until that is over, also where the rollback is given up.
+fn in_its_grace(run: &Run) -> bool {
+    run.retiring.is_some() && run.retiring == run.carries
 }
 
 fn failed(verdict: Verdict) -> Outcome {
@@ -406,7 +423,7 @@ fn an_account_with_two_passwords_never_refuses_awscurrent() {
 }
 
 #[test]
-fn the_search_finds_awscurrent_evicted_when_it_is_not_made_the_primary_first() {
-    let broken = broken(Rules { makes_current_primary: false, ..SOUND });
+fn the_search_finds_awscurrent_evicted_when_nobody_looks_which_password_is_the_primary() {
+    let broken = broken(Rules { looks_who_is_primary: false, ..SOUND });
     assert!(broken.iter().any(|name| name.starts_with("AWSCURRENT") || name.starts_with("no lockout")), "{broken:?}");
 }

@@ -84,6 +84,11 @@ pub(super) fn grace(view: &Value) -> Option<String> {
     })
 }
 
+/// How often AWSCURRENT is tried.
+pub(super) fn verify(every: &str) -> String {
+    if every == "off" { every.to_owned() } else { format!("every {every}") }
+}
+
 /// Which version's credential goes on working, and until when.
 pub(super) fn retiring(view: &Value) -> Option<String> {
     let open = &view["Open"];

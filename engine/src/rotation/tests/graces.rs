@@ -114,8 +114,34 @@ fn a_rollback_to_the_credential_in_its_grace_begins_at_once_and_keeps_it() {
     let begun = then(&promoted(true).next, rollback('c'), 5);
     let (step, not_before, run) = waiting(&begun.next);
     assert_eq!((step, not_before), (Step::Create, time(5)));
-    assert_eq!((&run.retiring, run.retire_at), (&None, None));
-    assert!(kinds(&begun).contains(&"called-off"), "{begun:?}");
+    assert_eq!(run.carries, run.retiring);
+    assert!(kinds(&begun).contains(&"kept"), "{begun:?}");
+}
+
+#[test]
+fn a_rollback_into_a_grace_that_is_given_up_leaves_the_grace_as_it_was() {
+    let begun = then(&promoted(true).next, rollback('c'), 5);
+    let at_once = then(&begun.next, Event::Abandoned, 6);
+    let mut state = begun.next;
+    for event in [Event::Leased, created(), set(true), Event::Abandoned, Event::Leased] {
+        state = then(&state, event, 7).next;
+    }
+    let proven = then(&state, ended(Step::Prove, Outcome::Proved(Proof::CurrentLogsIn)), 8);
+    for given_up in [at_once, proven] {
+        let (step, not_before, run) = waiting(&given_up.next);
+        assert_eq!((step, not_before), (Step::Retire, time(60)));
+        assert_eq!((run.promoted, &run.retiring, &run.token), (true, &Some(token('c')), &token('a')));
+    }
+}
+
+#[test]
+fn a_rollback_that_completes_retires_what_it_rolled_back_from() {
+    let mut state = then(&promoted(true).next, rollback('c'), 5).next;
+    for event in [Event::Leased, created(), set(true), ok(Step::Test), ok(Step::Finish)] {
+        state = then(&state, event, 7).next;
+    }
+    let (step, _, run) = waiting(&state);
+    assert_eq!((step, &run.token, &run.retiring), (Step::Retire, &token('r'), &Some(token('a'))));
 }
 
 #[test]
