@@ -5,13 +5,14 @@ use engine::Time;
 use engine::check::{Preparation, Prepare};
 use engine::outcome::{StepError, Verdict};
 use engine::rotation::Rotation;
+use engine::settings::{Change, Said};
 use engine::strategy::Strategy;
 
 use crate::model::Look;
 use crate::subject::Subject;
 use crate::tx::Writing;
 use crate::verify::{lease, sight};
-use crate::{Store, StoreError, history};
+use crate::{Store, StoreError, history, setting};
 
 impl Store {
     /// Leases a secret for that work. That it begins is on disk when this returns. None: somebody else has the secret just
@@ -19,7 +20,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
-    /// [`StoreError::NoValue`]; or the database fails.
+    /// [`StoreError::NoValue`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
         id: &str,
@@ -37,6 +38,10 @@ impl Store {
         if row.state != Rotation::Idle {
             return Err(StoreError::RotationUnderWay);
         }
+        // Better known before the account has another shape than its settings say.
+        let mut settled = row.clone();
+        strategy_of(what).apply(&mut settled.options, &mut settled.time_zone);
+        setting::check(&settled, self.0.options.schedule_limits, now)?;
         if !self.is_free(&row) {
             return Ok(None);
         }
@@ -72,12 +77,9 @@ impl Store {
         self.0.give_back(&mut w, &look.lease).await?;
         let done = matches!(ended, Ok(preparation) if preparation.applied || preparation.already);
         if done {
-            let undone = matches!(what, Prepare::ShowUndo | Prepare::Undo);
-            let options = &mut subject.rotation.options;
-            options.strategy = Some(if undone { Strategy::SingleUser } else { Strategy::AlternatingUsers });
-            if undone {
-                options.users = None;
-            }
+            let (before, change) = (setting::Before::of(&subject.rotation), strategy_of(what));
+            change.clone().apply(&mut subject.rotation.options, &mut subject.rotation.time_zone);
+            setting::show(&mut w, &mut subject, &before, &change).await?;
         }
         let (kind, said) = match ended {
             Ok(_) if done => ("prepared", "it was done: the secret's strategy goes with it from now on".to_owned()),
@@ -105,4 +107,13 @@ impl Store {
         history::note(w.conn(), secret.id, None, kind, Some(by), said, now).await?;
         w.commit().await
     }
+}
+
+/// The strategy that an account of that shape is rotated by.
+fn strategy_of(what: Prepare) -> Change {
+    let strategy = match what {
+        Prepare::Show | Prepare::Apply => Strategy::AlternatingUsers,
+        Prepare::ShowUndo | Prepare::Undo => Strategy::SingleUser,
+    };
+    Change { strategy: Some(Said::To(strategy)), ..Change::default() }
 }

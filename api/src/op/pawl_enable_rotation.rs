@@ -5,7 +5,7 @@ use engine::id::VersionId;
 use engine::port::Options;
 use engine::settings::{Change, Said};
 use engine::strategy::{Retirement, Strategy, UnknownStrategy};
-use store::{Rotate, Serves, Start, StoreError};
+use store::{Rotate, RotationView, Serves, Start, StoreError};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -48,6 +48,15 @@ impl Request {
             duration: self.duration.clone(),
             schedule_expression: self.schedule_expression.clone(),
         }
+    }
+
+    /// Whether it is decided here that the account is rotated, or how: then its target is looked at. In the middle of a
+    /// rotation that would tell nothing.
+    fn decides(&self, view: &RotationView, change: &Change) -> bool {
+        let is_quiet = view.rotation.run().is_none_or(|run| run.promoted);
+        let was_enabled = view.config.as_ref().is_some_and(|config| config.enabled);
+        let how = change.says_how() || change.allow_superuser.is_some() || self.rotator.is_some();
+        is_quiet && (!was_enabled || how)
     }
 
     /// What is said about the settings. What is not said stays.
@@ -101,13 +110,16 @@ fn sentence(finding: &Finding) -> String {
     format!("{message} ({code}).{remedy}")
 }
 
-/// Both accounts of a pair that was taken over go on working, as whoever made it left them, unless something is said.
-fn keep_both(id: &str, options: &Options, change: &mut Change, report: &mut Report) {
-    let is_pair = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
-    if is_pair && options.strategy == Some(Strategy::AlternatingUsers) && options.retirement.is_none() {
+/// Both accounts of a pair that is taken over go on working, as whoever made it left them, unless something is said about
+/// that. One that Pawl has prepared, or rotates already, is not taken over.
+fn keep_both(view: &RotationView, options: &Options, change: &mut Change, report: &mut Report) {
+    let is_there = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
+    let turns = |options: &Options| options.strategy == Some(Strategy::AlternatingUsers);
+    let is_told = options.retirement.is_some() || change.retirement.is_some() || change.grace_seconds.is_some();
+    if is_there && turns(options) && !turns(&view.options) && !is_told {
         change.retirement = Some(Said::To(Retirement::Never));
         let said = "the two accounts took turns before: both go on working after a rotation, as they did";
-        let remedy = format!("pawl rotation enable {id} --retire at-grace-end");
+        let remedy = format!("pawl rotation enable {} --retire at-grace-end", view.name);
         report.findings.push(Finding::new(Level::Warning, "keeps-both", said).remedy(remedy));
     }
 }
@@ -132,10 +144,12 @@ impl Operation for Request {
             bench.may_rotate(rotator, id).await?;
         }
         let view = cx.state.store.rotation(id).await?;
-        let (mut options, mut zone) = (view.options, None);
+        let (mut options, mut zone) = (view.options.clone(), None);
         change.clone().apply(&mut options, &mut zone);
         let mut found = match &serves {
-            Some(Serves::Builtin) => preflight(cx, id, self.rotator.as_deref(), &options).await?,
+            Some(Serves::Builtin) if self.decides(&view, &change) => {
+                preflight(cx, id, self.rotator.as_deref(), &options).await?
+            }
             _ => Report::default(),
         };
         let forced = match obstacle(&found) {
@@ -143,7 +157,7 @@ impl Operation for Request {
             Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
             None => None,
         };
-        keep_both(id, &options, &mut change, &mut found);
+        keep_both(&view, &options, &mut change, &mut found);
         let rotate = Rotate {
             token,
             options: Some(change),
