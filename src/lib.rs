@@ -25,6 +25,5 @@ pub mod metrics;
 mod preflight;
 pub mod scheduler;
 pub mod servers;
-mod sessions;
 pub mod telemetry;
 pub mod workbench;

@@ -4,6 +4,7 @@
 //! Never here: what is written down of a look (`store`), how a target is asked (`rotators`).
 
 mod pace;
+mod sessions;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -180,7 +181,7 @@ impl Looks {
         let (name, millis) = (&look.sight.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         match found {
             Ok(Verified::CurrentLogsIn) => {
-                tracing::info!(secret.name = name, took_ms = millis, "AWSCURRENT of {name} logs in")
+                tracing::info!(secret.name = name, took_ms = millis, "AWSCURRENT of {name} logs in");
             }
             Ok(_) => tracing::warn!(
                 secret.name = name,

@@ -23,7 +23,6 @@ use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
 use crate::looks::Looks;
-use crate::sessions;
 
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
@@ -138,6 +137,10 @@ impl Workbench for Bench {
         }
     }
 
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        self.looks.sessions(secret_id).await
+    }
+
     async fn verify(&self, secret_id: &str, by: &str) -> Result<(), Problem> {
         self.looks.verify(secret_id, by).await
     }
@@ -163,11 +166,6 @@ impl Workbench for Bench {
 
     async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem> {
         self.looks.prepare(secret_id, what, by).await
-    }
-
-    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
-        let standing = self.store.standing(secret_id).await?;
-        sessions::of(&self.looks.registry, &standing, self.clock.now()).await
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {

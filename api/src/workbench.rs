@@ -44,6 +44,13 @@ pub trait Workbench: Send + Sync {
     /// [`Problem::Refused`] with what a person must put right first.
     async fn may_rotate(&self, rotator: &str, secret_id: &str) -> Result<(), Problem>;
 
+    /// Who is logged in at the target with the credential of the version before AWSCURRENT; None where the target cannot
+    /// tell. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] with why the target could not be asked.
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem>;
+
     /// Does AWSCURRENT log in at its target? What was found is in the store when this returns; `by` asks.
     ///
     /// # Errors
@@ -68,13 +75,6 @@ pub trait Workbench: Send + Sync {
     /// # Errors
     /// [`Problem`] with why not.
     async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem>;
-
-    /// Who is logged in at the target with the credential of the version before AWSCURRENT; None where the target cannot
-    /// tell. Changes nothing.
-    ///
-    /// # Errors
-    /// [`Problem::Refused`] with why the target could not be asked.
-    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem>;
 
     /// Until when this rotator is not called because it failed again and again; None: it is called.
     fn paused_until(&self, rotator: &str) -> Option<Time>;

@@ -177,6 +177,7 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 output::progress(format!("warning: {warning}"));
             }
+            target::warn(&answer);
         }
         RotationVerb::Disable(one) => {
             let answer = one.client()?.aws("CancelRotateSecret", one.body()).await?;

@@ -5,12 +5,14 @@ use engine::id::VersionId;
 use engine::port::Options;
 use engine::settings::{Change, Said};
 use engine::strategy::{Retirement, Strategy, UnknownStrategy};
+use serde::Serialize;
 use store::{Rotate, RotationView, Serves, Start, StoreError};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request};
 use crate::registration::span_of;
+use crate::report;
 use crate::rotation::settings::{self, DEFAULT, said};
 use crate::rotation::{Shown, warnings};
 use crate::rotator;
@@ -30,7 +32,6 @@ request! {
     rotate_immediately "RotateImmediately": bool [],
     allow_md5_upgrade "AllowMd5Upgrade": bool [],
     allow_differing_hosts "AllowDifferingHosts": bool [],
-    force "Force": bool [],
     allow_superuser "AllowSuperuser": bool [],
     strategy "Strategy": String [OneOf(&["single-user", "dual-password", "alternating-users", DEFAULT])],
     users "Users": Vec<String> [Items(0..=2, 1..=128)],
@@ -39,6 +40,7 @@ request! {
     retire_deadline "RetireDeadline": String [Length(1..=16)],
     verify "Verify": String [Length(1..=16)],
     reconcile "Reconcile": bool [],
+    force "Force": bool [],
 }
 
 impl Request {
@@ -80,10 +82,19 @@ impl Request {
 /// The code of a finding: two accounts take turns already, made by somebody else.
 const EXISTING_PAIR: &str = "existing-pair";
 
+#[derive(Serialize)]
+pub(crate) struct Reply {
+    #[serde(flatten)]
+    rotation: Shown,
+    /// What somebody should know who enables this.
+    #[serde(rename = "Findings", skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<report::Finding>,
+}
+
 /// What the preflight of a built-in rotator found; nothing where there is no value to look with.
-async fn preflight(cx: &Cx<'_>, id: &str, rotator: Option<&str>, options: &Options) -> Result<Report, ApiError> {
+async fn preflight(cx: &Cx<'_>, id: &str, rotator: Option<&str>, options: Option<Options>) -> Result<Report, ApiError> {
     let Some(bench) = &cx.state.workbench else { return Ok(Report::default()) };
-    match bench.preflight(id, rotator, Some(options.clone())).await {
+    match bench.preflight(id, rotator, options).await {
         Err(Problem::Store(StoreError::NoValue)) => Ok(Report::default()),
         other => Ok(other?),
     }
@@ -96,27 +107,21 @@ fn obstacle(report: &Report) -> Option<&Finding> {
 }
 
 fn refused(finding: &Finding) -> ApiError {
-    ApiError::invalid_request(format!(
-        "{} Rotation is not enabled: put that right and enable it again (`pawl rotation check` shows everything that was \
-         found), or give Force (--force).",
-        sentence(finding)
-    ))
-}
-
-/// What was found, and what to do about it.
-fn sentence(finding: &Finding) -> String {
     let Finding { code, message, remedy, .. } = finding;
-    let remedy = if remedy.is_empty() { String::new() } else { format!(" What to do: {remedy}") };
-    format!("{message} ({code}).{remedy}")
+    let remedy = if remedy.is_empty() { String::new() } else { format!(" What to do: {remedy}.") };
+    ApiError::invalid_request(format!(
+        "{message} ({code}).{remedy} Rotation is not enabled: put that right and enable it again (`pawl rotation check` \
+         shows everything that was found), or give Force (--force)."
+    ))
 }
 
 /// Both accounts of a pair that is taken over go on working, as whoever made it left them, unless something is said about
 /// that. One that Pawl has prepared, or rotates already, is not taken over.
-fn keep_both(view: &RotationView, options: &Options, change: &mut Change, report: &mut Report) {
+fn keep_both(view: &RotationView, settled: &Options, change: &mut Change, report: &mut Report) {
     let is_there = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
     let turns = |options: &Options| options.strategy == Some(Strategy::AlternatingUsers);
-    let is_told = options.retirement.is_some() || change.retirement.is_some() || change.grace_seconds.is_some();
-    if is_there && turns(options) && !turns(&view.options) && !is_told {
+    let is_told = settled.retirement.is_some() || change.retirement.is_some() || change.grace_seconds.is_some();
+    if is_there && turns(settled) && !turns(&view.options) && !is_told {
         change.retirement = Some(Said::To(Retirement::Never));
         let said = "the two accounts took turns before: both go on working after a rotation, as they did";
         let remedy = format!("pawl rotation enable {} --retire at-grace-end", view.name);
@@ -125,9 +130,9 @@ fn keep_both(view: &RotationView, options: &Options, change: &mut Change, report
 }
 
 impl Operation for Request {
-    type Reply = Shown;
+    type Reply = Reply;
 
-    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+    async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,
@@ -144,11 +149,10 @@ impl Operation for Request {
             bench.may_rotate(rotator, id).await?;
         }
         let view = cx.state.store.rotation(id).await?;
-        let (mut options, mut zone) = (view.options.clone(), None);
-        change.clone().apply(&mut options, &mut zone);
+        let settled = change.clone().on(view.options.clone());
         let mut found = match &serves {
             Some(Serves::Builtin) if self.decides(&view, &change) => {
-                preflight(cx, id, self.rotator.as_deref(), &options).await?
+                preflight(cx, id, self.rotator.as_deref(), Some(settled.clone())).await?
             }
             _ => Report::default(),
         };
@@ -157,7 +161,7 @@ impl Operation for Request {
             Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
             None => None,
         };
-        keep_both(&view, &options, &mut change, &mut found);
+        keep_both(&view, &settled, &mut change, &mut found);
         let rotate = Rotate {
             token,
             options: Some(change),
@@ -173,10 +177,9 @@ impl Operation for Request {
         if let Some(said) = forced {
             cx.state.store.note(id, "forced", cx.principal(), &said, cx.now).await?;
         }
+        let told = found.findings.into_iter().filter(|finding| finding.level != Level::Ok).collect();
         let view = cx.state.store.rotation(id).await?;
-        let mut told: Vec<String> =
-            found.findings.iter().filter(|found| found.level != Level::Ok).map(sentence).collect();
-        told.extend(warnings::of(cx, &view).await?);
-        Ok(Shown::from(view).warned(told))
+        let warnings = warnings::of(cx, &view).await?;
+        Ok(Reply { rotation: Shown::from(view).warned(warnings), findings: report::findings(told) })
     }
 }

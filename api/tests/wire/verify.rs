@@ -6,10 +6,7 @@ use store::Role;
 
 use crate::harness::{Server, v};
 
-/// The value of an account of its own.
-fn connection(name: &str, password: &str) -> String {
-    json!({"engine": "postgres", "host": "db", "username": name, "password": password}).to_string()
-}
+const CONNECTION: &str = r#"{"engine":"postgres","host":"db","username":"app","password":"value-1"}"#;
 
 fn of(name: &str) -> Value {
     json!({ "SecretId": name })
@@ -17,9 +14,9 @@ fn of(name: &str) -> Value {
 
 /// A secret that is rotated by schedule, with two versions.
 async fn enabled(server: &Server, name: &str) -> Value {
-    let first = json!({"Name": name, "ClientRequestToken": v(1), "SecretString": connection(name, "value-1")});
+    let first = json!({"Name": name, "ClientRequestToken": v(1), "SecretString": CONNECTION});
     server.ok("CreateSecret", first).await;
-    let second = connection(name, "value-2");
+    let second = CONNECTION.replace("value-1", "value-2");
     server.ok("PutSecretValue", json!({"SecretId": name, "ClientRequestToken": v(2), "SecretString": second})).await;
     server.ok("pawl.EnableRotation", json!({"SecretId": name, "ScheduleExpression": "rate(30 days)"})).await
 }
@@ -114,30 +111,31 @@ async fn check_shows_what_was_found_the_statements_and_the_next_five_times() {
 #[tokio::test]
 async fn enabling_looks_first_and_a_problem_refuses_unless_it_is_forced() {
     let server = Server::start().await;
-    let create = |name: &str| json!({"Name": name, "ClientRequestToken": v(1), "SecretString": connection(name, "p")});
+    let create = |name: &str| json!({"Name": name, "ClientRequestToken": v(1), "SecretString": CONNECTION});
     server.ok("CreateSecret", create("trusting")).await;
     let enable = json!({"SecretId": "trusting", "ScheduleExpression": "rate(30 days)"});
     let refused = server.call("pawl.EnableRotation", enable.clone()).await;
-    let words = "A wrong password logs in (trust). What to do: change pg_hba.conf";
+    let words = "A wrong password logs in (trust). What to do: change pg_hba.conf.";
     assert!(refused.status == 400 && refused.text().contains(words), "{}", refused.text());
     assert_eq!(server.ok("pawl.DescribeRotation", of("trusting")).await["RotationEnabled"], false);
     let mut forced = enable;
     forced["Force"] = json!(true);
     let view = server.ok("pawl.EnableRotation", forced).await;
-    assert_eq!((&view["RotationEnabled"], &view["Warnings"][0]), (&json!(true), &json!(words)), "{view}");
+    assert_eq!((&view["RotationEnabled"], &view["Findings"][0]["Code"]), (&json!(true), &json!("trust")), "{view}");
     let told = history(&server, "trusting").await;
     assert!(told.iter().any(|(kind, said)| kind == "forced" && said.contains("trust")), "{told:?}");
     // A server that cannot be reached just now stands in nobody's way, and is said.
     server.ok("CreateSecret", create("away")).await;
     let view = server.ok("pawl.EnableRotation", json!({"SecretId": "away"})).await;
-    let words = "The server is away (not-checked).";
-    assert_eq!((&view["RotationEnabled"], &view["Warnings"][0]), (&json!(true), &json!(words)), "{view}");
+    assert_eq!((&view["RotationEnabled"], &view["Findings"][0]["Code"]), (&json!(true), &json!("not-checked")));
     // Who enables a pair that took turns before keeps both of its accounts, unless something else is said.
-    server.ok("CreateSecret", create("pair")).await;
+    let pair = json!({"engine": "postgres", "host": "db", "username": "pair", "password": "p"}).to_string();
+    server.ok("CreateSecret", json!({"Name": "pair", "ClientRequestToken": v(1), "SecretString": pair})).await;
     let view = server.ok("pawl.EnableRotation", json!({"SecretId": "pair"})).await;
     assert_eq!(view["Retire"], "at-grace-end", "{view}");
     let turns = json!({"SecretId": "pair", "Strategy": "alternating-users"});
-    assert_eq!(server.ok("pawl.EnableRotation", turns).await["Retire"], "never");
+    let view = server.ok("pawl.EnableRotation", turns).await;
+    assert_eq!((&view["Retire"], &view["Findings"][0]["Code"]), (&json!("never"), &json!("keeps-both")), "{view}");
     let ended = json!({"SecretId": "pair", "Retire": "at-grace-end"});
     assert_eq!(server.ok("pawl.EnableRotation", ended).await["Retire"], "at-grace-end");
 }

@@ -239,6 +239,15 @@ fn show_findings(answer: &Value) {
     }
 }
 
+/// What the look before enabling found, on standard error.
+pub(super) fn warn(answer: &Value) {
+    for finding in members(answer, "Findings") {
+        let remedy = text(&finding["Remedy"]).map(|remedy| format!("; what to do: {remedy}")).unwrap_or_default();
+        let message = text(&finding["Message"]).unwrap_or_default();
+        output::progress(format!("warning: {message} ({}){remedy}", text(&finding["Code"]).unwrap_or_default()));
+    }
+}
+
 /// Whether AWSCURRENT logs in, for `pawl rotation status`.
 pub(super) fn verified(view: &Value) -> Option<String> {
     let verified = &view["Verified"];
