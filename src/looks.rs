@@ -159,8 +159,8 @@ impl Looks {
     pub(crate) fn rotator(&self, sight: &Sight, name: Option<&str>) -> Result<&dyn Rotator, Problem> {
         if !sight.lane.is_empty() && name.is_none() {
             return Err(Problem::Refused(format!(
-                "{} is rotated by {}, which has no step that only looks; RotateSecret with RotateImmediately=false has it \
-                 test AWSCURRENT.",
+                "{} is rotated by {}, and only rotators that are built in look at a target by themselves, or prepare one. \
+                 RotateSecret with RotateImmediately=false has it test AWSCURRENT.",
                 sight.name, sight.lane
             )));
         }
