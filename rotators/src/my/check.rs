@@ -100,7 +100,7 @@ impl Steps<'_> {
             (_, Strategy::AlternatingUsers) => {
                 self.turns(eyes, &target, rows.as_ref(), &mut findings).await?.unwrap_or_default()
             }
-            (Some(rows), strategy) => self.statements(&mut eyes.session, rows, by_admin, strategy).await,
+            (Some(rows), strategy) => self.statements(rows, by_admin, strategy),
             (None, _) => vec![],
         };
         if let Some(own) = &mut own {

@@ -1,79 +1,62 @@
-//! Owns the statements that a preflight shows: those that a rotation sends, made by the same functions, with masks for what
-//! is secret. Never here: sending them.
+//! Owns the statements that a preflight shows: those that a rotation sends, with masks for what is
+//! secret. Never here: sending them.
 
 use engine::strategy::Strategy;
-use zeroize::Zeroizing;
 
 use super::Steps;
-use crate::connection::Login;
-use crate::my::accounts::{Row, Rows};
-use crate::my::hash::Plugin;
-use crate::my::session::Session;
-use crate::my::{Change, Statement};
+use crate::my::accounts::Rows;
 use crate::quote::{my_account, shown};
-
-/// Stands for a value where a statement is shown.
-const MASK: &str = "…";
 
 impl Steps<'_> {
     /// What one account's rotation sends. Empty where its rows cannot be changed, which a finding says.
-    pub(super) async fn statements(
-        &self,
-        session: &mut Session,
-        rows: &Rows,
-        by_admin: bool,
-        strategy: Strategy,
-    ) -> Vec<String> {
-        let masked = Login { password: Zeroizing::new(MASK.to_owned()), ..self.parties.wanted.clone() };
+    pub(super) fn statements(&self, rows: &Rows, by_admin: bool, strategy: Strategy) -> Vec<String> {
+        let wanted = &self.parties.wanted;
         let plugins = self.flavor.plugins();
-        let known: Result<Vec<(&Row, Plugin)>, _> = rows
+        if rows.list.iter().any(|row| row.known_plugin(plugins, wanted).is_err()) {
+            return vec![];
+        }
+        let two = strategy == Strategy::DualPassword;
+        let own = !by_admin && rows.list.len() == 1;
+        let mysql = self.flavor.kind().name == crate::mysql::KIND.name;
+        let accounts: Vec<(String, &str)> = rows
             .list
             .iter()
-            .map(|row| Ok((row, row.known_plugin(plugins, &masked)?)))
-            .collect::<Result<_, engine::outcome::StepError>>();
-        let Ok(known) = known else { return vec![] };
-        if strategy == Strategy::DualPassword {
-            return two_passwords(&known, &masked);
+            .map(|row| (shown(&my_account(&wanted.user, &row.host)), row.plugin.as_str()))
+            .collect();
+        match (mysql, own) {
+            (true, true) => mysql_by_itself(two),
+            (true, false) => mysql_by_admin(&accounts, two),
+            (false, own) => mariadb(&accounts, two, own),
         }
-        let change = Change { wanted: &masked, rows: known, own: !by_admin && rows.list.len() == 1 };
-        // The statement quotes the session's own password: not this one.
-        let real = std::mem::replace(&mut session.login.password, masked.password.clone());
-        let made = self.flavor.statements(session, &change).await;
-        session.login.password = real;
-        let made = made.unwrap_or_default();
-        made.iter().map(|statement| shown(&without_hashes(statement))).collect()
     }
 }
 
-/// What `dual.rs` sends, in short.
-fn two_passwords(rows: &[(&Row, Plugin)], login: &Login) -> Vec<String> {
-    let accounts: Vec<(String, &str)> =
-        rows.iter().map(|(row, plugin)| (shown(&my_account(&login.user, &row.host)), plugin.name())).collect();
-    let mysql = rows.iter().any(|(_, plugin)| *plugin == Plugin::CachingSha2);
-    let add = |(account, plugin): &(String, &str)| match mysql {
-        true => format!("ALTER USER {account} IDENTIFIED WITH '{plugin}' AS '{MASK}' RETAIN CURRENT PASSWORD"),
-        false => format!("ALTER USER {account} IDENTIFIED VIA {plugin} USING '{MASK}' OR {plugin} USING '{MASK}'"),
-    };
-    let leave = |(account, plugin): &(String, &str)| match mysql {
-        true => format!("ALTER USER {account} DISCARD OLD PASSWORD"),
-        false => format!("ALTER USER {account} IDENTIFIED VIA {plugin} USING '{MASK}'"),
-    };
-    accounts.iter().map(add).chain(accounts.iter().map(leave)).collect()
+fn mysql_by_itself(two: bool) -> Vec<String> {
+    let retain = if two { " RETAIN CURRENT PASSWORD" } else { "" };
+    let set = format!("SET PASSWORD = '…' REPLACE '…'{retain}");
+    let end = two.then(|| "ALTER USER USER() DISCARD OLD PASSWORD".to_owned());
+    std::iter::once(set).chain(end).collect()
 }
 
-/// Hashes of the mask tell nothing, and are shown as what they stand for.
-fn without_hashes(statement: &Statement) -> String {
-    let mut text = statement.to_string();
-    for plugin in [Plugin::Native, Plugin::Ed25519] {
-        text = text.replace(&*String::from_utf8_lossy(&plugin.make(MASK, b"")), MASK);
+/// All rows in one statement.
+fn mysql_by_admin(accounts: &[(String, &str)], two: bool) -> Vec<String> {
+    let retain = if two { " RETAIN CURRENT PASSWORD" } else { "" };
+    let set = accounts.iter().map(|(account, plugin)| format!("{account} IDENTIFIED WITH '{plugin}' AS '…'{retain}"));
+    let end = accounts.iter().map(|(account, _)| format!("{account} DISCARD OLD PASSWORD"));
+    let statement = |rows: Vec<String>| format!("ALTER USER {}", rows.join(", "));
+    let end = two.then(|| statement(end.collect()));
+    std::iter::once(statement(set.collect())).chain(end).collect()
+}
+
+/// A statement a row.
+fn mariadb(accounts: &[(String, &str)], two: bool, own: bool) -> Vec<String> {
+    if own && !two {
+        return vec!["SET PASSWORD = '…'".to_owned()];
     }
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    while let Some(place) = rest.find(" AS 0x") {
-        let after = &rest[place + " AS 0x".len()..];
-        out.push_str(&rest[..place]);
-        out.push_str(" AS '…'");
-        rest = after.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    let one = |(account, plugin): &(String, &str)| format!("ALTER USER {account} IDENTIFIED VIA {plugin} USING '…'");
+    let both = |row: &(String, &str)| format!("{} OR {} USING '…'", one(row), row.1);
+    match two {
+        true => accounts.iter().map(both).chain(accounts.iter().map(one)).collect(),
+        false => accounts.iter().map(one).collect(),
     }
-    out + rest
 }
