@@ -82,8 +82,9 @@ impl Looks {
 
     /// Until the next look may begin; None: none is planned.
     pub(crate) async fn pause(&self) -> Result<Option<Duration>, StoreError> {
-        let Some(next) = self.store.next_look().await? else { return Ok(None) };
-        let due = (next - self.clock.now()).to_std().unwrap_or_default();
+        let now = self.clock.now();
+        let Some(next) = self.store.next_look(now).await? else { return Ok(None) };
+        let due = (next - now).to_std().unwrap_or_default();
         Ok(Some(due.max(self.pace.full_for(self.clock.since_boot()))))
     }
 
@@ -158,8 +159,8 @@ impl Looks {
     pub(crate) fn rotator(&self, sight: &Sight, name: Option<&str>) -> Result<&dyn Rotator, Problem> {
         if !sight.lane.is_empty() && name.is_none() {
             return Err(Problem::Refused(format!(
-                "{} is rotated by {}, which has no step that only looks; RotateSecret with RotateImmediately=false has it \
-                 test AWSCURRENT.",
+                "{} is rotated by {}, and only rotators that are built in look at a target by themselves, or prepare one. \
+                 RotateSecret with RotateImmediately=false has it test AWSCURRENT.",
                 sight.name, sight.lane
             )));
         }
@@ -180,7 +181,7 @@ impl Looks {
         let (name, millis) = (&look.sight.name, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         match found {
             Ok(Verified::CurrentLogsIn) => {
-                tracing::info!(secret.name = name, took_ms = millis, "AWSCURRENT of {name} logs in")
+                tracing::info!(secret.name = name, took_ms = millis, "AWSCURRENT of {name} logs in");
             }
             Ok(_) => tracing::warn!(
                 secret.name = name,

@@ -31,7 +31,7 @@ impl Looks {
             found if is_no_step(&found) => Report::default(),
             Err(error) => Report { findings: vec![not_checked(&error)], ..Report::default() },
         };
-        report.findings.extend(self.store.preflight(sight, self.clock.now()).await?);
+        report.findings.extend(self.store.preflight(sight).await?);
         Ok(report)
     }
 

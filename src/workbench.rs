@@ -160,7 +160,7 @@ impl Workbench for Bench {
             Err(Problem::Refused(why)) => vec![Finding::new(Level::Warning, NOT_CHECKED, why)],
             Err(error) => return Err(error),
         };
-        findings.extend(self.store.preflight(&sight, self.clock.now()).await?);
+        findings.extend(self.store.preflight(&sight).await?);
         Ok(engine::check::Report { findings, ..engine::check::Report::default() })
     }
 

@@ -3,9 +3,8 @@
 //! Never here: values. A view says how many candidates are unresolved, not what they are.
 
 pub(crate) mod settings;
-pub(crate) mod warnings;
-
 mod verified;
+pub(crate) mod warnings;
 
 use engine::rotation::{Reason, Rotation, Step};
 use engine::schedule::Window;

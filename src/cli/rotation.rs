@@ -2,6 +2,7 @@
 
 mod readers;
 mod settings;
+mod target;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use self::readers::ReaderArgs;
 use self::settings::SettingArgs;
+use self::target::TargetVerb;
 use super::client::Client;
 use super::secret::token;
 use super::shown::{date, duration, text, time};
@@ -38,6 +40,9 @@ pub(crate) enum RotationVerb {
         allow_differing_hosts: bool,
         #[command(flatten)]
         settings: Box<SettingArgs>,
+        /// Enable it although the preflight found something in the way; the history notes what
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -53,7 +58,12 @@ pub(crate) enum RotationVerb {
         /// With --wait: give up waiting after so many seconds (the rotation goes on)
         #[arg(long, value_name = "SECONDS", default_value_t = 120)]
         timeout: u64,
+        /// Begin now also where the grace of the credential before would be waited for: whoever still uses it is refused
+        #[arg(long, visible_alias = "now")]
+        end_grace: bool,
     },
+    #[command(flatten)]
+    Target(TargetVerb),
     /// Show where a rotation stands and what to do about it
     Status(One),
     /// Show who last read which version, and who is logged in with the credential before
@@ -142,11 +152,15 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             allow_md5_upgrade,
             allow_differing_hosts,
             settings,
+            force,
             connection,
         } => {
             let mut body = json!({"SecretId": secret, "RotateImmediately": now});
             schedule.put(&mut body);
             settings.put(&mut body);
+            if force {
+                body["Force"] = true.into();
+            }
             if let Some(rotator) = rotator {
                 body["Rotator"] = rotator.into();
             }
@@ -163,12 +177,16 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 output::progress(format!("warning: {warning}"));
             }
+            target::warn(&answer);
         }
         RotationVerb::Disable(one) => {
             let answer = one.client()?.aws("CancelRotateSecret", one.body()).await?;
             one.confirm(&answer, "is no longer rotated by schedule");
         }
-        RotationVerb::Now { one, wait, timeout } => now(&one, wait, Duration::from_secs(timeout)).await?,
+        RotationVerb::Now { one, wait, timeout, end_grace } => {
+            now(&one, wait.then(|| Duration::from_secs(timeout)), end_grace).await?;
+        }
+        RotationVerb::Target(verb) => target::run(verb).await?,
         RotationVerb::Readers(args) => readers::run(&args).await?,
         RotationVerb::Status(one) => one.command("DescribeRotation").await?,
         RotationVerb::Pause(one) => one.command("PauseRotation").await?,
@@ -218,19 +236,20 @@ impl One {
     }
 }
 
-async fn now(one: &One, wait: bool, limit: Duration) -> Result<(), CliError> {
+async fn now(one: &One, wait: Option<Duration>, end_grace: bool) -> Result<(), CliError> {
     let client = one.client()?;
     let token = token();
     let mut body = one.body();
     body["ClientRequestToken"] = token.clone().into();
     let answer = client.aws("RotateSecret", body).await?;
-    if !wait {
+    target::begins(one, &client, &token, end_grace).await?;
+    let Some(limit) = wait else {
         one.confirm(
             &answer,
             &format!("is being rotated to version {token}; `pawl rotation status` shows how far it is"),
         );
         return Ok(());
-    }
+    };
     watch(one, &client, &token, limit).await
 }
 
@@ -354,12 +373,15 @@ pub(crate) fn show_view(connection: &Connection, view: &Value) {
         ("rotates before", date(&view["NextRotationDate"])),
         ("last rotated", date(&view["LastRotatedDate"])),
         ("last test", last_test(&view["LastTest"])),
+        ("verified", target::verified(view)),
+        ("not verified", target::not_verified(view)),
+        ("verifies at", date(&view["NextVerifyDate"])),
         ("open version", text(&open["VersionId"])),
         ("step", text(&open["Step"])),
         ("started by", text(&open["StartedBy"])),
         ("attempt", open["Attempt"].as_u64().filter(|n| *n > 0).map(|n| n.to_string())),
         ("why", text(&reason["Message"])),
-        ("what to do", text(&reason["Remedy"])),
+        ("what to do", target::remedy(view)),
     ]);
 }
 

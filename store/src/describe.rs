@@ -10,7 +10,7 @@ use crate::instant::{instant, instant_opt};
 use crate::model::{Description, Replica, VersionEntry, Versions};
 use crate::tx::{Conn, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, external, label, replica, resolve, rotation, secret, tag, version};
+use crate::{Store, StoreError, external, label, replica, resolve, rotation, secret, setting, tag, version};
 
 const MOST_A_PAGE: u32 = 100;
 
@@ -78,7 +78,10 @@ pub(crate) async fn describe(conn: &mut Conn, row: secret::Row) -> Result<Descri
         }
         Err(error) => return Err(error),
     };
-    let tags = tag::all(conn, row.id).await?;
+    let tags = match &rotation {
+        Some(rotation) => setting::viewed(tag::all(conn, row.id).await?, rotation),
+        None => tag::all(conn, row.id).await?,
+    };
     let replicas = replica::all(conn, row.id).await?;
     let external = external::load(conn, row.id).await?;
     let mut stages: BTreeMap<String, Vec<String>> = BTreeMap::new();

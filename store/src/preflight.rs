@@ -1,10 +1,7 @@
-//! What of a secret's preflight is known here: its admin secret, whose admin it is itself, its grace against its schedule.
-//! Never here: the target, which a rotator looks at.
+//! What of a secret's preflight is known here: its admin secret, and whose admin it is itself.
+//! Never here: the target, which a rotator looks at; settings that contradict each other (`engine::settings`).
 
-use chrono::TimeDelta;
-use engine::Time;
 use engine::check::{Finding, Level};
-use engine::strategy::{Retirement, Strategy};
 
 use crate::model::Sight;
 use crate::tx::{Conn, snapshot};
@@ -15,17 +12,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], or the database fails.
-    pub async fn preflight(&self, sight: &Sight, now: Time) -> Result<Vec<Finding>, StoreError> {
+    pub async fn preflight(&self, sight: &Sight) -> Result<Vec<Finding>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let secret = resolve::find(&mut tx, &sight.arn).await?;
-        let row = rotation::load(&mut tx, secret.id).await?;
         let mut findings = Vec::new();
         findings.extend(of_admin(&mut tx, sight).await?);
         if admin::is_admin(&mut tx, secret.id, &secret.name, &secret.arn).await? {
             let said = "other secrets name this one as their admin: its rotations and theirs wait for each other";
             findings.push(Finding::new(Level::Ok, "is-admin", said));
         }
-        findings.extend(of_grace(&row, sight, now, self.0.options.schedule_limits));
         Ok(findings)
     }
 }
@@ -49,22 +44,4 @@ async fn of_admin(conn: &mut Conn, sight: &Sight) -> Result<Option<Finding>, Sto
     let said = format!("the admin secret {} is not rotated itself", admin.name);
     let remedy = format!("pawl rotation enable {} --days 30", admin.name);
     Ok(Some(Finding::new(Level::Warning, "admin-not-rotated", said).remedy(remedy)))
-}
-
-/// A rotation that comes within the grace of the one before it would wait for its end each time.
-fn of_grace(row: &rotation::Row, sight: &Sight, now: Time, limits: engine::schedule::Limits) -> Option<Finding> {
-    let options = &sight.material.options;
-    let retains = !matches!(options.strategy, None | Some(Strategy::SingleUser));
-    if !retains || options.retirement() == Retirement::Never {
-        return None;
-    }
-    let first = row.next_window(now, limits)?;
-    let interval =
-        rotation::Row { base: Some(first.opens), ..row.clone() }.next_window(first.opens, limits)?.opens - first.opens;
-    let grace = TimeDelta::from_std(options.grace()).unwrap_or(TimeDelta::MAX);
-    (interval <= grace).then(|| {
-        let said = "the interval of the schedule is not longer than the grace: each rotation would wait for the end of the \
-                    grace of the one before it";
-        Finding::new(Level::Problem, "grace", said).remedy("shorten the grace, or rotate less often")
-    })
 }

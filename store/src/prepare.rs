@@ -5,22 +5,22 @@ use engine::Time;
 use engine::check::{Preparation, Prepare};
 use engine::outcome::{StepError, Verdict};
 use engine::rotation::Rotation;
+use engine::settings::{Change, Said};
 use engine::strategy::Strategy;
 
 use crate::model::Look;
 use crate::subject::Subject;
 use crate::tx::Writing;
 use crate::verify::{lease, sight};
-use crate::{Store, StoreError, history};
+use crate::{Store, StoreError, history, setting};
 
 impl Store {
     /// Leases a secret for that work. That it begins is on disk when this returns. None: somebody else has the secret just
     /// now.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::NoRotator`] where its rotation was
-    /// never configured, [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
-    /// [`StoreError::NoValue`]; or the database fails.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
+    /// [`StoreError::NoValue`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
         id: &str,
@@ -32,15 +32,16 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let subject = Subject::find_live(&mut w, id).await?;
         let Subject { secret, rotation: row, .. } = subject;
-        if !row.configured {
-            return Err(StoreError::NoRotator);
-        }
         if row.paused {
             return Err(StoreError::RotationPaused);
         }
         if row.state != Rotation::Idle {
             return Err(StoreError::RotationUnderWay);
         }
+        // Better known before the account has another shape than its settings say.
+        let mut settled = row.clone();
+        strategy_of(what).apply(&mut settled.options, &mut settled.time_zone);
+        setting::check(&settled, self.0.options.schedule_limits, now)?;
         if !self.is_free(&row) {
             return Ok(None);
         }
@@ -76,12 +77,9 @@ impl Store {
         self.0.give_back(&mut w, &look.lease).await?;
         let done = matches!(ended, Ok(preparation) if preparation.applied || preparation.already);
         if done {
-            let undone = matches!(what, Prepare::ShowUndo | Prepare::Undo);
-            let options = &mut subject.rotation.options;
-            options.strategy = Some(if undone { Strategy::SingleUser } else { Strategy::AlternatingUsers });
-            if undone {
-                options.users = None;
-            }
+            let (before, change) = (setting::Before::of(&subject.rotation), strategy_of(what));
+            change.clone().apply(&mut subject.rotation.options, &mut subject.rotation.time_zone);
+            setting::show(&mut w, &mut subject, &before, &change).await?;
         }
         let (kind, said) = match ended {
             Ok(_) if done => ("prepared", "it was done: the secret's strategy goes with it from now on".to_owned()),
@@ -109,4 +107,13 @@ impl Store {
         history::note(w.conn(), secret.id, None, kind, Some(by), said, now).await?;
         w.commit().await
     }
+}
+
+/// The strategy that an account of that shape is rotated by.
+fn strategy_of(what: Prepare) -> Change {
+    let strategy = match what {
+        Prepare::Show | Prepare::Apply => Strategy::AlternatingUsers,
+        Prepare::ShowUndo | Prepare::Undo => Strategy::SingleUser,
+    };
+    Change { strategy: Some(Said::To(strategy)), ..Change::default() }
 }

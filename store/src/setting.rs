@@ -85,6 +85,24 @@ impl Before {
     }
 }
 
+/// The setting that a tag's text says, as a tag shows it.
+fn says(view: View, text: &str) -> Option<String> {
+    let (mut options, mut zone) = (engine::port::Options::default(), None);
+    view.read(text).ok()?.apply(&mut options, &mut zone);
+    view.shown(&options, zone.as_deref())
+}
+
+/// The tags as they are shown. One that says another setting than there is came from an earlier binary, to which it was a
+/// tag like all, and says what is in force or nothing.
+pub(crate) fn viewed(tags: Vec<Tag>, row: &rotation::Row) -> Vec<Tag> {
+    let view_of = |tag: Tag| {
+        let Some(view) = View::of_key(&tag.key) else { return Some(tag) };
+        let value = view.shown(&row.options, row.time_zone.as_deref())?;
+        Some(if says(view, &tag.value).as_ref() == Some(&value) { tag } else { Tag { value, ..tag } })
+    };
+    tags.into_iter().filter_map(view_of).collect()
+}
+
 /// Brings the tags to settings that were changed otherwise, or were `said` again. How somebody wrote a tag stays while it
 /// still says the same. The caller saves the subject.
 pub(crate) async fn show(
@@ -104,12 +122,7 @@ pub(crate) async fn show(
             continue;
         };
         let written = tag::value(w.conn(), id, view.key()).await?;
-        let says_so = |text: &String| {
-            let (mut options, mut zone) = (engine::port::Options::default(), None);
-            let read = view.read(text).map(|change| change.apply(&mut options, &mut zone));
-            read.is_ok() && view.shown(&options, zone.as_deref()).as_ref() == Some(&value)
-        };
-        if !written.as_ref().is_some_and(says_so) {
+        if written.is_none_or(|text| says(view, &text).as_ref() != Some(&value)) {
             tag::put(w.conn(), id, &[Tag { key: view.key().to_owned(), value }]).await?;
             subject.secret.tagged = true;
         }

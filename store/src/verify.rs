@@ -39,7 +39,7 @@ impl Store {
     /// The database fails.
     pub async fn claim_looks(&self, owner: &str, most: u32, now: Time) -> Result<Vec<Look>, StoreError> {
         let mut looks = Vec::new();
-        if most == 0 || self.next_look().await?.is_none_or(|next| next > now) {
+        if most == 0 || !self.any_look(now).await? {
             return Ok(looks);
         }
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
@@ -197,14 +197,22 @@ impl Store {
         w.commit().await
     }
 
-    /// When the next look is planned; one that waits for a rotation to end does not count.
+    /// When the next look is planned. What waits at `now` for a lease or a rotation to end does not count: that wakes whoever
+    /// asks.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn next_look(&self) -> Result<Option<Time>, StoreError> {
+    pub async fn next_look(&self, now: Time) -> Result<Option<Time>, StoreError> {
         let mut conn = self.0.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar(NEXT).fetch_optional(&mut *conn).await?;
+        let next: Option<i64> = sqlx::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut *conn).await?;
         instant_opt(next)
+    }
+
+    /// Spares the writer the question. What a dead process has leased is asked for there.
+    async fn any_look(&self, now: Time) -> Result<bool, StoreError> {
+        let mut conn = self.0.readers.acquire().await?;
+        let any: Option<i64> = sqlx::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        Ok(any.is_some())
     }
 
     /// At boot: secrets that an earlier binary left without a plan get theirs, spread over their interval. Says how many.
@@ -375,10 +383,15 @@ WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND configured = 1 
                ELSE $5 + COALESCE(lease_ms, $6) END <= $3)
 ORDER BY verify_ms LIMIT $7";
 
+const ANY: &str = "-- verify::any_look
+SELECT secret_id FROM rotation
+WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND configured = 1 AND enabled = 1 AND paused = 0
+  AND lane = '' AND state IN ('idle', 'waiting') AND (+due_ms IS NULL OR +due_ms > $1) LIMIT 1";
+
 const NEXT: &str = "-- verify::next_look
 SELECT verify_ms FROM rotation
 WHERE verify_ms IS NOT NULL AND live = 1 AND configured = 1 AND enabled = 1 AND paused = 0
-  AND lane = '' AND state IN ('idle', 'waiting')
+  AND lane = '' AND state IN ('idle', 'waiting') AND lease_owner IS NULL AND (+due_ms IS NULL OR +due_ms > $1)
 ORDER BY verify_ms LIMIT 1";
 
 const PLAN: &str = "-- verify::plan

@@ -14,6 +14,7 @@ mod crash;
 mod crash_strategies;
 mod demo;
 mod deploy;
+mod drift;
 mod driver;
 mod dual;
 mod lambda;

@@ -51,7 +51,7 @@ fn a_target_that_accepts_and_never_answers_is_left_at_the_deadline() {
     let home = Home::new();
     let pawl = home.serve();
     for engine in ["postgres", "mariadb", "mysql"] {
-        let value = json!({"engine": engine, "host": "127.0.0.1", "port": port, "username": "u", "password": "p"});
+        let value = json!({"engine": engine, "host": "127.0.0.1", "port": port, "username": engine, "password": "p"});
         pawl.create(engine, &value);
         pawl.json(&["rotation", "now", engine]);
         let (verdict, message) = first_failure(&pawl, engine);

@@ -4,6 +4,7 @@ mod callback;
 mod conformance;
 mod crash;
 mod faults;
+mod grace;
 mod keys;
 
 use std::sync::{Arc, Mutex};

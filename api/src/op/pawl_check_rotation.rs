@@ -1,5 +1,6 @@
 //! pawl.CheckRotation: a preflight of a secret's rotation: its target, its settings, its next times. Changes nothing.
 
+use engine::check::{Finding, Level};
 use serde::Serialize;
 
 use super::pawl_preview_rotation::{Planned, planned};
@@ -7,6 +8,7 @@ use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::members::{Required, SecretId, request};
 use crate::report::Report;
+use crate::rotation::warnings;
 use crate::wire::Which;
 use crate::workbench::workbench;
 
@@ -33,8 +35,10 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let id = self.secret_id.unwrap_or_default();
-        let report = workbench(cx)?.preflight(&id, None, None).await?;
+        let mut report = workbench(cx)?.preflight(&id, None, None).await?;
         let view = cx.state.store.rotation(&id).await?;
+        let told = warnings::of(cx, &view).await?;
+        report.findings.extend(told.into_iter().map(|told| Finding::new(Level::Warning, "settings", told)));
         let windows = planned(&view, cx.now, WINDOWS);
         let which = Which { arn: view.arn, name: view.name };
         Ok(Reply { which, report: report.into(), windows })

@@ -6,7 +6,7 @@ use engine::port::Options;
 use engine::settings::{Change, Said};
 use engine::strategy::{Retirement, Strategy, UnknownStrategy};
 use serde::Serialize;
-use store::{Rotate, Serves, Start, StoreError};
+use store::{Rotate, RotationView, Serves, Start, StoreError};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
@@ -52,20 +52,29 @@ impl Request {
         }
     }
 
+    /// Whether it is decided here that the account is rotated, or how: then its target is looked at. In the middle of a
+    /// rotation that would tell nothing.
+    fn decides(&self, view: &RotationView, change: &Change) -> bool {
+        let is_quiet = view.rotation.run().is_none_or(|run| run.promoted);
+        let was_enabled = view.config.as_ref().is_some_and(|config| config.enabled);
+        let how = change.says_how() || change.allow_superuser.is_some() || self.rotator.is_some();
+        is_quiet && (!was_enabled || how)
+    }
+
     /// What is said about the settings. What is not said stays.
-    fn change(&mut self) -> Result<Change, ApiError> {
+    fn change(&self) -> Result<Change, ApiError> {
         let unknown = |error: UnknownStrategy| ApiError::invalid_parameter(error.to_string());
         Ok(Change {
             allow_md5_upgrade: self.allow_md5_upgrade,
             allow_differing_hosts: self.allow_differing_hosts,
             allow_superuser: self.allow_superuser,
-            strategy: said(self.strategy.take(), |strategy| strategy.parse().map_err(unknown))?,
-            users: self.users.take().map(settings::users).transpose()?,
-            grace_seconds: said(self.grace.take(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
+            strategy: said(self.strategy.as_deref(), |strategy| strategy.parse().map_err(unknown))?,
+            users: self.users.clone().map(settings::users).transpose()?,
+            grace_seconds: said(self.grace.as_deref(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
             retirement: settings::retirement(self.retire.as_deref(), self.retire_deadline.as_deref())?,
             reconcile: self.reconcile,
-            verify_seconds: settings::verify(self.verify.take())?,
-            time_zone: said(self.time_zone.take(), |zone| Ok(zone.to_owned()))?,
+            verify_seconds: settings::verify(self.verify.as_deref())?,
+            time_zone: said(self.time_zone.as_deref(), |zone| Ok(zone.to_owned()))?,
         })
     }
 }
@@ -106,13 +115,16 @@ fn refused(finding: &Finding) -> ApiError {
     ))
 }
 
-/// Both accounts of a pair that was taken over go on working, as whoever made it left them.
-fn keep_both(id: &str, settled: &Options, change: &mut Change, report: &mut Report) {
-    let is_pair = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
-    if is_pair && settled.strategy == Some(Strategy::AlternatingUsers) && settled.retirement.is_none() {
+/// Both accounts of a pair that is taken over go on working, as whoever made it left them, unless something is said about
+/// that. One that Pawl has prepared, or rotates already, is not taken over.
+fn keep_both(view: &RotationView, settled: &Options, change: &mut Change, report: &mut Report) {
+    let is_there = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
+    let turns = |options: &Options| options.strategy == Some(Strategy::AlternatingUsers);
+    let is_told = settled.retirement.is_some() || change.retirement.is_some() || change.grace_seconds.is_some();
+    if is_there && turns(settled) && !turns(&view.options) && !is_told {
         change.retirement = Some(Said::To(Retirement::Never));
         let said = "the two accounts took turns before: both go on working after a rotation, as they did";
-        let remedy = format!("pawl rotation enable {id} --retire at-grace-end");
+        let remedy = format!("pawl rotation enable {} --retire at-grace-end", view.name);
         report.findings.push(Finding::new(Level::Warning, "keeps-both", said).remedy(remedy));
     }
 }
@@ -120,7 +132,7 @@ fn keep_both(id: &str, settled: &Options, change: &mut Change, report: &mut Repo
 impl Operation for Request {
     type Reply = Reply;
 
-    async fn run(mut self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
+    async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,
@@ -136,9 +148,12 @@ impl Operation for Request {
         if let (Some(Serves::Registered(rotator)), Some(bench)) = (&serves, &cx.state.workbench) {
             bench.may_rotate(rotator, id).await?;
         }
-        let settled = change.clone().on(cx.state.store.rotation(id).await?.options);
+        let view = cx.state.store.rotation(id).await?;
+        let settled = change.clone().on(view.options.clone());
         let mut found = match &serves {
-            Some(Serves::Builtin) => preflight(cx, id, self.rotator.as_deref(), Some(settled.clone())).await?,
+            Some(Serves::Builtin) if self.decides(&view, &change) => {
+                preflight(cx, id, self.rotator.as_deref(), Some(settled.clone())).await?
+            }
             _ => Report::default(),
         };
         let forced = match obstacle(&found) {
@@ -146,7 +161,7 @@ impl Operation for Request {
             Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
             None => None,
         };
-        keep_both(id, &settled, &mut change, &mut found);
+        keep_both(&view, &settled, &mut change, &mut found);
         let rotate = Rotate {
             token,
             options: Some(change),

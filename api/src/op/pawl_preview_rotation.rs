@@ -12,6 +12,7 @@ use store::RotationView;
 use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::members::{Between, Length, SecretId, request};
+use crate::rotation::settings::DEFAULT;
 use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::Epoch;
 
@@ -60,7 +61,10 @@ impl Request {
 impl Operation for Request {
     type Reply = Reply;
 
-    async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
+    async fn run(mut self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
+        if self.time_zone.as_deref() == Some(DEFAULT) {
+            self.time_zone = Some("UTC".to_owned());
+        }
         let count = self.count.and_then(|count| usize::try_from(count).ok()).unwrap_or(DEFAULT_COUNT);
         let given = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
         let view = match self.secret_id.as_deref() {

@@ -23,10 +23,10 @@ const OFF: &str = "off";
 /// # Errors
 /// InvalidParameterException where it cannot be read.
 pub(crate) fn said<T>(
-    given: Option<String>,
+    given: Option<&str>,
     read: impl FnOnce(&str) -> Result<T, ApiError>,
 ) -> Result<Option<Said<T>>, ApiError> {
-    match given.as_deref() {
+    match given {
         None => Ok(None),
         Some(DEFAULT) => Ok(Some(Said::Default)),
         Some(text) => Ok(Some(Said::To(read(text)?))),
@@ -37,7 +37,7 @@ pub(crate) fn said<T>(
 ///
 /// # Errors
 /// As [`said`].
-pub(crate) fn verify(given: Option<String>) -> Result<Option<Said<u64>>, ApiError> {
+pub(crate) fn verify(given: Option<&str>) -> Result<Option<Said<u64>>, ApiError> {
     said(given, |text| match text {
         OFF => Ok(0),
         span => Ok(span_of("Verify", span)?.as_secs()),

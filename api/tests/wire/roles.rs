@@ -43,9 +43,10 @@ fn expected(role: Role, target: &str) -> Access {
     };
     if always.contains(&target) {
         Access::Always
-    } else if role == Role::Reader && target == "pawl.DeclareReader" {
-        Access::InScope
-    } else if of_readers.contains(&target) || role == Role::Rotator && of_rotators.contains(&target) {
+    } else if of_readers.contains(&target)
+        || role == Role::Reader && target == "pawl.DeclareReader"
+        || role == Role::Rotator && of_rotators.contains(&target)
+    {
         Access::InScope
     } else {
         Access::Never

@@ -296,7 +296,7 @@ async fn a_preview_of_a_secret_begins_with_what_is_planned() {
         let at = |member: &str| window[member].as_f64().expect("a date");
         assert!(at("Opens") <= at("Planned") && at("Planned") < at("Closes"));
     }
-    let other = json!({"SecretId": "db", "AutomaticallyAfterDays": 1, "Count": 1});
+    let other = json!({"SecretId": "db", "AutomaticallyAfterDays": 1, "Count": 1, "TimeZone": "default"});
     let preview = server.ok("pawl.PreviewRotation", other).await;
     assert_eq!(preview["Windows"][0]["Opens"], json!(epoch("2026-03-11T00:00:00Z")));
 }

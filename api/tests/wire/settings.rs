@@ -22,9 +22,9 @@ async fn create(server: &Server, name: &str, user: &str) {
 }
 
 fn enable(said: Value) -> Value {
-    let mut body = json!({"SecretId": "db"});
-    body.as_object_mut().expect("an object").extend(said.as_object().expect("an object").clone());
-    body
+    let Value::Object(mut body) = said else { panic!("{said} is no object") };
+    body.insert("SecretId".to_owned(), json!("db"));
+    body.into()
 }
 
 async fn tags(server: &Server) -> Value {

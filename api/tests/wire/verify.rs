@@ -128,6 +128,16 @@ async fn enabling_looks_first_and_a_problem_refuses_unless_it_is_forced() {
     server.ok("CreateSecret", create("away")).await;
     let view = server.ok("pawl.EnableRotation", json!({"SecretId": "away"})).await;
     assert_eq!((&view["RotationEnabled"], &view["Findings"][0]["Code"]), (&json!(true), &json!("not-checked")));
+    // Who enables a pair that took turns before keeps both of its accounts, unless something else is said.
+    let pair = json!({"engine": "postgres", "host": "db", "username": "pair", "password": "p"}).to_string();
+    server.ok("CreateSecret", json!({"Name": "pair", "ClientRequestToken": v(1), "SecretString": pair})).await;
+    let view = server.ok("pawl.EnableRotation", json!({"SecretId": "pair"})).await;
+    assert_eq!(view["Retire"], "at-grace-end", "{view}");
+    let turns = json!({"SecretId": "pair", "Strategy": "alternating-users"});
+    let view = server.ok("pawl.EnableRotation", turns).await;
+    assert_eq!((&view["Retire"], &view["Findings"][0]["Code"]), (&json!("never"), &json!("keeps-both")), "{view}");
+    let ended = json!({"SecretId": "pair", "Retire": "at-grace-end"});
+    assert_eq!(server.ok("pawl.EnableRotation", ended).await["Retire"], "at-grace-end");
 }
 
 #[tokio::test]

@@ -232,6 +232,7 @@ contract! { over_sqlite:
         a_tag_that_says_no_setting_is_refused_and_nothing_is_written,
         tags_of_settings_take_no_room_from_others,
         taking_a_tag_away_that_is_not_there_changes_nothing,
+        a_tag_that_an_earlier_binary_took_for_any_other_shows_what_is_in_force,
         a_schedule_within_the_grace_is_refused_wherever_it_is_said,
         a_registered_rotator_takes_no_strategy,
         another_zone_by_tag_plans_anew_and_makes_nothing_due,

@@ -122,6 +122,21 @@ pub(crate) async fn taking_a_tag_away_that_is_not_there_changes_nothing(world: W
     assert_eq!(tags(&world).await, "pawl:strategy=single-user", "saying it does");
 }
 
+pub(crate) async fn a_tag_that_an_earlier_binary_took_for_any_other_shows_what_is_in_force(world: World) {
+    world.create("s", "one").await;
+    put(&world, &[("pawl:grace", "15m"), ("a", "b"), ("pawl:strategy", "single-user")]).await.unwrap();
+    let mut raw = world.raw().await;
+    for statement in [
+        "UPDATE tag SET tag_value = 'soon' WHERE tag_key = 'pawl:grace'",
+        "UPDATE rotation SET options = json_remove(options, '$.strategy')",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    assert_eq!(tags(&world).await, "pawl:grace=15m a=b");
+    put(&world, &[("pawl:strategy", "dual-password")]).await.unwrap();
+    assert_eq!(tags(&world).await, "pawl:grace=15m a=b pawl:strategy=dual-password");
+}
+
 pub(crate) async fn a_schedule_within_the_grace_is_refused_wherever_it_is_said(world: World) {
     world.create("s", "one").await;
     let within = |refused: Result<(), StoreError>| {
