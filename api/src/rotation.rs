@@ -5,12 +5,15 @@
 pub(crate) mod settings;
 pub(crate) mod warnings;
 
+mod verified;
+
 use engine::rotation::{Reason, Rotation, Step};
 use engine::schedule::Window;
 use serde::Serialize;
 use store::{HistoryEntry, RotationView};
 
 use self::settings::Settings;
+use self::verified::{NotVerified, Standing};
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Which};
 
@@ -47,6 +50,14 @@ pub(crate) struct Shown {
     last_rotated_date: Option<Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_test: Option<Tested>,
+    /// Whether AWSCURRENT logs in, as far as is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<Standing>,
+    /// Why that could not be found out the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_verified: Option<NotVerified>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_verify_date: Option<Epoch>,
     unresolved_candidates: u32,
     /// What somebody should know who has just changed it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,6 +102,12 @@ struct Open {
     trial: bool,
     /// The version is AWSCURRENT already, and what is left is to retire the credential before it.
     promoted: bool,
+    /// No rotation: AWSCURRENT was found not to log in, and is set again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reconciles: bool,
+    /// The version whose value it carries: a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carries: Option<String>,
     step: &'static str,
     started_by: String,
     candidate: u32,
@@ -137,8 +154,9 @@ impl From<Window> for Span {
 impl From<RotationView> for Shown {
     fn from(view: RotationView) -> Self {
         let config = view.config.as_ref();
+        let drifted = view.verified.drifted && view.rotation == Rotation::Idle;
         Self {
-            state: view.rotation.state_name(),
+            state: if drifted { "drifted" } else { view.rotation.state_name() },
             paused: view.paused,
             rotator_disabled: view.rotator_disabled,
             rotation_enabled: config.is_some_and(|config| config.enabled),
@@ -152,6 +170,9 @@ impl From<RotationView> for Shown {
             next_rotation_date: view.next_rotation.map(Epoch),
             last_rotated_date: view.rotated.map(Epoch),
             last_test: view.last_test.map(Into::into),
+            verified: Standing::of(&view.verified, &view.name),
+            not_verified: view.verified.failure.map(Into::into),
+            next_verify_date: view.verify_due.map(Epoch),
             unresolved_candidates: view.candidates_unresolved,
             warnings: Vec::new(),
             which: Which { arn: view.arn, name: view.name },
@@ -176,6 +197,8 @@ impl Open {
             version_id: run.token.as_str().to_owned(),
             trial: run.trial,
             promoted: run.promoted,
+            reconciles: run.reconciles,
+            carries: run.carries.map(|version| version.to_string()),
             step: step.name(),
             started_by: run.started_by,
             candidate: run.candidate,

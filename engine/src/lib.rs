@@ -13,6 +13,7 @@ pub mod account;
 pub mod check;
 pub mod driver;
 pub mod id;
+pub mod idle;
 pub mod label;
 pub mod outcome;
 pub mod password;

@@ -63,6 +63,13 @@ impl Change {
         matches!(self.strategy, Some(Said::To(_))) || matches!(self.users, Some(Said::To(_)))
     }
 
+    /// The options as they will be.
+    #[must_use]
+    pub fn on(self, mut options: Options) -> Options {
+        self.apply(&mut options, &mut None);
+        options
+    }
+
     /// Takes over what is said.
     pub fn apply(self, options: &mut Options, time_zone: &mut Option<String>) {
         fn take<T>(setting: &mut T, said: Option<T>) {

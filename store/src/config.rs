@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Whether who serves this lane can make a secret's first value. Nothing begins with one that is not called.
-    async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
+    pub(crate) async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
         if lane.is_empty() {
             return Ok(false);
         }
@@ -116,6 +116,7 @@ impl Store {
         let limits = self.0.options.schedule_limits;
         let row = &mut subject.rotation;
         let before = (row.enabled, row.rules.clone(), row.time_zone.clone());
+        let looked = row.look_every();
         match rotate.serves {
             Some(Serves::Builtin) => (row.builtin, row.lane) = (true, String::new()),
             Some(Serves::Registered(name)) => (row.builtin, row.lane) = (false, name),
@@ -137,6 +138,9 @@ impl Store {
         row.base = row.base.or(Some(whole_ms(now)));
         if before != (row.enabled, row.rules.clone(), row.time_zone.clone()) {
             subject.replan(now, limits);
+        }
+        if looked != subject.rotation.look_every() || subject.rotation.verify.is_none() {
+            subject.rotation.plan_first_look(&subject.secret.arn, now);
         }
         Ok(())
     }
@@ -277,7 +281,7 @@ impl Store {
         view(&mut tx, row, rotation).await
     }
 
-    async fn end(
+    pub(crate) async fn end(
         &self,
         mut w: Writing<'_>,
         mut subject: Subject,
@@ -321,7 +325,7 @@ async fn exchanged(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>
 
 /// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is
 /// unresolved, whatever became of its label.
-fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
+pub(crate) fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
     if !subject.rotation.state.takes_request() || left_over(subject).is_some() {
         return Err(StoreError::RotationOpen);
     }
@@ -341,6 +345,8 @@ async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Res
         rotator_disabled: rotator.is_some_and(|(_, disabled)| disabled),
         candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,
         last_test: history::last_test(conn, row.id).await?,
+        verified: rotation.verified.clone(),
+        verify_due: rotation.verify.filter(|_| rotation.is_looked_at()),
         arn: row.arn,
         name: row.name,
         config: rotation.config(),

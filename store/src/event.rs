@@ -84,6 +84,9 @@ pub(crate) async fn apply(
     let promoted = decision.writes.iter().any(|write| matches!(write, Write::Promote));
     let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted || run.reconciles);
     settle(subject, promoted || closed && !leaves_plan, at);
+    if decision.writes.iter().any(|write| matches!(write, Write::Promote | Write::Resolve)) {
+        subject.seen_to_log_in(at.now);
+    }
     if closed && leaves_plan {
         make_up(w, subject, at).await?;
     }

@@ -136,6 +136,27 @@ pub(crate) async fn gather(
     })
 }
 
+/// What a rotation left behind under AWSPENDING may log in too, though no candidate says so: a backup brings back what was
+/// dead.
+pub(crate) async fn add_pending(
+    conn: &mut Conn,
+    inner: &Inner,
+    row: &secret::Row,
+    pending: &VersionId,
+    material: &mut Material,
+) -> Result<(), StoreError> {
+    let Some(sealed) = version::get(conn, row.id, pending.as_str()).await?.and_then(|found| found.sealed) else {
+        return Ok(());
+    };
+    let value = sealed::open(&row.key(&inner.keyring)?, &row.arn, pending.as_str(), &sealed)?.bytes;
+    let pending = Known { role: labels::PENDING.to_owned(), value, version: Some(pending.clone()) };
+    let known = std::mem::take(&mut material.known);
+    let (previous, others): (Vec<_>, _) = known.into_iter().partition(|known| known.role == labels::PREVIOUS);
+    let all = previous.into_iter().chain([pending]).chain(others);
+    material.known = distinct(material.wanted.as_ref(), all.collect());
+    Ok(())
+}
+
 /// One secret, opened.
 struct Vault<'a> {
     conn: &'a mut Conn,

@@ -2,6 +2,7 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod look;
 mod reader;
 mod rotator;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Time;
+use engine::check::LastVerified;
 use engine::id::VersionId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
@@ -18,6 +20,7 @@ use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
+pub use self::look::{Look, Sight};
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
@@ -431,6 +434,10 @@ pub struct RotationView {
     pub candidates_unresolved: u32,
     /// How the latest test of the configuration went, if the history still has it.
     pub last_test: Option<HistoryEntry>,
+    /// What is known of whether AWSCURRENT logs in.
+    pub verified: LastVerified,
+    /// When it is tried next; None: not by schedule.
+    pub verify_due: Option<Time>,
 }
 
 /// A line of a secret's history.
@@ -490,6 +497,8 @@ pub struct RotationCounts {
     pub parked: u64,
     /// Open in any state, parked included.
     pub open: u64,
+    /// AWSCURRENT was found not to log in.
+    pub drifted: u64,
     /// Age of the oldest AWSCURRENT of secrets whose rotation is enabled, in seconds; None where there is none.
     pub oldest_current_seconds: Option<u64>,
 }

@@ -1,19 +1,24 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
+use engine::check::{Finding, Level, Report};
 use engine::id::VersionId;
-use engine::settings::Change;
-use engine::strategy::UnknownStrategy;
-use store::{Rotate, Serves, Start};
+use engine::port::Options;
+use engine::settings::{Change, Said};
+use engine::strategy::{Retirement, Strategy, UnknownStrategy};
+use serde::Serialize;
+use store::{Rotate, Serves, Start, StoreError};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request};
 use crate::registration::span_of;
+use crate::report;
 use crate::rotation::settings::{self, DEFAULT, said};
 use crate::rotation::{Shown, warnings};
 use crate::rotator;
 use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::token_of;
+use crate::workbench::{NOT_CHECKED, Problem};
 
 request! {
     about secret_id;
@@ -35,6 +40,7 @@ request! {
     retire_deadline "RetireDeadline": String [Length(1..=16)],
     verify "Verify": String [Length(1..=16)],
     reconcile "Reconcile": bool [],
+    force "Force": bool [],
 }
 
 impl Request {
@@ -64,17 +70,64 @@ impl Request {
     }
 }
 
-impl Operation for Request {
-    type Reply = Shown;
+/// The code of a finding: two accounts take turns already, made by somebody else.
+const EXISTING_PAIR: &str = "existing-pair";
 
-    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+#[derive(Serialize)]
+pub(crate) struct Reply {
+    #[serde(flatten)]
+    rotation: Shown,
+    /// What somebody should know who enables this.
+    #[serde(rename = "Findings", skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<report::Finding>,
+}
+
+/// What the preflight of a built-in rotator found; nothing where there is no value to look with.
+async fn preflight(cx: &Cx<'_>, id: &str, rotator: Option<&str>, options: Option<Options>) -> Result<Report, ApiError> {
+    let Some(bench) = &cx.state.workbench else { return Ok(Report::default()) };
+    match bench.preflight(id, rotator, options).await {
+        Err(Problem::Store(StoreError::NoValue)) => Ok(Report::default()),
+        other => Ok(other?),
+    }
+}
+
+/// A problem that a person must put right first. A server that cannot be reached just now stands in nobody's way.
+fn obstacle(report: &Report) -> Option<&Finding> {
+    let absent = |finding: &Finding| [NOT_CHECKED, "unreachable"].contains(&finding.code.as_str());
+    report.findings.iter().find(|finding| finding.level == Level::Problem && !absent(finding))
+}
+
+fn refused(finding: &Finding) -> ApiError {
+    let Finding { code, message, remedy, .. } = finding;
+    let remedy = if remedy.is_empty() { String::new() } else { format!(" What to do: {remedy}.") };
+    ApiError::invalid_request(format!(
+        "{message} ({code}).{remedy} Rotation is not enabled: put that right and enable it again (`pawl rotation check` \
+         shows everything that was found), or give Force (--force)."
+    ))
+}
+
+/// Both accounts of a pair that was taken over go on working, as whoever made it left them.
+fn keep_both(id: &str, settled: &Options, change: &mut Change, report: &mut Report) {
+    let is_pair = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
+    if is_pair && settled.strategy == Some(Strategy::AlternatingUsers) && settled.retirement.is_none() {
+        change.retirement = Some(Said::To(Retirement::Never));
+        let said = "the two accounts took turns before: both go on working after a rotation, as they did";
+        let remedy = format!("pawl rotation enable {id} --retire at-grace-end");
+        report.findings.push(Finding::new(Level::Warning, "keeps-both", said).remedy(remedy));
+    }
+}
+
+impl Operation for Request {
+    type Reply = Reply;
+
+    async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,
         };
         let zone = self.time_zone.as_deref().filter(|zone| *zone != DEFAULT);
         let rules = self.rules().parsed(zone, cx.state.limits)?;
-        let change = self.change()?;
+        let mut change = self.change()?;
         let id = self.secret_id.as_deref().unwrap_or_default();
         let unknown = |name: &str| {
             ApiError::not_found(format!("There is no rotator {name}: `pawl rotator list` shows which there are."))
@@ -83,6 +136,17 @@ impl Operation for Request {
         if let (Some(Serves::Registered(rotator)), Some(bench)) = (&serves, &cx.state.workbench) {
             bench.may_rotate(rotator, id).await?;
         }
+        let settled = change.clone().on(cx.state.store.rotation(id).await?.options);
+        let mut found = match &serves {
+            Some(Serves::Builtin) => preflight(cx, id, self.rotator.as_deref(), Some(settled.clone())).await?,
+            _ => Report::default(),
+        };
+        let forced = match obstacle(&found) {
+            Some(finding) if self.force != Some(true) => return Err(refused(finding)),
+            Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
+            None => None,
+        };
+        keep_both(id, &settled, &mut change, &mut found);
         let rotate = Rotate {
             token,
             options: Some(change),
@@ -95,8 +159,12 @@ impl Operation for Request {
             serves,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
+        if let Some(said) = forced {
+            cx.state.store.note(id, "forced", cx.principal(), &said, cx.now).await?;
+        }
+        let told = found.findings.into_iter().filter(|finding| finding.level != Level::Ok).collect();
         let view = cx.state.store.rotation(id).await?;
         let warnings = warnings::of(cx, &view).await?;
-        Ok(Shown::from(view).warned(warnings))
+        Ok(Reply { rotation: Shown::from(view).warned(warnings), findings: report::findings(told) })
     }
 }

@@ -26,3 +26,4 @@ mod rotators;
 mod sessions;
 mod settings;
 mod trial;
+mod verify;

@@ -21,10 +21,12 @@ mod lanes;
 mod lease;
 mod life;
 mod list;
+mod looks;
 mod material;
 mod passes;
 mod pruning;
 mod readers;
+mod rollbacks;
 mod rotators;
 mod secrets;
 mod sessions;
@@ -281,5 +283,30 @@ contract! { over_sqlite:
         a_delivery_that_the_rotation_has_left_behind_is_not_repeated,
         a_rotation_asked_for_in_the_grace_of_another_begins_when_that_is_over,
         a_person_who_saw_awscurrent_log_in_ends_what_was_given_up,
+    },
+    looks::{
+        a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
+        what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
+        drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_look_that_finds_out_nothing_is_no_drift,
+        what_was_found_about_another_awscurrent_is_discarded,
+        a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,
+        a_look_whose_process_died_is_not_repeated_at_once_and_keeps_nobody_out,
+        a_lease_of_another_boot_is_waited_for_and_then_over,
+        secrets_of_an_earlier_binary_get_their_first_look_spread_over_the_interval,
+        a_look_has_awscurrent_and_whatever_else_may_log_in,
+        reconciling_proves_awscurrent_first_and_ends_the_drift,
+        reconciling_needs_a_rotation_that_is_configured_and_not_paused,
+        the_policy_sets_awscurrent_again_three_times_and_then_stops,
+        the_policy_begins_nothing_where_nobody_could_set_the_password,
+        work_beside_rotations_is_leased_and_told_before_it_begins,
+    },
+    rollbacks::{
+        a_rollback_is_a_rotation_that_carries_awsprevious,
+        a_rollback_needs_another_value_to_go_back_to,
+        a_rotator_that_makes_its_values_cannot_be_given_one,
+        a_rollback_to_what_is_in_its_grace_begins_at_once_and_keeps_it,
+        a_grace_that_is_ended_retires_at_once_and_lets_what_waits_begin,
+        within_a_grace_awscurrent_is_looked_at_and_not_set_again,
     },
 }
