@@ -26,8 +26,8 @@ impl Findings {
         self.push(Finding::new(Level::Problem, code, message).remedy(remedy));
     }
 
-    /// What the admin and the account both meet is said once.
-    fn push(&mut self, finding: Finding) {
+    /// A finding that was made elsewhere. What the admin and the account both meet is said once.
+    pub(crate) fn push(&mut self, finding: Finding) {
         if !self.list.contains(&finding) {
             self.list.push(finding);
         }

@@ -4,6 +4,7 @@ mod harness;
 
 mod audit;
 mod canary;
+mod check;
 mod cli;
 mod cli_keys;
 mod cli_rotator;

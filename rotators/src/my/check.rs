@@ -76,6 +76,11 @@ impl Steps<'_> {
         judge::standby(eyes.standby, &self.parties.wanted, &mut findings);
         let rows = self.account_rows(eyes, by_admin, &mut findings).await?;
         let facts = self.flavor.row_facts(&mut eyes.session, &self.parties.wanted.user).await?;
+        if by_admin {
+            let (user, host) = (eyes.session.login.user.clone(), eyes.host.clone());
+            let admins = self.flavor.row_facts(&mut eyes.session, &user).await?.unwrap_or_default();
+            judge::admin(&user, admins.iter().filter(|row| row.host == host), &mut findings);
+        }
         let target = self.target_grants(eyes, by_admin, rows.as_ref()).await?;
         let demands = self.flavor.demands(&mut eyes.session, by_admin).await?;
         let by = eyes.session.by.clone();
@@ -87,7 +92,9 @@ impl Steps<'_> {
         if let Some(rows) = &rows {
             judge::rows(self, rows, &eyes.session.login, &mut findings);
             judge::facts(self, facts.as_deref().unwrap_or_default(), by_admin, &mut findings);
-            let several = rows.list.len() > 1;
+        }
+        if by_admin || rows.is_some() {
+            let several = rows.as_ref().is_some_and(|rows| rows.list.len() > 1);
             judge::change(&self.parties.wanted, &eyes.grants, &target, by_admin, several, &shown(&by), &mut findings);
         }
         judge::privileged(self, &target, rows.as_ref(), &mut findings);
@@ -158,7 +165,7 @@ impl Steps<'_> {
         };
         match admin {
             Some(admin) => self.kept_out(&error, admin, findings).await?,
-            None => judge::kept_out(&error, wanted, None, findings),
+            None => judge::kept_out(self, &error, None, findings),
         }
         Ok(None)
     }
@@ -173,7 +180,7 @@ impl Steps<'_> {
             // Judged by its rows.
             "1045" | "1698" if rows.list.is_empty() => {}
             "1045" if right => findings.error(&right_but_refused(wanted)),
-            _ => judge::kept_out(error, wanted, Some(&rows), findings),
+            _ => judge::kept_out(self, error, Some(&rows), findings),
         }
         Ok(())
     }
@@ -187,7 +194,8 @@ impl Steps<'_> {
         let Some((version, current_user, connections, read_only, lock_limit)) = rows.into_iter().next() else {
             return Err(super::contradiction(&session.login));
         };
-        if current_user.starts_with("skip-grants user@") {
+        // An anonymous user has at least a host.
+        if current_user == "@" || current_user.starts_with("skip-grants user@") {
             return Err(unguarded(&session.login));
         }
         let (user, host) = current_user.rsplit_once('@').unwrap_or((&current_user, "%"));

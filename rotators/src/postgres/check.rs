@@ -151,6 +151,18 @@ impl Steps<'_> {
             findings.error(&no_password_asked(wanted));
             return;
         }
+        if seen.asked == Asked::Clear {
+            findings.warning(
+                "plugin",
+                format!(
+                    "{} asks {} for the clear password. Where it hands that on (ldap, pam, radius), the password is kept \
+                     elsewhere, and a rotation fails at its test.",
+                    wanted.server(),
+                    shown(&wanted.user)
+                ),
+                "Change the line of pg_hba.conf that matches to scram-sha-256, and reload.",
+            );
+        }
         let Some(random) = self.cx.scramble.expose_str() else { return };
         if self.effort.may_log_in(&self.parties.account()).is_err() {
             findings.warning("trust", "No wrong password was tried: the login budget is spent.", "");

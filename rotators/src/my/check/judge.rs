@@ -34,7 +34,8 @@ pub(super) fn standby(standby: bool, login: &Login, findings: &mut Findings) {
 }
 
 /// The account was kept out; `rows`: what the catalogue has of it, where somebody could read that.
-pub(super) fn kept_out(error: &StepError, login: &Login, rows: Option<&Rows>, findings: &mut Findings) {
+pub(super) fn kept_out(steps: &Steps<'_>, error: &StepError, rows: Option<&Rows>, findings: &mut Findings) {
+    let login = &steps.parties.wanted;
     let accounts = rows.filter(|rows| !rows.list.is_empty()).map(|rows| names(rows.list.iter(), login));
     let accounts = accounts.unwrap_or_else(|| shown(&my_account(&login.user, "%")));
     let known = rows.is_some();
@@ -46,6 +47,9 @@ pub(super) fn kept_out(error: &StepError, login: &Login, rows: Option<&Rows>, fi
             format!("{} has another password than AWSCURRENT: something else has set it.", shown(&login.user)),
             format!("ALTER USER {accounts} IDENTIFIED BY '…'"),
         ),
+        "auth-plugin" | "1251" | "1698" => {
+            findings.error_mended_by(error, with_plugin(steps.flavor.plugins(), &accounts));
+        }
         "3118" | "4151" | "3955" => findings.error_mended_by(error, format!("ALTER USER {accounts} ACCOUNT UNLOCK")),
         "4150" => findings.error_mended_by(error, "FLUSH PRIVILEGES"),
         "1203" | "1226" => findings.error_mended_by(
@@ -152,6 +156,20 @@ pub(super) fn facts(steps: &Steps<'_>, facts: &[RowFacts], by_admin: bool, findi
                 false => "UNINSTALL SONAME 'password_reuse_check'".to_owned(),
             };
             findings.warning("password-reuse", says, mends);
+        }
+    }
+}
+
+/// The admin's own row: a rotation of the admin's secret keeps it going.
+pub(super) fn admin<'r>(user: &str, rows: impl Iterator<Item = &'r RowFacts>, findings: &mut Findings) {
+    for row in rows {
+        let account = shown(&my_account(user, &row.host));
+        if let Some(days) = row.days_left.filter(|days| *days <= SOON) {
+            findings.warning(
+                "admin-expires-soon",
+                format!("The password of the admin {account} expires in {days} days, unless it is rotated before."),
+                format!("ALTER USER {account} PASSWORD EXPIRE NEVER"),
+            );
         }
     }
 }

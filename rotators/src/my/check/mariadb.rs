@@ -54,8 +54,7 @@ impl Look for MariaDb {
             return Ok(vec![]);
         }
         let plugins = session.rows::<String>(VALIDATING).await?;
-        let rows: Vec<(String, String)> =
-            session.rows("SHOW GLOBAL VARIABLES LIKE 'simple\\_password\\_check%'").await?;
+        let rows: Vec<(String, String)> = session.rows("SHOW GLOBAL VARIABLES LIKE 'simple_password_check%'").await?;
         let counted = |(name, value): (String, String)| {
             let counted = match name.strip_prefix("simple_password_check_")? {
                 "minimal_length" => Counted::All,

@@ -45,7 +45,7 @@ impl Look for MySql {
             return Ok(vec![]);
         }
         // The names have a dot where the policy is a component, an underscore where it is the older plugin.
-        let rows: Vec<(String, String)> = session.rows("SHOW GLOBAL VARIABLES LIKE 'validate\\_password%'").await?;
+        let rows: Vec<(String, String)> = session.rows("SHOW GLOBAL VARIABLES LIKE 'validate_password%'").await?;
         let only_length = rows.iter().any(|(name, value)| name.ends_with("policy") && (value == "LOW" || value == "0"));
         let demand = |(name, value): (String, String)| {
             let counted = match name.get("validate_password.".len()..)? {

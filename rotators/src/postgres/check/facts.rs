@@ -63,6 +63,8 @@ pub(super) struct AdminFacts {
     pub createrole: bool,
     /// ADMIN OPTION on the account.
     pub admin_option: bool,
+    /// The VALID UNTIL of its login is within a month.
+    pub expires_soon: bool,
 }
 
 pub(super) async fn server(session: &mut Session, login: &Login) -> Result<ServerFacts, StepError> {
@@ -122,7 +124,9 @@ pub(super) async fn role(session: &mut Session, login: &Login) -> Result<Option<
 pub(super) async fn admin(session: &mut Session, login: &Login) -> Result<AdminFacts, StepError> {
     let sql = "SELECT a.rolname::pg_catalog.text, a.rolsuper, a.rolcreaterole, \
                COALESCE((SELECT pg_catalog.pg_has_role(a.oid, r.oid, 'MEMBER WITH ADMIN OPTION') \
-               FROM pg_catalog.pg_roles r WHERE r.rolname = $1), false) \
+               FROM pg_catalog.pg_roles r WHERE r.rolname = $1), false), \
+               COALESCE((SELECT s.rolvaliduntil <= pg_catalog.clock_timestamp() + interval '30 days' \
+               FROM pg_catalog.pg_roles s WHERE s.rolname = SESSION_USER), false) \
                FROM pg_catalog.pg_roles a WHERE a.rolname = CURRENT_USER";
     let row = session.row(sql, &[(&login.user, Type::TEXT)]).await?;
     let facts = row.and_then(|row| {
@@ -131,6 +135,7 @@ pub(super) async fn admin(session: &mut Session, login: &Login) -> Result<AdminF
             superuser: get(&row, 1)?,
             createrole: get(&row, 2)?,
             admin_option: get(&row, 3)?,
+            expires_soon: get(&row, 4)?,
         })
     });
     facts.ok_or_else(|| contradiction(login))

@@ -132,19 +132,27 @@ fn privileged(role: &RoleFacts, options: &Options, login: &Login, findings: &mut
 pub(super) fn change(seen: &Seen, parties: &Parties, options: &Options, findings: &mut Findings) {
     let (Some(role), login) = (&seen.role, &parties.wanted) else { return };
     let user = shown(&login.user);
+    if let Some(who) = parties.admin.as_ref().filter(|_| seen.admin.as_ref().is_some_and(|admin| admin.expires_soon)) {
+        findings.warning(
+            "admin-expires-soon",
+            format!(
+                "The VALID UNTIL of the admin {} is within 30 days: then no rotation by it works.",
+                shown(&who.user)
+            ),
+            format!("ALTER ROLE {} VALID UNTIL 'infinity'", shown(&pg_name(&who.user))),
+        );
+    }
     let Some(admin) = &seen.admin else {
         // Such a role may not even change itself, on versions where CREATEROLE does not help either.
         let stuck = role.replication && !role.superuser && seen.server.number < ADMIN_OPTION_NEEDED;
-        match stuck {
-            true if options.allow_superuser => findings.problem(
+        if stuck && options.allow_superuser {
+            findings.problem(
                 "privilege",
                 format!("{user} has REPLICATION, and this version lets only superusers change such a role."),
                 "Name a superuser's secret as masterarn.",
-            ),
-            _ if parties.admin.is_none() && parties.no_admin.is_none() => {
-                findings.ok("privilege", format!("{user} changes its own password."));
-            }
-            _ => {}
+            );
+        } else if !stuck && parties.admin.is_none() && parties.no_admin.is_none() {
+            findings.ok("privilege", format!("{user} changes its own password."));
         }
         return;
     };
@@ -251,20 +259,17 @@ const GAP: &str = "Between setSecret and finishSecret a reader of AWSCURRENT is 
 #[cfg(test)]
 mod tests {
     use engine::check::Level;
+    use engine::secret::SecretBytes;
 
     use super::*;
+    use crate::connection::parse;
+    use crate::postgres::KIND;
 
     fn lacks(number: i32, admin: (bool, bool, bool), role: &RoleFacts) -> Vec<String> {
-        let login = Login {
-            host: "db".to_owned(),
-            port: 5432,
-            user: "app".to_owned(),
-            password: "Canary".to_owned().into(),
-            database: None,
-            channel: crate::tls::Channel::Plain,
-        };
+        let value = r#"{"engine":"postgres","host":"db","username":"app","password":"Canary"}"#;
+        let login = parse(&KIND, "AWSCURRENT", &SecretBytes::from(value)).expect("a login");
         let (superuser, createrole, admin_option) = admin;
-        let admin = AdminFacts { name: "adm".to_owned(), superuser, createrole, admin_option };
+        let admin = AdminFacts { name: "adm".to_owned(), superuser, createrole, admin_option, expires_soon: false };
         let mut findings = Findings::default();
         let lacks = lacking(number, &admin, role, &login, &mut findings);
         let list = findings.into_list();
