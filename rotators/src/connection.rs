@@ -14,6 +14,7 @@ use crate::pair::next_user;
 use crate::quote::shown;
 use crate::splice::replace;
 use crate::tls::Channel;
+use crate::topology::{Place, places};
 
 /// What is particular to one kind of database.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(crate) struct Login {
     pub password: Zeroizing<String>,
     pub database: Option<String>,
     pub channel: Channel,
+    /// Every host at which the same account can be reached, `host` first.
+    pub places: Vec<Place>,
 }
 
 impl fmt::Debug for Login {
@@ -74,7 +77,8 @@ impl Login {
     }
 }
 
-fn host_key(host: &str) -> String {
+/// What two spellings of one host have in common.
+pub(crate) fn host_key(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
@@ -119,9 +123,11 @@ pub(crate) fn parse(kind: &Kind, what: &str, value: &SecretBytes) -> Result<Logi
         Some(Value::String(ssl)) if ssl.eq_ignore_ascii_case("false") => Some(false),
         Some(_) => return Err(wrong("ssl", what, "true or false")),
     };
+    let port = port(kind, what, raw.port.as_ref())?;
     Ok(Login {
         channel: Channel::decide(ssl, &host, root),
-        port: port(kind, what, raw.port.as_ref())?,
+        places: places(what, raw.hosts.as_ref(), Place { host: host.clone(), port })?,
+        port,
         database: match &raw.dbname {
             None | Some(Value::Null) => None,
             some => Some(text("dbname", some)?),
@@ -166,7 +172,8 @@ fn missing(key: &str, what: &str) -> StepError {
         .remedy(format!("Write a value that has the key \"{key}\"."))
 }
 
-fn wrong(key: &str, what: &str, expected: &str) -> StepError {
+/// A key of a value that is not what it is to be.
+pub(crate) fn wrong(key: &str, what: &str, expected: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "bad-key", format!("The key {key} in {what} is not {expected}."))
         .remedy(format!("Write a value whose key \"{key}\" is {expected}."))
 }
@@ -188,6 +195,7 @@ fn not_json(what: &str, category: serde_json::error::Category) -> StepError {
 struct Raw {
     engine: Option<Value>,
     host: Option<Value>,
+    hosts: Option<Value>,
     port: Option<Value>,
     username: Option<Value>,
     password: Option<SecretText>,

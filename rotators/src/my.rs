@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod errors;
 pub(crate) mod hash;
 pub(crate) mod session;
+mod site;
 mod steps;
 
 use std::sync::Arc;

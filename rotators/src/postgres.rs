@@ -4,6 +4,7 @@
 mod catalogue;
 mod errors;
 mod session;
+mod site;
 mod sniff;
 
 use std::sync::Arc;
