@@ -48,6 +48,8 @@ pub(crate) struct Login {
     pub password: Zeroizing<String>,
     pub database: Option<String>,
     pub channel: Channel,
+    /// SCRAM is bound to the TLS session; a pooler that ends TLS itself cannot do that.
+    pub channel_binding: bool,
     /// Every host at which the same account can be reached, `host` first.
     pub places: Vec<Place>,
 }
@@ -123,11 +125,18 @@ pub(crate) fn parse(kind: &Kind, what: &str, value: &SecretBytes) -> Result<Logi
         Some(Value::String(ssl)) if ssl.eq_ignore_ascii_case("false") => Some(false),
         Some(_) => return Err(wrong("ssl", what, "true or false")),
     };
+    let channel_binding = match &raw.channel_binding {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) if text == "require" => true,
+        Some(Value::String(text)) if text == "prefer" => false,
+        Some(_) => return Err(wrong("channel_binding", what, "\"require\" or \"prefer\"")),
+    };
     let port = port(kind, what, raw.port.as_ref())?;
     Ok(Login {
         channel: Channel::decide(ssl, &host, root),
         places: places(what, raw.hosts.as_ref(), Place { host: host.clone(), port })?,
         port,
+        channel_binding,
         database: match &raw.dbname {
             None | Some(Value::Null) => None,
             some => Some(text("dbname", some)?),
@@ -201,6 +210,7 @@ struct Raw {
     password: Option<SecretText>,
     dbname: Option<Value>,
     ssl: Option<Value>,
+    channel_binding: Option<Value>,
     sslrootcert: Option<Value>,
 }
 
@@ -258,6 +268,7 @@ mod tests {
             (with("port", json!(70000)), "bad-key"),
             (with("port", json!("canary-91")), "bad-key"),
             (with("ssl", json!("canary-91")), "bad-key"),
+            (with("channel_binding", json!("disable")), "bad-key"),
             (with("host", json!("")), "bad-key"),
             (with("username", json!("a\0b")), "bad-key"),
             (with("username", json!("x".repeat(64))), "username-too-long"),

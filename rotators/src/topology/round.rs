@@ -119,7 +119,7 @@ impl<'a, R: Site> Round<'a, R> {
 
     /// Success, with what all of it cost.
     pub(super) fn done(&self, done: Done) -> Done {
-        Done { failed_logins: self.refused.load(Ordering::SeqCst), ..done }
+        Done { failed_logins: self.refused.load(Ordering::SeqCst) + done.failed_logins, ..done }
     }
 
     pub(super) fn listed(&self) -> String {
