@@ -8,6 +8,8 @@ mod looks;
 mod reach;
 mod round;
 mod tested;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -130,6 +132,17 @@ pub(crate) enum Knock {
     Failed(StepError),
 }
 
+/// What a server's catalogue has of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// No such account.
+    Missing,
+    /// The account, with another password.
+    Other,
+    /// The account, with this password.
+    Same,
+}
+
 /// A rotator that does each step at one host. [`Everywhere`] makes one of it that knows several.
 #[async_trait]
 pub(crate) trait Site: Rotator {
@@ -138,12 +151,17 @@ pub(crate) trait Site: Rotator {
     /// A server of this kind may lock an account after too many refused logins.
     fn locks_accounts(&self) -> bool;
 
+    /// What the catalogue has, seen by an admin: costs no refused login. None where it is not shown.
+    async fn stored(&self, _admin: &Login, _wanted: &Login) -> Option<Stored> {
+        None
+    }
+
     /// Logs in, asks which role the server has, and leaves.
     async fn knock(&self, login: &Login) -> Knock;
 }
 
 #[cfg(test)]
-mod tests {
+mod values {
     use engine::outcome::Verdict;
     use serde_json::json;
 

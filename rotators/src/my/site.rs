@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
+use super::accounts::Rows;
 use super::session::{Entry, Session};
 use super::{Family, Flavor, contradiction};
 use crate::connection::{Kind, Login};
-use crate::topology::{Knock, Role, Site};
+use crate::topology::{Knock, Role, Site, Stored};
 
 #[async_trait]
 impl<F: Flavor + 'static> Site for Family<F> {
@@ -15,6 +16,18 @@ impl<F: Flavor + 'static> Site for Family<F> {
 
     fn locks_accounts(&self) -> bool {
         true
+    }
+
+    async fn stored(&self, admin: &Login, wanted: &Login) -> Option<Stored> {
+        let Entry::In(mut session) = Session::open(admin, &self.trust).await else { return None };
+        let rows = self.flavor.all_rows(&mut session, &wanted.user).await;
+        session.close().await;
+        let rows = Rows { list: rows.ok()?? };
+        Some(match rows.lacking(wanted, admin).len() {
+            _ if rows.list.is_empty() => Stored::Missing,
+            0 => Stored::Same,
+            _ => Stored::Other,
+        })
     }
 
     async fn knock(&self, login: &Login) -> Knock {

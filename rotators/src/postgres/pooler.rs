@@ -50,7 +50,7 @@ pub(crate) async fn refuse_list(login: &Login, trust: &Trust) -> Result<(), Step
 }
 
 /// What a preflight says about a pooler; None where there is none, or the login does not work.
-#[cfg_attr(not(test), expect(dead_code, reason = "the preflight of PostgreSQL asks for it"))]
+#[expect(dead_code, reason = "the preflight of PostgreSQL is to ask for it")]
 pub(crate) async fn finding(login: &Login, trust: &Trust) -> Option<Finding> {
     let Entry::In(mut session) = Session::open(login, trust, LOOKING).await else { return None };
     let row = session.row("SELECT pg_catalog.pg_backend_pid()", &[]).await.ok()??;

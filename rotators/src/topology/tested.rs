@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::reach::reach;
 use super::round::{Round, no_primary};
-use super::{Knock, Place, Role, Site, login_at};
+use super::{Knock, Place, Role, Site, Stored, login_at};
 use crate::connection::Login;
 
 /// The pause before a standby is asked again; it doubles up to [`LONGEST`].
@@ -21,6 +21,16 @@ struct Behind {
     role: Option<Role>,
     /// A login that it does let in. One of the same account sets the server's count of refused logins back.
     other: Option<Login>,
+}
+
+/// How the new credential fares at a host.
+enum Fares {
+    In(Role),
+    /// Seen in the catalogue, or by a refused login, which counts.
+    Refused {
+        counted: bool,
+    },
+    Failed(StepError),
 }
 
 impl<R: Site> Round<'_, R> {
@@ -40,9 +50,30 @@ impl<R: Site> Round<'_, R> {
                 Knock::Failed(error) => return Err(not_ready(error)),
             }
         }
-        match (refused.first(), let_in.first()) {
-            // Where AWSCURRENT works nowhere, setSecret says what can be done.
-            (Some(place), Some(other)) => Err(differs(place, other)),
+        if let (Some(place), Some(other)) = (refused.first(), let_in.first()) {
+            return Err(differs(place, other, "refuses AWSCURRENT, which logs in"));
+        }
+        // Where AWSCURRENT works nowhere, setSecret says what can be done.
+        self.other_account_everywhere(&there).await
+    }
+
+    /// The same for the account that takes turns with AWSCURRENT's, where the admin sees it.
+    async fn other_account_everywhere(&self, places: &[Place]) -> Result<(), StepError> {
+        let (mut there, mut missing) = (None, None);
+        for place in places {
+            let wanted = self.wanted_at(place)?;
+            let Some(admin) = self.admin_at(place) else { continue };
+            if self.current_at(place).is_none_or(|current| current.user == wanted.user) {
+                continue;
+            }
+            match self.site.stored(&admin, &wanted).await {
+                Some(Stored::Missing) => missing = missing.or(Some(place)),
+                Some(Stored::Other | Stored::Same) => there = there.or(Some(place)),
+                None => {}
+            }
+        }
+        match (missing, there) {
+            (Some(place), Some(other)) => Err(differs(place, other, "lacks the account to be changed, which exists")),
             _ => Ok(()),
         }
     }
@@ -51,11 +82,11 @@ impl<R: Site> Round<'_, R> {
         let (there, mut failed) = reach(&self.places).await;
         let (mut primary, mut behind) = (None, vec![]);
         for place in &there {
-            match self.knock(&self.wanted_at(place)?).await? {
-                Knock::In(role) if !role.standby => primary = primary.or(Some(place)),
-                Knock::In(_) => {}
-                Knock::Refused => behind.push(self.behind(place).await?),
-                Knock::Failed(error) => failed.push(error),
+            match self.fares(place).await? {
+                Fares::In(role) if !role.standby => primary = primary.or(Some(place)),
+                Fares::In(_) => {}
+                Fares::Refused { counted } => behind.push(self.behind(place, counted).await?),
+                Fares::Failed(error) => failed.push(error),
             }
         }
         let Some(primary) = primary else {
@@ -69,17 +100,38 @@ impl<R: Site> Round<'_, R> {
         Ok(self.done(done))
     }
 
+    /// Tries the new credential at one host, only where it can be right as far as the admin sees: a server may lock an
+    /// account after refused logins.
+    async fn fares(&self, place: &Place) -> Result<Fares, StepError> {
+        let wanted = self.wanted_at(place)?;
+        if self.site.locks_accounts()
+            && let Some(admin) = self.admin_at(place)
+            && let Some(Stored::Missing | Stored::Other) = self.site.stored(&admin, &wanted).await
+        {
+            return Ok(Fares::Refused { counted: false });
+        }
+        Ok(match self.knock(&wanted).await? {
+            Knock::In(role) => Fares::In(role),
+            Knock::Refused => Fares::Refused { counted: true },
+            Knock::Failed(error) => Fares::Failed(error),
+        })
+    }
+
     /// Who does log in at a host that refused the new credential, and what it is.
-    async fn behind(&self, place: &Place) -> Result<Behind, StepError> {
+    async fn behind(&self, place: &Place, counted: bool) -> Result<Behind, StepError> {
         let wanted = self.wanted_at(place)?;
         let known = self.cx.material.known.iter().filter(|known| known.role != "AWSPREVIOUS");
         let known = known.filter_map(|known| login_at(self.kind(), &known.value, place));
         let known = known.filter(|login| !login.same_password(&wanted));
         // The admin costs the account nothing, but sets nothing back.
-        for login in known.chain(self.admin_at(place)) {
+        let others: Vec<Login> = match counted {
+            true => known.chain(self.admin_at(place)).collect(),
+            false => self.admin_at(place).into_iter().collect(),
+        };
+        for login in others {
             let of_account = login.user == wanted.user;
             if let Knock::In(role) = self.knock(&login).await? {
-                if of_account {
+                if of_account && counted {
                     self.forgive();
                 }
                 return Ok(Behind { place: place.clone(), role: Some(role), other: Some(login) });
@@ -98,7 +150,7 @@ impl<R: Site> Round<'_, R> {
                 return error;
             }
         }
-        failed.extend(behind.iter().map(|behind| lags(behind, &behind.place)));
+        failed.extend(behind.iter().map(lags));
         match failed.is_empty() {
             true => no_primary(vec![only_standbys(&self.listed())]),
             false => no_primary(failed),
@@ -109,7 +161,7 @@ impl<R: Site> Round<'_, R> {
     async fn wait_for(&self, mut behind: Vec<Behind>) -> Result<(), StepError> {
         let mut pause = FIRST;
         while let Some(first) = behind.first() {
-            self.if_late(lags(first, &first.place));
+            self.if_late(lags(first));
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST);
             let mut still = vec![];
@@ -123,25 +175,25 @@ impl<R: Site> Round<'_, R> {
 
     /// Asks one host again. None: it lets the new credential in.
     async fn again(&self, mut host: Behind) -> Result<Option<Behind>, StepError> {
-        let wanted = self.wanted_at(&host.place)?;
-        match self.knock(&wanted).await {
-            Ok(Knock::In(_)) => return Ok(None),
-            Ok(Knock::Refused) => {}
-            Ok(Knock::Failed(error)) => return Err(error),
-            Err(_) => return Err(lags(&host, &host.place)),
-        }
-        match &host.other {
-            Some(other) => {
-                let knock = self.knock(other).await;
-                if let Ok(Knock::In(role)) = knock {
-                    host.role = Some(role);
-                    if other.user == wanted.user {
-                        self.forgive();
-                    }
-                }
+        let counted = match self.fares(&host.place).await {
+            Ok(Fares::In(_)) => return Ok(None),
+            Ok(Fares::Refused { counted }) => counted,
+            Ok(Fares::Failed(error)) => return Err(error),
+            // The account can be cost no more: what is waited for says more.
+            Err(_) => return Err(lags(&host)),
+        };
+        let user = self.wanted_at(&host.place)?.user;
+        if let Some(other) = &host.other
+            && let Ok(Knock::In(role)) = self.knock(other).await
+        {
+            host.role = Some(role);
+            if counted && other.user == user {
+                self.forgive();
+                return Ok(Some(host));
             }
-            None if self.site.locks_accounts() => {}
-            None => self.forgive(),
+        }
+        if counted && !self.site.locks_accounts() {
+            self.forgive();
         }
         Ok(Some(host))
     }
@@ -156,18 +208,14 @@ fn not_ready(error: StepError) -> StepError {
     StepError { message, ..error }
 }
 
-fn differs(place: &Place, other: &Place) -> StepError {
-    StepError::new(
-        Verdict::Retry,
-        "host-differs",
-        format!("{place} refuses AWSCURRENT, which logs in at {other}. Nothing was changed."),
+fn differs(place: &Place, other: &Place, how: &str) -> StepError {
+    StepError::new(Verdict::Retry, "host-differs", format!("{place} {how} at {other}. Nothing was changed.")).remedy(
+        format!("See that {place} replicates and has the account as {other} has it, or take it out of \"hosts\"."),
     )
-    .remedy(format!(
-        "See that {place} replicates and has the account with AWSCURRENT's password, or take it out of \"hosts\"."
-    ))
 }
 
-fn lags(behind: &Behind, place: &Place) -> StepError {
+fn lags(behind: &Behind) -> StepError {
+    let place = &behind.place;
     let how = match (behind.role, behind.role.and_then(|role| role.behind_seconds)) {
         (_, Some(seconds)) => format!("; the last change it has got is {seconds} s old"),
         (Some(role), None) if role.standby => "; it is a standby".to_owned(),
