@@ -207,8 +207,6 @@ fn a_change_that_a_failover_lost_is_made_again() {
 fn an_admin_is_sent_only_to_hosts_that_its_secret_lists() {
     let Some(cluster) = Cluster::postgres() else { return };
     let mut case = turned(cluster.case(), &cluster);
-    // The admin's secret has the primary alone.
-    case.admin = Some(admin_secret(cluster.primary, &json!({})));
     let log = || std::fs::read_to_string(&cluster.standby.log).expect("the log");
     execute(cluster.standby, "ALTER SYSTEM SET log_connections = on");
     execute(cluster.standby, "SELECT pg_reload_conf()");
@@ -216,16 +214,24 @@ fn an_admin_is_sent_only_to_hosts_that_its_secret_lists() {
         logs_in(cluster.standby, &case.user, &case.password());
         log().contains(&format!("authorized: user={}", case.user)).then_some(())
     });
-    let before = log().matches("authorized: user=admin").count();
-    let wanted = case.create();
-    case.set(&wanted).expect("set at the primary");
+    let seen = || log().matches("authorized: user=admin").count();
+    let (before, wanted) = (seen(), case.create());
+    case.set(&wanted).expect("set by the account itself");
+    // The admin's secret has one of the two alone: a new credential that it sets would be shown to the other.
+    for server in [cluster.primary, cluster.standby] {
+        case.admin = Some(admin_secret(server, &json!({})));
+        let error = case.set(&case.create()).expect_err("not in the admin's secret");
+        assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "admin-elsewhere"), "{error:?}");
+    }
+    // It puts AWSCURRENT back where it is listed.
+    case.admin = Some(admin_secret(cluster.primary, &json!({})));
+    case.attempted = true;
+    case.known = vec![("AWSPENDING".to_owned(), wanted)];
+    assert!(matches!(case.prove().expect("by the primary"), Proof::CanRestore { .. }));
+    case.restore().expect("put back at the primary");
+    let (wanted, next) = (case.current.clone(), case.create());
     case.test(&wanted).expect("tested");
-    assert_eq!(log().matches("authorized: user=admin").count(), before, "the standby never saw the admin");
-
-    // Where the primary is the one that is not listed, a person has to say that it may be used.
-    case.admin = Some(admin_secret(cluster.standby, &json!({})));
-    let next = case.create();
-    fails(case.set(&next), Verdict::NeedsPerson, "admin-elsewhere");
+    assert_eq!(seen(), before, "the standby never saw the admin");
     // And a new value brings no host of its own.
     case.admin = None;
     let mut elsewhere = next.clone();

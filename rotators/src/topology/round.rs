@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use engine::outcome::{Done, StepError, Verdict};
 use engine::port::{Guard, StepContext};
+use engine::rotation::Step;
 use tokio::time::timeout;
 
 use super::reach::reach;
@@ -53,7 +54,7 @@ impl<'a, R: Site> Round<'a, R> {
     /// None where the value of this step names one host alone, or cannot be read: then there is nothing to choose.
     ///
     /// # Errors
-    /// NeedsPerson where the value to be set names a host that AWSCURRENT does not.
+    /// NeedsPerson where the value to be set names a host that AWSCURRENT does not, or that the admin does not.
     pub(super) fn read(site: &'a R, cx: &'a StepContext<'a>) -> Result<Option<Self>, StepError> {
         let places = match cx.material.wanted.as_ref().or(cx.material.current.as_ref()) {
             Some(value) => parse(site.kind(), "a value", value).map(|login| login.places).unwrap_or_default(),
@@ -67,6 +68,14 @@ impl<'a, R: Site> Round<'a, R> {
             if let Some(other) = places.iter().find(|place| !current.places.contains(place)) {
                 return Err(other_host(other, &current));
             }
+        }
+        // Going forward the new credential is sent to every host: whoever may write the secret but not read it must not
+        // have an admin set one and then be shown it. Putting AWSCURRENT back matters more.
+        if cx.step == Step::Set
+            && let Some(admin) = cx.material.admin.as_ref().and_then(|admin| parse(site.kind(), "a value", admin).ok())
+            && let Some(other) = places.iter().find(|place| !admin.places.contains(place))
+        {
+            return Err(admin_lacks(other, &admin));
         }
         Ok(Some(Self {
             site,
@@ -267,6 +276,15 @@ pub(super) fn no_primary(said: Vec<StepError>) -> StepError {
             error
         }
     }
+}
+
+fn admin_lacks(place: &Place, admin: &Login) -> StepError {
+    StepError::new(
+        Verdict::NeedsPerson,
+        "admin-elsewhere",
+        format!("The secret lists the host {place}, which the admin secret for {} does not.", admin.server()),
+    )
+    .remedy("Put the same \"hosts\" into the admin secret, or take the host out of the secret, then resume.")
 }
 
 fn other_host(place: &Place, current: &Login) -> StepError {

@@ -110,6 +110,8 @@ fn mysql_and_mariadb_standbys_are_never_written_to_and_are_waited_for_without_be
         fails(lacks.set(&lacks.create()), Verdict::Retry, "host-differs");
         assert!(logs_in(cluster.primary, &account.user, &account.password), "nothing was changed");
 
+        with_an_admin(&cluster, &words);
+
         // A failover in the middle: giving up is the new primary's.
         let case = case(&cluster, &words);
         let wanted = case.create();
@@ -126,4 +128,37 @@ fn mysql_and_mariadb_standbys_are_never_written_to_and_are_waited_for_without_be
             logs_in(cluster.standby, &case.user, &case.password()).then_some(())
         });
     });
+}
+
+/// An admin sees in the catalogue whether a login can be right: none is refused. It sees a missing account as well.
+fn with_an_admin(cluster: &Cluster, words: &Words) {
+    let boss = Account { server: cluster.primary, user: unique("boss"), password: unique("Canary-boss-") };
+    let create = format!("CREATE USER '{}'@'%' IDENTIFIED BY '{}'", boss.user, boss.password);
+    let grant = format!("GRANT ALL PRIVILEGES ON *.* TO '{}'@'%' WITH GRANT OPTION", boss.user);
+    execute(cluster.primary, &format!("{create};\n{grant}"));
+    arrives(cluster.standby, &boss.user, &boss.password);
+    let mut case = case(cluster, words);
+    case.admin = Some(boss.secret(&json!({"hosts": [address(cluster.standby)]})));
+
+    // The other of two accounts that take turns.
+    let idle = Account { server: cluster.primary, user: format!("{}_clone", case.user), password: unique("Canary-2") };
+    let create = format!("CREATE USER '{}'@'%' IDENTIFIED BY '{}'", idle.user, idle.password);
+    execute(cluster.primary, &format!("SET SESSION sql_log_bin = 0;\n{create}"));
+    let mut turn = case.create();
+    turn["username"] = json!(idle.user);
+    let error = case.set(&turn).expect_err("the standby lacks it");
+    assert_eq!((error.verdict, error.code.as_str()), (Verdict::Retry, "host-differs"), "{error:?}");
+    assert!(error.message.contains("lacks the account"), "{error:?}");
+    assert!(logs_in(cluster.primary, &idle.user, &idle.password), "nothing was changed");
+
+    execute(cluster.standby, words.stop);
+    let wanted = case.create();
+    case.set(&wanted).expect("set by the admin at the primary");
+    // Were one login refused, nothing would set the count back.
+    case.known = vec![("AWSCURRENT".to_owned(), wanted.clone())];
+    case.login_budget = 1;
+    let error = Case { deadline: Duration::from_secs(6), ..case.clone() }.test(&wanted).expect_err("it lags");
+    assert_eq!((error.code.as_str(), error.failed_logins), ("replica-lag", 0), "{error:?}");
+    execute(cluster.standby, words.start);
+    case.test(&wanted).expect("it arrives while the test waits");
 }
