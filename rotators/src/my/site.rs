@@ -34,6 +34,8 @@ impl<F: Flavor + 'static> Site for Family<F> {
         let mut session = match Session::open(login, &self.trust).await {
             Entry::In(session) => session,
             Entry::Refused(_) => return Knock::Refused,
+            // To a stranger MySQL answers with one plugin or another, so that it is not seen that there is no such account.
+            Entry::Failed(error) if error.code == "auth-plugin" => return Knock::Refused,
             Entry::Failed(error) => return Knock::Failed(error),
         };
         let state = session.rows::<(i64, u64)>(&format!("SELECT {}", self.flavor.server_state())).await;
