@@ -2,15 +2,18 @@
 //! common is here; `mysql.rs` and `mariadb.rs` say in what they differ. Never here: the store, the API.
 
 pub(crate) mod accounts;
+pub(crate) mod check;
 pub(crate) mod errors;
 pub(crate) mod hash;
 pub(crate) mod session;
 mod site;
 mod steps;
+mod verify;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use engine::check::{Report, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
@@ -27,7 +30,7 @@ use crate::tls::Trust;
 
 /// In what MySQL and MariaDB differ.
 #[async_trait]
-pub(crate) trait Flavor: Send + Sync {
+pub(crate) trait Flavor: check::Look + Send + Sync {
     fn kind(&self) -> &'static Kind;
 
     /// The plugins whose passwords can be rotated.
@@ -98,6 +101,20 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
         let effort = Effort::new(cx.login_budget);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.verify()).await
+    }
+
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Report, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
     }
 }
 

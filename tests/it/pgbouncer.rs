@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use engine::check::Level;
 use engine::outcome::{Proof, Verdict};
 use pawl::servers::{Engine, Server};
 use serde_json::{Value, json};
@@ -37,6 +38,12 @@ fn every_way(check: impl Fn(Case)) {
 
 fn password(value: &Value) -> String {
     value["password"].as_str().expect("a password").to_owned()
+}
+
+/// The findings about poolers, by level and code.
+fn poolers(case: &Case) -> Vec<(Level, String)> {
+    let found = case.check().expect("a report").findings.into_iter().filter(|it| it.code.starts_with("pooler"));
+    found.map(|it| (it.level, it.code)).collect()
 }
 
 /// Writes what `auth_file` lists besides the pooler's own login, and has it read.
@@ -105,7 +112,10 @@ fn a_pooler_with_a_list_of_passwords_is_found_out_before_anything_is_changed() {
     let Some((pooler, server)) = pooler(&[]) else { return };
     for by_admin in [false, true] {
         let case = case(pooler, server);
+        assert_eq!(poolers(&case), [(Level::Warning, "pooler".to_owned())], "which list it has cannot be told");
         list(pooler, &format!("\"{}\" \"{}\"", case.user, case.password()));
+        assert_eq!(poolers(&case), [(Level::Problem, "pooler-userlist".to_owned())]);
+        assert_eq!(poolers(&Case::new(server)), [], "the server itself is none");
         let case = if by_admin { case.by_admin() } else { case };
         let error = case.set(&case.create()).expect_err("the list would refuse the new one");
         assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "pooler-userlist"), "{error:?}");
@@ -164,6 +174,7 @@ fn a_list_of_verifiers_refuses_the_new_password_and_proves_nothing_about_the_old
 fn a_pooler_that_pools_statements_or_has_lost_its_server_is_tried_again() {
     let Some((pooling, server)) = pooler(&["pool_mode = statement"]) else { return };
     let case_of = case(pooling, server);
+    assert_eq!(poolers(&case_of), [(Level::Problem, "pooler".to_owned())]);
     let error = case_of.set(&case_of.create()).expect_err("no transactions");
     assert_eq!((error.verdict, error.code.as_str()), (Verdict::Retry, "08P01"), "{error:?}");
     assert!(error.remedy.contains("pool_mode"), "{error:?}");

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
+use engine::check::Verified;
 use engine::outcome::{Proof, Verdict};
 use pawl::servers::{Engine, Server};
 use serde_json::{Value, json};
@@ -124,6 +125,30 @@ fn a_standby_that_lags_is_waited_for_and_costs_the_account_nothing() {
         });
         assert!(logs_in(cluster.standby, &case.user, &password(&wanted)));
     }
+}
+
+// F64, F94
+#[test]
+fn a_preflight_and_a_verify_look_at_every_host() {
+    let Some(cluster) = Cluster::postgres() else { return };
+    for case in [cluster.case(), turned(cluster.case_by_admin(), &cluster)] {
+        let report = case.check().expect("a report");
+        assert!(report.passes(), "{report:?}");
+        let servers: Vec<_> = report.servers.iter().map(|server| (server.address.clone(), server.standby)).collect();
+        assert_eq!(servers, [(address(cluster.primary), false), (address(cluster.standby), true)]);
+        assert_eq!(case.verify().expect("an answer"), Verified::CurrentLogsIn);
+    }
+    let mut case = cluster.case();
+    execute(cluster.standby, "SELECT pg_wal_replay_pause()");
+    let wanted = case.create();
+    case.set(&wanted).expect("set");
+    case.known = vec![("AWSPREVIOUS".to_owned(), std::mem::replace(&mut case.current, wanted))];
+    let found = Verified::AnotherLogsIn { role: "AWSPREVIOUS".to_owned() };
+    assert_eq!(case.verify().expect("an answer"), found, "the standby has the old one");
+    cluster.standby.stop().expect("stopped");
+    let report = case.check().expect("a report");
+    assert!(!report.passes() && report.findings.iter().any(|it| it.code == "unreachable"), "{report:?}");
+    fails(case.verify(), Verdict::Retry, "refused");
 }
 
 // F65

@@ -88,7 +88,7 @@ impl Steps<'_> {
     }
 
     /// Logs in as the account. None: the password was refused.
-    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+    pub(super) async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
         self.effort.may_log_in(&self.parties.account())?;
         match Session::open(login, self.trust).await {
             Entry::In(session) => Ok(Some(session)),
@@ -152,7 +152,7 @@ impl Steps<'_> {
     }
 
     /// The account's rows as this session sees them.
-    async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
+    pub(super) async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
         let user = &self.parties.wanted.user;
         let rows = match self.flavor.all_rows(session, user).await? {
             Some(list) => Rows { list },
@@ -200,7 +200,7 @@ impl Steps<'_> {
         }
     }
 
-    async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
+    pub(super) async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
         match Session::open(admin, self.trust).await {
             Entry::In(session) => Ok(session),
             Entry::Failed(error) => Err(error),
@@ -299,7 +299,7 @@ impl Steps<'_> {
         Ok(again.then_some(proof))
     }
 
-    async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
+    pub(super) async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
         match self.enter(login).await? {
             Some(session) => {
                 session.close().await;
@@ -336,7 +336,7 @@ fn lock_name(user: &str) -> String {
     format!("pawl.{}", &digest[..40])
 }
 
-fn admin_refused(admin: &Login, error: &StepError) -> StepError {
+pub(super) fn admin_refused(admin: &Login, error: &StepError) -> StepError {
     let message =
         format!("{} refuses the login of the admin {} (error {}).", admin.server(), shown(&admin.user), error.code);
     StepError::new(Verdict::NeedsPerson, "admin-refused", message)
@@ -356,7 +356,7 @@ fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
     .remedy("See whether something else sets this account's password too.")
 }
 
-fn right_but_refused(login: &Login) -> StepError {
+pub(super) fn right_but_refused(login: &Login) -> StepError {
     StepError::new(
         Verdict::NeedsPerson,
         "1045",
