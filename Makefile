@@ -13,7 +13,7 @@ demo: ## Rotate a real PostgreSQL and a real MariaDB account every few seconds, 
 	@scripts/setup-servers postgres mariadb
 	$(CARGO) run --locked -- demo
 
-test: servers clients ## Run all tests, over private PostgreSQL, MariaDB, MySQL and Redis servers, with AWS's own clients
+test: servers clients ## Run all tests, over private PostgreSQL, PgBouncer, MariaDB, MySQL and Redis servers, with AWS's own clients
 	$(CARGO) test --locked $(FEATURES) --no-fail-fast
 
 lint: ## Check the formatting, and clippy with warnings as errors

@@ -35,23 +35,34 @@ pub enum Engine {
     Mysql,
     /// Redis, for the example rotators; without TLS, which it would want on a port of its own.
     Redis,
+    /// PgBouncer, a pooler before a PostgreSQL of ours.
+    Pgbouncer,
 }
 
 impl Engine {
-    /// The name as a secret's `engine` key has it.
+    /// The name as messages, `scripts/setup-servers` and `PAWL_TEST_WITHOUT` have it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
             Self::Mysql => "mysql",
             Self::Redis => "redis",
+            Self::Pgbouncer => "pgbouncer",
+        }
+    }
+
+    /// The name as a secret's `engine` key has it: a pooler passes for what is behind it.
+    const fn spoken(self) -> &'static str {
+        match self {
+            Self::Pgbouncer => Self::Postgres.name(),
+            other => other.name(),
         }
     }
 
     /// The user whom the packages make for this server.
     const fn service_user(self) -> &'static str {
         match self {
-            Self::Postgres => "postgres",
+            Self::Postgres | Self::Pgbouncer => "postgres",
             Self::Mariadb | Self::Mysql => "mysql",
             Self::Redis => "redis",
         }
@@ -60,7 +71,7 @@ impl Engine {
 
 /// A running private server. Dropping it ends the server and removes its directory.
 pub struct Server {
-    /// `postgres`, `mariadb`, `mysql` or `redis`.
+    /// `postgres`, `mariadb`, `mysql` or `redis`; a pooler has that of the server behind it.
     pub engine: &'static str,
     /// The server's version, as `15.18`.
     pub version: String,
@@ -101,20 +112,35 @@ impl Server {
     ///
     /// As root the server runs as its packages' service user, who must be able to enter `base_dir`.
     pub fn start(engine: Engine, base_dir: &Path, extra_args: &[&str]) -> io::Result<Self> {
+        Self::start_behind(None, engine, base_dir, extra_args)
+    }
+
+    /// Starts a server that is nothing without another one: a standby of `upstream`, or a pooler before it (whose
+    /// `extra_args` are lines of its configuration). Accounts and passwords are those of `upstream`.
+    pub fn start_with(upstream: &Self, engine: Engine, base_dir: &Path, extra_args: &[&str]) -> io::Result<Self> {
+        Self::start_behind(Some(upstream), engine, base_dir, extra_args)
+    }
+
+    fn start_behind(upstream: Option<&Self>, engine: Engine, base_dir: &Path, extra_args: &[&str]) -> io::Result<Self> {
         let binaries = find(engine).map_err(|missing| io::Error::new(io::ErrorKind::NotFound, missing))?;
         let extra_args: Vec<String> = extra_args.iter().map(|&argument| argument.to_owned()).collect();
         // Another program may take the port between our look and the server's bind. MariaDB was also seen to fail twice
         // while many servers started at once; why is not known.
         for _ in 0..2 {
-            match Self::try_start(&binaries, base_dir, &extra_args) {
+            match Self::try_start(upstream, &binaries, base_dir, &extra_args) {
                 Ok(server) => return Ok(server),
                 Err(error) => tracing::warn!(%error, "a private server did not start; trying again"),
             }
         }
-        Self::try_start(&binaries, base_dir, &extra_args)
+        Self::try_start(upstream, &binaries, base_dir, &extra_args)
     }
 
-    fn try_start(binaries: &Binaries, base_dir: &Path, extra_args: &[String]) -> io::Result<Self> {
+    fn try_start(
+        upstream: Option<&Self>,
+        binaries: &Binaries,
+        base_dir: &Path,
+        extra_args: &[String],
+    ) -> io::Result<Self> {
         let engine = binaries.engine;
         let service = service_account(engine)?;
         let dir = base_dir.canonicalize()?.join(format!("pawl-{}-{}", engine.name(), random_word(10)?));
@@ -131,7 +157,11 @@ impl Server {
             DirBuilder::new().mode(0o700).create(dir.join(name))?;
             own(&dir.join(name))?;
         }
-        let (port, admin_password, app_password) = (free_port()?, random_word(24)?, random_word(24)?);
+        let port = free_port()?;
+        let (admin_password, app_password) = match upstream {
+            Some(upstream) => (upstream.admin_password.clone(), upstream.app_password.clone()),
+            None => (random_word(24)?, random_word(24)?),
+        };
         let plan = Plan {
             binaries,
             dir: &dir,
@@ -142,6 +172,7 @@ impl Server {
             other_user: OTHER_USER,
             app_password: &app_password,
             port,
+            upstream: upstream.map(|upstream| upstream.port),
             service,
             extra_args,
         };
@@ -152,7 +183,7 @@ impl Server {
             write_private(&dir.join(name), text)?;
         }
         let server = Self {
-            engine: engine.name(),
+            engine: engine.spoken(),
             version: binaries.version.clone(),
             host: Ipv4Addr::LOCALHOST.to_string(),
             port,
@@ -233,7 +264,7 @@ impl Server {
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(25)..].join("\n");
-        io::Error::other(format!("the private {} server {what}; its log ends:\n{tail}", self.engine))
+        io::Error::other(format!("the private {} server {what}; its log ends:\n{tail}", self.kind.name()))
     }
 }
 

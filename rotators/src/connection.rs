@@ -14,6 +14,7 @@ use crate::pair::next_user;
 use crate::quote::shown;
 use crate::splice::replace;
 use crate::tls::Channel;
+use crate::topology::{Place, places};
 
 /// What is particular to one kind of database.
 #[derive(Debug)]
@@ -47,6 +48,10 @@ pub(crate) struct Login {
     pub password: Zeroizing<String>,
     pub database: Option<String>,
     pub channel: Channel,
+    /// SCRAM is bound to the TLS session; a pooler that ends TLS itself cannot do that.
+    pub channel_binding: bool,
+    /// Every host at which the same account can be reached, `host` first.
+    pub places: Vec<Place>,
 }
 
 impl fmt::Debug for Login {
@@ -74,7 +79,8 @@ impl Login {
     }
 }
 
-fn host_key(host: &str) -> String {
+/// What two spellings of one host have in common.
+pub(crate) fn host_key(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
@@ -119,9 +125,18 @@ pub(crate) fn parse(kind: &Kind, what: &str, value: &SecretBytes) -> Result<Logi
         Some(Value::String(ssl)) if ssl.eq_ignore_ascii_case("false") => Some(false),
         Some(_) => return Err(wrong("ssl", what, "true or false")),
     };
+    let channel_binding = match &raw.channel_binding {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) if text == "require" => true,
+        Some(Value::String(text)) if text == "prefer" => false,
+        Some(_) => return Err(wrong("channel_binding", what, "\"require\" or \"prefer\"")),
+    };
+    let port = port(kind, what, raw.port.as_ref())?;
     Ok(Login {
         channel: Channel::decide(ssl, &host, root),
-        port: port(kind, what, raw.port.as_ref())?,
+        places: places(what, raw.hosts.as_ref(), Place { host: host.clone(), port })?,
+        port,
+        channel_binding,
         database: match &raw.dbname {
             None | Some(Value::Null) => None,
             some => Some(text("dbname", some)?),
@@ -166,7 +181,8 @@ fn missing(key: &str, what: &str) -> StepError {
         .remedy(format!("Write a value that has the key \"{key}\"."))
 }
 
-fn wrong(key: &str, what: &str, expected: &str) -> StepError {
+/// A key of a value that is not what it is to be.
+pub(crate) fn wrong(key: &str, what: &str, expected: &str) -> StepError {
     StepError::new(Verdict::NeedsPerson, "bad-key", format!("The key {key} in {what} is not {expected}."))
         .remedy(format!("Write a value whose key \"{key}\" is {expected}."))
 }
@@ -188,11 +204,13 @@ fn not_json(what: &str, category: serde_json::error::Category) -> StepError {
 struct Raw {
     engine: Option<Value>,
     host: Option<Value>,
+    hosts: Option<Value>,
     port: Option<Value>,
     username: Option<Value>,
     password: Option<SecretText>,
     dbname: Option<Value>,
     ssl: Option<Value>,
+    channel_binding: Option<Value>,
     sslrootcert: Option<Value>,
 }
 
@@ -250,6 +268,7 @@ mod tests {
             (with("port", json!(70000)), "bad-key"),
             (with("port", json!("canary-91")), "bad-key"),
             (with("ssl", json!("canary-91")), "bad-key"),
+            (with("channel_binding", json!("disable")), "bad-key"),
             (with("host", json!("")), "bad-key"),
             (with("username", json!("a\0b")), "bad-key"),
             (with("username", json!("x".repeat(64))), "username-too-long"),

@@ -26,6 +26,7 @@ mod splice;
 #[cfg(test)]
 mod tests_support;
 mod tls;
+mod topology;
 mod webhook;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use crate::egress::{BadEgress, Egress, Lookup, SystemLookup};
 pub use crate::registered::{CallerSettings, Callers};
 pub use crate::tls::BadPem;
 use crate::tls::Trust;
+use crate::topology::Everywhere;
 pub use crate::webhook::{Bend, ErrorKind, Heard, Observed, Probe};
 
 /// What the operator decides for all rotators.
@@ -62,9 +64,9 @@ impl Registry {
     pub fn new(settings: &Settings) -> Result<Self, BadPem> {
         let trust = Arc::new(Trust::new(settings.target_ca.as_deref())?);
         let list: Vec<Box<dyn Rotator>> = vec![
-            Box::new(postgres::Postgres::new(Arc::clone(&trust))),
-            Box::new(mysql::rotator(Arc::clone(&trust))),
-            Box::new(mariadb::rotator(trust)),
+            Box::new(Everywhere(postgres::Postgres::new(Arc::clone(&trust)))),
+            Box::new(Everywhere(mysql::rotator(Arc::clone(&trust)))),
+            Box::new(Everywhere(mariadb::rotator(trust))),
         ];
         Ok(Self { list })
     }

@@ -8,6 +8,7 @@ pub(crate) mod dual;
 pub(crate) mod errors;
 pub(crate) mod hash;
 pub(crate) mod session;
+mod site;
 mod steps;
 mod verify;
 

@@ -193,7 +193,10 @@ pub(crate) fn admin(kind: &Kind, cx: &StepContext<'_>, current: &Login) -> Resul
                 current.server()
             ),
         )
-        .remedy("Name in masterarn the admin secret of the same host and port."));
+        .remedy(
+            "Name in masterarn the admin secret of the same host and port. Where the secret lists several \"hosts\", \
+             the admin secret lists them too.",
+        ));
     }
     if admin.user == current.user {
         return Err(StepError::new(

@@ -4,7 +4,9 @@
 mod catalogue;
 mod check;
 mod errors;
+mod pooler;
 mod session;
+mod site;
 mod sniff;
 mod verify;
 
@@ -130,6 +132,11 @@ impl Steps<'_> {
         fail::fail_point!("set::locked");
         let role = read_role(&mut session, wanted).await?;
         role.check(wanted)?;
+        if pooler::between(&session, role.backend)
+            && let Some(current) = self.parties.known.first()
+        {
+            pooler::refuse_list(&current.login, self.trust).await?;
+        }
         if !self.cx.material.options.allow_md5_upgrade && self.is_md5(&mut session, by_admin, &role).await? {
             return Err(md5_hash(wanted));
         }
@@ -278,10 +285,19 @@ impl Steps<'_> {
         };
         catalogue::lock_for_proof(&mut session, wanted).await?;
         // A standby may lag behind the change that is to be disproved.
-        read_role(&mut session, wanted).await?.check(wanted)?;
+        let role = read_role(&mut session, wanted).await?;
+        role.check(wanted)?;
+        let pooled = pooler::between(&session, role.backend);
+        let since = if pooled { Some(pooler::now(&mut session).await?) } else { None };
         fail::fail_point!("prove::locked");
-        let again = self.enter(wanted, LOOKING).await?;
+        let mut again = self.enter(wanted, LOOKING).await?;
         fail::fail_point!("prove::after_login");
+        if let Some(since) = since
+            && let Some(first) = again.take()
+        {
+            pooler::opens_a_connection(first, &since, self.trust).await?;
+            again = self.enter(wanted, LOOKING).await?;
+        }
         // Fails where the lock's session was ended meanwhile: then nothing was proven.
         session.batch("COMMIT", Moment::Before).await?;
         session.close().await;

@@ -1,13 +1,31 @@
-//! Owns putting a new password into a secret's JSON text. Every other byte stays as it was: key order, spacing,
-//! numbers no parser of ours could hold. Never here: what the other keys mean.
+//! Owns putting a new password, or another host, into a secret's JSON text. Every other byte stays as it was: key order,
+//! spacing, numbers no parser of ours could hold. Never here: what the other keys mean.
 
 use zeroize::Zeroizing;
 
 /// The text with the value of every top-level key `wanted` replaced. `None` where the text is not a JSON object
 /// or has no such key. The caller has parsed the text before, so it is known to be well-formed JSON.
 pub(crate) fn replace(text: &str, wanted: &str, password: &str) -> Option<Zeroizing<String>> {
-    let mut out = Zeroizing::new(String::with_capacity(text.len() + password.len() + 16));
     let value = Zeroizing::new(serde_json::to_string(password).ok()?);
+    let (out, replaced) = put(text, wanted, &value)?;
+    replaced.then_some(out)
+}
+
+/// The text with this JSON value under the top-level key `wanted`, which is added where it is missing.
+pub(crate) fn with(text: &str, wanted: &str, value: &serde_json::Value) -> Option<Zeroizing<String>> {
+    let (out, replaced) = put(text, wanted, &value.to_string())?;
+    if replaced {
+        return Some(out);
+    }
+    let (before, after) = text.split_once('{')?;
+    let comma = if after.trim_start().starts_with('}') { "" } else { "," };
+    let key = serde_json::to_string(wanted).ok()?;
+    Some(Zeroizing::new(format!("{before}{{{key}:{value}{comma}{after}")))
+}
+
+/// The text with every top-level `wanted` replaced by a text that is JSON, and whether there was one.
+fn put(text: &str, wanted: &str, value: &str) -> Option<(Zeroizing<String>, bool)> {
+    let mut out = Zeroizing::new(String::with_capacity(text.len() + value.len() + 16));
     let bytes = text.as_bytes();
     let mut at = skip_blank(bytes, 0);
     if bytes.get(at) != Some(&b'{') {
@@ -28,7 +46,7 @@ pub(crate) fn replace(text: &str, wanted: &str, password: &str) -> Option<Zeroiz
                 let end = end_of_value(bytes, start)?;
                 if key == wanted {
                     out.push_str(text.get(copied..start)?);
-                    out.push_str(&value);
+                    out.push_str(value);
                     copied = end;
                     replaced = true;
                 }
@@ -38,7 +56,7 @@ pub(crate) fn replace(text: &str, wanted: &str, password: &str) -> Option<Zeroiz
         }
     }
     out.push_str(text.get(copied..)?);
-    replaced.then_some(out)
+    Some((out, replaced))
 }
 
 fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
@@ -132,6 +150,19 @@ mod tests {
             Some(r#"{"password":"stays","token":"new"}"#)
         );
         assert_eq!(replace(text, "absent", "new"), None);
+    }
+
+    #[test]
+    fn a_key_is_replaced_or_added_whatever_its_value_is() {
+        for (text, expected) in [
+            (r#"{"host":"a","x":1}"#, r#"{"host":["b",2],"x":1}"#),
+            (r#" { "x":1}"#, r#" {"host":["b",2], "x":1}"#),
+            ("{ }", r#"{"host":["b",2] }"#),
+        ] {
+            let after = with(text, "host", &serde_json::json!(["b", 2]));
+            assert_eq!(after.as_deref().map(String::as_str), Some(expected), "{text}");
+        }
+        assert_eq!(with("[]", "host", &serde_json::json!(1)), None);
     }
 
     fn json() -> impl Strategy<Value = Value> {

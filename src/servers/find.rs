@@ -21,7 +21,7 @@ pub struct Binaries {
     pub version: String,
     /// The server program.
     pub server: PathBuf,
-    /// The program that makes an empty data directory; MySQL's is the server itself, and Redis needs none.
+    /// The program that makes an empty data directory; MySQL's is the server itself, Redis and PgBouncer need none.
     pub init: PathBuf,
     /// The `usr` folder of a server that was unpacked rather than installed.
     pub unpacked: Option<PathBuf>,
@@ -40,6 +40,7 @@ impl fmt::Display for Missing {
             Engine::Mariadb => ("MariaDB", "install the package mariadb-server"),
             Engine::Mysql => ("MySQL", "put a mysqld (8.0 or later, not MariaDB's) on the PATH"),
             Engine::Redis => ("Redis", "put a redis-server (6.0 or later) on the PATH"),
+            Engine::Pgbouncer => ("PgBouncer", "install the package pgbouncer"),
         };
         write!(
             f,
@@ -58,6 +59,7 @@ pub fn find(engine: Engine) -> Result<Binaries, Missing> {
         Engine::Mariadb => find_mariadb(),
         Engine::Mysql => find_mysql(),
         Engine::Redis => find_redis(),
+        Engine::Pgbouncer => find_pgbouncer(),
     };
     found.ok_or(Missing { engine })
 }
@@ -113,6 +115,16 @@ fn find_redis() -> Option<Binaries> {
     installed.chain([fetched]).find_map(|(server, unpacked)| {
         let version = version_of(&server)?;
         Some(Binaries { engine: Engine::Redis, version, init: server.clone(), server, unpacked })
+    })
+}
+
+fn find_pgbouncer() -> Option<Binaries> {
+    let unpacked = unpacked("pgbouncer");
+    let installed = on_path("pgbouncer").map(|server| (server, None));
+    let fetched = (unpacked.join("sbin/pgbouncer"), Some(unpacked));
+    installed.chain([fetched]).find_map(|(server, unpacked)| {
+        let version = version_of(&server)?;
+        Some(Binaries { engine: Engine::Pgbouncer, version, init: server.clone(), server, unpacked })
     })
 }
 
@@ -181,6 +193,7 @@ mod tests {
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "15.18"),
             ("mariadbd  Ver 10.11.19-MariaDB-0+deb12u1 for debian-linux-gnu on x86_64 (Debian 12)", "10.11.19"),
             ("/opt/5.7/sbin/mysqld  Ver 9.7.0-1 for Linux on x86_64 ((Debian))", "9.7.0"),
+            ("PgBouncer 1.18.0\nlibevent 2.1.12-stable\nadns: c-ares 1.18.1", "1.18.0"),
             ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=8e929a3d86", "7.0.15"),
         ];
         for (words, version) in cases {

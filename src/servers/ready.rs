@@ -17,7 +17,7 @@ pub(super) fn asks_for_login(engine: Engine, port: u16, user: &str) -> bool {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         match engine {
-            Engine::Postgres => postgres(&mut stream, user),
+            Engine::Postgres | Engine::Pgbouncer => postgres(&mut stream, user),
             Engine::Mariadb | Engine::Mysql => mysql(&mut stream),
             Engine::Redis => redis(&mut stream),
         }

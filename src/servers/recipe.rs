@@ -20,6 +20,8 @@ pub(super) struct Plan<'a> {
     pub(super) other_user: &'a str,
     pub(super) app_password: &'a str,
     pub(super) port: u16,
+    /// The port of the server that this one copies, or stands before.
+    pub(super) upstream: Option<u16>,
     /// The numeric user and group the server runs as, when that is not who we are.
     pub(super) service: Option<(u32, u32)>,
     pub(super) extra_args: &'a [String],
@@ -42,10 +44,12 @@ impl Plan<'_> {
     /// The scripts for this plan.
     pub(super) fn recipe(&self) -> Recipe {
         match self.binaries.engine {
+            Engine::Postgres if self.upstream.is_some() => self.postgres_standby(),
             Engine::Postgres => self.postgres(),
             Engine::Mariadb => self.mariadb(),
             Engine::Mysql => self.mysql(),
             Engine::Redis => self.redis(),
+            Engine::Pgbouncer => self.pgbouncer(),
         }
     }
 
@@ -62,6 +66,50 @@ impl Plan<'_> {
         ];
         // A server for one statement and without a network, so that no client program is needed.
         let single = ["--single", "-D", &data, "-c", "fsync=off", "postgres"].map(str::to_owned);
+        Recipe {
+            // initdb takes the first line as the password; the rest are statements, one a line.
+            input: format!(
+                "{}\nCREATE DATABASE app\nCREATE ROLE {} LOGIN PASSWORD '{}'\nCREATE ROLE {} LOGIN PASSWORD '{}'\n",
+                self.admin_password, self.app_user, self.app_password, self.other_user, self.app_password
+            ),
+            prepare: script(&[
+                self.command(&self.binaries.init, init),
+                format!("sed 1d {} | {}", quote(&input), self.command(&self.binaries.server, single)),
+                format!("rm -f {}", quote(&input)),
+            ]),
+            run: self.postgres_run(),
+            // TERM would wait for every client to leave by itself; INT sends them away.
+            stop_signal: "INT",
+        }
+    }
+
+    /// A copy of the upstream that goes on copying it.
+    fn postgres_standby(&self) -> Recipe {
+        let input = self.path(INPUT);
+        let copy = [
+            "--host=127.0.0.1".to_owned(),
+            format!("--port={}", self.upstream.unwrap_or_default()),
+            format!("--username={}", self.admin_user),
+            format!("--pgdata={}", self.path("data")),
+            "--checkpoint=fast".to_owned(),
+            "--no-sync".to_owned(),
+            // The way to the upstream goes into the copy's settings, with the password.
+            "--write-recovery-conf".to_owned(),
+        ];
+        let program = self.binaries.server.with_file_name("pg_basebackup");
+        Recipe {
+            input: self.admin_password.to_owned(),
+            prepare: script(&[
+                format!("PGPASSWORD=$(cat {}); export PGPASSWORD", quote(&input)),
+                self.command(&program, copy),
+                format!("rm -f {}", quote(&input)),
+            ]),
+            run: self.postgres_run(),
+            stop_signal: "INT",
+        }
+    }
+
+    fn postgres_run(&self) -> String {
         let settings = [
             "listen_addresses=127.0.0.1".to_owned(),
             format!("port={}", self.port),
@@ -77,23 +125,8 @@ impl Plan<'_> {
             // No segment in /dev/shm that a killed server would leave there.
             "dynamic_shared_memory_type=mmap".to_owned(),
         ];
-        let run = ["-D".to_owned(), data].into_iter();
-        let run = run.chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
-        Recipe {
-            // initdb takes the first line as the password; the rest are statements, one a line.
-            input: format!(
-                "{}\nCREATE DATABASE app\nCREATE ROLE {} LOGIN PASSWORD '{}'\nCREATE ROLE {} LOGIN PASSWORD '{}'\n",
-                self.admin_password, self.app_user, self.app_password, self.other_user, self.app_password
-            ),
-            prepare: script(&[
-                self.command(&self.binaries.init, init),
-                format!("sed 1d {} | {}", quote(&input), self.command(&self.binaries.server, single)),
-                format!("rm -f {}", quote(&input)),
-            ]),
-            run: self.exec(run),
-            // TERM would wait for every client to leave by itself; INT sends them away.
-            stop_signal: "INT",
-        }
+        let run = ["-D".to_owned(), self.path("data")].into_iter();
+        self.exec(run.chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting])))
     }
 
     fn mariadb(&self) -> Recipe {
@@ -157,6 +190,42 @@ impl Plan<'_> {
             ),
             prepare: script(&[format!("mv {} {}", quote(&self.path(INPUT)), quote(&users))]),
             run: self.exec(arguments.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()])),
+            stop_signal: "TERM",
+        }
+    }
+
+    /// Passwords are looked up in the upstream at each login (`auth_query`). As Debian's package has it, but for the ways.
+    fn pgbouncer(&self) -> Recipe {
+        let (users, settings) = (self.path("data/users.txt"), self.path("data/pgbouncer.ini"));
+        let mut lines = vec![
+            "[databases]".to_owned(),
+            format!("* = host=127.0.0.1 port={}", self.upstream.unwrap_or_default()),
+            "[pgbouncer]".to_owned(),
+            "listen_addr = 127.0.0.1".to_owned(),
+            format!("listen_port = {}", self.port),
+            "unix_socket_dir =".to_owned(),
+            "auth_type = scram-sha-256".to_owned(),
+            format!("auth_file = {users}"),
+            format!("auth_user = {}", self.admin_user),
+            "auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename=$1".to_owned(),
+            "client_tls_sslmode = allow".to_owned(),
+            format!("client_tls_key_file = {}", self.tls.key.display()),
+            format!("client_tls_cert_file = {}", self.tls.cert.display()),
+            "pool_mode = transaction".to_owned(),
+            "default_pool_size = 5".to_owned(),
+            "max_client_conn = 200".to_owned(),
+        ];
+        lines.extend(self.extra_args.iter().cloned());
+        let written = lines.iter().map(|line| quote(line)).collect::<Vec<_>>().join(" ");
+        Recipe {
+            input: format!("\"{}\" \"{}\"\n", self.admin_user, self.admin_password),
+            prepare: script(&[
+                format!("mv {} {}", quote(&self.path(INPUT)), quote(&users)),
+                format!("printf '%s\\n' {written} >{}", quote(&settings)),
+                format!("chmod 644 {}", quote(&settings)),
+            ]),
+            run: format!("exec {}\n", self.command(&self.binaries.server, [settings])),
+            // INT would wait for every client to leave by itself.
             stop_signal: "TERM",
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Role {
     standby: bool,
     /// This session may read `pg_authid`.
     pub hash_readable: bool,
+    /// The process that serves us, by its own word.
+    pub backend: Option<i32>,
 }
 
 /// Begins the transaction of a change: the server's limits first, then the lock of this account. Its key is the
@@ -93,7 +95,7 @@ fn standby(error: StepError) -> StepError {
 pub(crate) async fn read_role(session: &mut Session, login: &Login) -> Result<Role, StepError> {
     let sql = "SELECT r.rolcanlogin, COALESCE(r.rolvaliduntil <= pg_catalog.clock_timestamp(), false), \
                pg_catalog.pg_is_in_recovery(), \
-               pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') \
+               pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT'), pg_catalog.pg_backend_pid() \
                FROM pg_catalog.pg_roles r WHERE r.rolname = $1";
     let row = session.row(sql, &[(&login.user, Type::TEXT)]).await?;
     let role = row.and_then(|row| {
@@ -102,6 +104,7 @@ pub(crate) async fn read_role(session: &mut Session, login: &Login) -> Result<Ro
             expired: row.try_get(1).ok()?,
             standby: row.try_get(2).ok()?,
             hash_readable: row.try_get(3).ok()?,
+            backend: row.try_get(4).ok(),
         })
     });
     role.ok_or_else(|| told(line("42704"), "42704", Verdict::NeedsPerson, login))

@@ -11,6 +11,7 @@ use engine::strategy::Strategy;
 
 use self::facts::{AdminFacts, RoleFacts, ServerFacts};
 use super::catalogue::{change, locking, stored_as_md5};
+use super::pooler;
 use super::session::{Entry, Session, md5_hash, no_password_asked};
 use super::sniff::Asked;
 use super::{LOOKING, Steps, admin_refused};
@@ -52,6 +53,9 @@ impl Steps<'_> {
         judge::server(&seen, &self.parties.wanted, &mut findings);
         if own.is_some() {
             self.wrong_password(&seen, &mut findings).await;
+            if let Some(finding) = pooler::finding(&self.parties.wanted, self.trust).await {
+                findings.push(finding);
+            }
         }
         judge::role(&seen, self.cx, &self.parties.wanted, own.is_some(), &mut findings);
         self.hash(own.as_ref().map(|own| own.asked), admin.as_deref_mut(), &mut findings).await?;

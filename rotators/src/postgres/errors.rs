@@ -25,6 +25,9 @@ const fn entry(code: &'static str, verdict: Verdict, says: &'static str, remedy:
     Entry { code, verdict, says, remedy }
 }
 
+/// What PgBouncer calls everything that it refuses by itself; "protocol violation" of a server.
+pub(crate) const POOLER: &str = "08P01";
+
 /// By SQLSTATE; a line of two characters is the whole class, for codes that have no line of their own.
 pub(crate) const TABLE: &[Entry] = &[
     entry(
@@ -90,6 +93,12 @@ pub(crate) const TABLE: &[Entry] = &[
         Verdict::Retry,
         "had an internal conflict (another session changed the same role at the same moment)",
         "",
+    ),
+    entry(
+        POOLER,
+        Verdict::Retry,
+        "is behind a pooler that refused: PgBouncer says the same when it is out of connections, cannot reach the server, shuts down, or pools statements",
+        "Look at the pooler's log. Its pool_mode must be transaction or session: Pawl's lock and its change are one transaction.",
     ),
     entry("08", Verdict::Retry, "lost the connection", ""),
     entry("58", Verdict::Retry, "has a system error", "Look at the server's log and disk."),

@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Error, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::errors::{Moment, step_error};
+use super::errors::{self, Moment, POOLER, step_error};
 use super::sniff::{Asked, Question, SniffTls, Sniffed};
 use crate::connection::Login;
 use crate::effort::{login_in_time, reply_in_time};
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     login: Login,
     /// What the server asked for.
     pub asked: Asked,
+    /// What else the login gave away.
+    pub question: Question,
 }
 
 /// How an attempt to log in ended.
@@ -54,21 +56,22 @@ impl Session {
     /// Logs in.
     pub(crate) async fn open(login: &Login, trust: &Trust, manner: Manner) -> Entry {
         fail::fail_point!("pg::before_connect");
-        let question = Question::new();
+        let question = Question::default();
         let attempt = connect(login, trust, manner, question.clone(), true);
         match login_in_time(attempt).await {
             None => Entry::Failed(silent(&login.server())),
             Some(Err(Trouble::Before(error))) => Entry::Failed(error),
-            Some(Err(Trouble::Driver(error))) => refusal(&error, login, question.answer()),
+            Some(Err(Trouble::Driver(error))) => refusal(&error, login, &question),
             Some(Ok((client, wire))) => {
-                Entry::In(Box::new(Self { client, wire, ended: None, login: login.clone(), asked: question.answer() }))
+                let asked = question.answer();
+                Entry::In(Box::new(Self { client, wire, ended: None, login: login.clone(), asked, question }))
             }
         }
     }
 
     /// What the server would ask of this account, learnt without a password: costs no refused login.
     pub(crate) async fn peek(login: &Login, trust: &Trust) -> Asked {
-        let question = Question::new();
+        let question = Question::default();
         let attempt = connect(login, trust, Manner { md5: true }, question.clone(), false);
         // However it ends, the server has asked by then; without a password the driver stops there.
         drop(login_in_time(attempt).await);
@@ -108,6 +111,11 @@ impl Session {
             )),
             None => Err(silent(&self.login.server())),
         }
+    }
+
+    /// Who is logged in.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Says goodbye, so that the server's log shows no lost client. Nothing depends on it.
@@ -156,7 +164,8 @@ async fn connect(
         }
         Some(tls) => {
             config.ssl_mode(SslMode::Require);
-            config.channel_binding(if manner.md5 { ChannelBinding::Prefer } else { ChannelBinding::Require });
+            let bound = login.channel_binding && !manner.md5;
+            config.channel_binding(if bound { ChannelBinding::Require } else { ChannelBinding::Prefer });
             let Ok(connector) = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut MakeRustlsConnect::new(tls), host);
             let tls = SniffTls { connector, question };
             let (client, wire) = config.connect_raw(stream, tls).await.map_err(Trouble::Driver)?;
@@ -166,11 +175,16 @@ async fn connect(
 }
 
 /// Tells a refused password from everything else that can stop a login.
-fn refusal(error: &Error, login: &Login, asked: Asked) -> Entry {
+fn refusal(error: &Error, login: &Login, question: &Question) -> Entry {
+    let asked = question.answer();
     let code = error.as_db_error().map(|db| db.code().code().to_owned());
     let told = step_error(error, login, Moment::Before);
     match (code.as_deref(), asked) {
         (Some("28P01"), _) => Entry::Refused(told),
+        // PgBouncer says this of everything. Asked for a password and not told that it is right: it is wrong.
+        (Some(POOLER), Asked::Scram | Asked::Md5 | Asked::Clear) if !question.password_taken() => {
+            Entry::Refused(errors::told(errors::line("28P01"), POOLER, Verdict::Rejected, login))
+        }
         (Some("42501"), _) => Entry::Failed(may_not_connect(login)),
         // Without a server's error it was the driver that stopped, and what the server asked for says why.
         (None, Asked::Nothing) => Entry::Failed(no_password_asked(login)),
@@ -241,7 +255,7 @@ fn no_mutual_proof(login: &Login) -> StepError {
     )
     .remedy(
         "With TLS, Pawl asks for SCRAM with channel binding: connect to the server itself, not through a proxy that \
-         ends TLS.",
+         ends TLS. Where that is a pooler of yours (PgBouncer), put \"channel_binding\": \"prefer\" into the secret.",
     )
 }
 

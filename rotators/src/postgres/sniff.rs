@@ -1,14 +1,13 @@
-//! Owns one question about a PostgreSQL login: what did the server ask of us? The driver does not say, and it
-//! matters twice. A server that asked for nothing (trust, peer, ident) lets any password in, so a login there proves
-//! nothing; and a server that asked for md5 tells that the account's stored hash is md5.
+//! Owns what a PostgreSQL login gives away and the driver does not say. What did the server ask of us? One that asked
+//! for nothing (trust, peer, ident) lets any password in, so a login there proves nothing; one that asked for md5 tells
+//! that the account's stored hash is md5. And who answered? A pooler has its own answers, of its own connections.
 //!
-//! The first message of a server is looked at as it passes; nothing is changed or kept back.
+//! The messages of a login are looked at as they pass; nothing is changed or kept back.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -31,51 +30,125 @@ pub(crate) enum Asked {
     Other,
 }
 
-/// Where the answer is left.
-#[derive(Debug, Clone)]
-pub(crate) struct Question(Arc<AtomicU32>);
+/// Where the answers are left.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Question(Arc<Mutex<Told>>);
 
-const NOT_SEEN: u32 = u32::MAX;
+#[derive(Debug, Default)]
+struct Told {
+    asked: Option<u32>,
+    password_taken: bool,
+    salt: Option<String>,
+    backend: Option<i32>,
+}
 
 impl Question {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicU32::new(NOT_SEEN)))
+    pub(crate) fn answer(&self) -> Asked {
+        match self.told().asked {
+            None => Asked::Unknown,
+            Some(0) => Asked::Nothing,
+            Some(3) => Asked::Clear,
+            Some(5) => Asked::Md5,
+            Some(10) => Asked::Scram,
+            Some(_) => Asked::Other,
+        }
     }
 
-    pub(crate) fn answer(&self) -> Asked {
-        match self.0.load(Ordering::SeqCst) {
-            NOT_SEEN => Asked::Unknown,
-            0 => Asked::Nothing,
-            3 => Asked::Clear,
-            5 => Asked::Md5,
-            10 => Asked::Scram,
-            _ => Asked::Other,
+    /// Our proof by SCRAM was found right, whatever became of the login after that.
+    pub(crate) fn password_taken(&self) -> bool {
+        self.told().password_taken
+    }
+
+    /// The salt of the stored verifier. PostgreSQL's is the same until the password changes.
+    pub(crate) fn salt(&self) -> Option<String> {
+        self.told().salt.clone()
+    }
+
+    /// The process that serves us, by the word of whoever we are connected to.
+    pub(crate) fn backend(&self) -> Option<i32> {
+        self.told().backend
+    }
+
+    fn hear(&self, message: &[u8]) {
+        let mut told = self.told();
+        match *message {
+            [b'R', _, _, _, _, a, b, c, d, ref rest @ ..] => {
+                let code = u32::from_be_bytes([a, b, c, d]);
+                told.asked.get_or_insert(code);
+                match code {
+                    11 => told.salt = salt_in(rest),
+                    12 => told.password_taken = true,
+                    _ => {}
+                }
+            }
+            [b'K', _, _, _, _, a, b, c, d, ..] => told.backend = Some(i32::from_be_bytes([a, b, c, d])),
+            _ => {}
         }
+    }
+
+    // What it holds is whole at any time.
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream whose first nine bytes from the server are looked at.
+/// `r=…,s=SALT,i=4096`
+fn salt_in(text: &[u8]) -> Option<String> {
+    std::str::from_utf8(text).ok()?.split(',').find_map(|part| part.strip_prefix("s=")).map(str::to_owned)
+}
+
+/// A stream whose messages from the server are looked at until the login is over.
 pub(crate) struct Sniffed<S> {
     inner: S,
-    head: Vec<u8>,
+    /// The beginning of the message that is under way.
+    message: Vec<u8>,
+    /// How much of its end is still to come and is not looked at.
+    skip: usize,
+    over: bool,
     question: Question,
 }
 
-/// Tag, length and code of an authentication request.
-const HEAD: usize = 9;
+/// Tag and length of a message.
+const HEAD: usize = 5;
+/// Messages of a login that matter are shorter than this.
+const LONGEST: usize = 1024;
 
 impl<S> Sniffed<S> {
     pub(crate) fn new(inner: S, question: Question) -> Self {
-        Self { inner, head: Vec::with_capacity(HEAD), question }
+        Self { inner, message: vec![], skip: 0, over: false, question }
     }
 
-    fn look(&mut self, bytes: &[u8]) {
-        if self.head.len() == HEAD {
-            return;
+    fn look(&mut self, mut bytes: &[u8]) {
+        while !self.over && !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let wanted = self.wanted();
+            let taken = (wanted - self.message.len()).min(bytes.len());
+            self.message.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            // The first bytes may have said how long the message is.
+            if self.message.len() < HEAD || self.message.len() < self.wanted() {
+                continue;
+            }
+            self.skip = self.length().saturating_sub(self.message.len());
+            self.question.hear(&self.message);
+            // ReadyForQuery, or something that is no answer to a login.
+            self.over = !matches!(self.message[0], b'R' | b'K' | b'S' | b'N' | b'E');
+            self.message.clear();
         }
-        self.head.extend(bytes.iter().take(HEAD - self.head.len()));
-        if let [b'R', _, _, _, _, a, b, c, d] = self.head[..] {
-            self.question.0.store(u32::from_be_bytes([a, b, c, d]), Ordering::SeqCst);
+    }
+
+    /// How much of the message is to be looked at.
+    fn wanted(&self) -> usize {
+        if self.message.len() < HEAD { HEAD } else { self.length().clamp(HEAD, LONGEST) }
+    }
+
+    /// The whole length, with its tag.
+    fn length(&self) -> usize {
+        match self.message[..] {
+            [_, a, b, c, d, ..] => usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(0) + 1,
+            _ => 0,
         }
     }
 }
@@ -138,8 +211,8 @@ mod tests {
 
     use super::*;
 
-    async fn seen(bytes: &[u8], chunk: usize) -> Asked {
-        let question = Question::new();
+    async fn heard(bytes: &[u8], chunk: usize) -> Question {
+        let question = Question::default();
         let mut stream = Sniffed::new(bytes, question.clone());
         let mut read = vec![];
         let mut piece = vec![0; chunk];
@@ -147,7 +220,37 @@ mod tests {
             read.extend_from_slice(&piece[..n]);
         }
         assert_eq!(read, bytes, "nothing is changed on the way");
-        question.answer()
+        question
+    }
+
+    async fn seen(bytes: &[u8], chunk: usize) -> Asked {
+        heard(bytes, chunk).await.answer()
+    }
+
+    #[tokio::test]
+    async fn a_whole_login_is_followed_however_it_is_cut() {
+        let message = |tag: u8, body: &[u8]| {
+            let length = u32::try_from(body.len() + 4).expect("short").to_be_bytes();
+            [&[tag][..], &length, body].concat()
+        };
+        let begun =
+            [message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0"), message(b'R', b"\0\0\0\x0br=ab,s=c2Fs,i=4096")].concat();
+        let done = [
+            message(b'R', b"\0\0\0\x0cv=x"),
+            message(b'R', b"\0\0\0\0"),
+            message(b'S', &[b'x'; 3000]),
+            message(b'K', b"\0\0\x01\x02\0\0\0\x07"),
+            message(b'Z', b"I"),
+            message(b'K', b"\0\0\0\0\0\0\0\0"),
+        ]
+        .concat();
+        for (chunk, rest) in [(1, true), (7, true), (64, true), (3, false)] {
+            let end = if rest { done.clone() } else { message(b'E', b"SFATAL\0") };
+            let login = [begun.clone(), end].concat();
+            let heard = heard(&login, chunk).await;
+            assert_eq!((heard.answer(), heard.salt().as_deref()), (Asked::Scram, Some("c2Fs")), "{chunk}");
+            assert_eq!((heard.password_taken(), heard.backend()), (rest, rest.then_some(258)), "{chunk}");
+        }
     }
 
     #[tokio::test]

@@ -34,6 +34,12 @@ pub(crate) fn redis() -> Option<&'static Server> {
     SERVER.get_or_init(|| own(Engine::Redis, &[])).as_ref()
 }
 
+/// The shared PgBouncer before the shared PostgreSQL; none where `PAWL_TEST_WITHOUT` names one of the two.
+pub(crate) fn pgbouncer() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| own_with(postgres()?, Engine::Pgbouncer, &[])).as_ref()
+}
+
 /// The shared server of this kind.
 pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
     match engine {
@@ -41,6 +47,7 @@ pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
         Engine::Mariadb => mariadb(),
         Engine::Mysql => mysql(),
         Engine::Redis => redis(),
+        Engine::Pgbouncer => pgbouncer(),
     }
 }
 
@@ -49,10 +56,22 @@ pub(crate) fn shared(engine: Engine) -> Option<&'static Server> {
 /// # Panics
 /// When there is no such server and nobody asked to do without it.
 pub(crate) fn own(engine: Engine, extra_args: &[&str]) -> Option<Server> {
+    started(engine, || Server::start(engine, &env::temp_dir(), extra_args))
+}
+
+/// A standby of another server, or a pooler before it, for one test alone.
+///
+/// # Panics
+/// As [`own`].
+pub(crate) fn own_with(upstream: &Server, engine: Engine, extra_args: &[&str]) -> Option<Server> {
+    started(engine, || Server::start_with(upstream, engine, &env::temp_dir(), extra_args))
+}
+
+fn started(engine: Engine, start: impl FnOnce() -> std::io::Result<Server>) -> Option<Server> {
     if left_out(engine.name()) {
         return None;
     }
-    match Server::start(engine, &env::temp_dir(), extra_args) {
+    match start() {
         Ok(server) => Some(server),
         Err(error) => panic!("{error}\n(PAWL_TEST_WITHOUT={} runs the tests without it)", engine.name()),
     }
