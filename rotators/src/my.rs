@@ -2,6 +2,7 @@
 //! common is here; `mysql.rs` and `mariadb.rs` say in what they differ. Never here: the store, the API.
 
 pub(crate) mod accounts;
+mod entry;
 pub(crate) mod errors;
 pub(crate) mod hash;
 pub(crate) mod session;
