@@ -17,7 +17,7 @@ use crate::effort::STATEMENT;
 use crate::my::accounts::Row;
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Change, Family, Flavor, Statement, contradiction};
+use crate::my::{Brand, Change, Family, Flavor, Statement, contradiction};
 use crate::quote::{my_account, my_bytes, my_text};
 use crate::tls::Trust;
 
@@ -42,6 +42,10 @@ pub(crate) struct MariaDb;
 impl Flavor for MariaDb {
     fn kind(&self) -> &'static Kind {
         &KIND
+    }
+
+    fn brand(&self) -> Brand {
+        Brand::MariaDb
     }
 
     fn plugins(&self) -> &'static [Plugin] {
@@ -100,7 +104,8 @@ impl Flavor for MariaDb {
             Zeroizing::new(match change.own {
                 true => format!("SET PASSWORD = {}", *secret),
                 false => format!(
-                    "ALTER USER {} IDENTIFIED VIA {} USING {}",
+                    "{} USER {} IDENTIFIED VIA {} USING {}",
+                    change.verb(),
                     my_account(&wanted.user, &row.host),
                     plugin.name(),
                     *secret

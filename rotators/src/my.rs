@@ -5,30 +5,46 @@ pub(crate) mod accounts;
 mod entry;
 pub(crate) mod errors;
 pub(crate) mod hash;
+mod pair;
+mod rights;
 pub(crate) mod session;
+mod settings;
 mod steps;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use engine::check::Sessions;
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
+use engine::rotation::Step;
 use engine::secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use self::accounts::Row;
 use self::hash::Plugin;
+use self::pair::Turns;
 use self::session::Session;
 use self::steps::Steps;
 use crate::connection::{Kind, Login, next_value};
 use crate::effort::Effort;
+use crate::pair::Pair;
 use crate::parties::Parties;
 use crate::tls::Trust;
+
+/// Which of the two: their catalogues have different tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brand {
+    MySql,
+    MariaDb,
+}
 
 /// In what MySQL and MariaDB differ.
 #[async_trait]
 pub(crate) trait Flavor: Send + Sync {
     fn kind(&self) -> &'static Kind;
+
+    fn brand(&self) -> Brand;
 
     /// The plugins whose passwords can be rotated.
     fn plugins(&self) -> &'static [Plugin];
@@ -58,6 +74,15 @@ pub(crate) struct Change<'a> {
     pub rows: Vec<(&'a Row, Plugin)>,
     /// By the account itself, which has no privilege but over its own row.
     pub own: bool,
+    /// The rows are to be made, like these ones of another account.
+    pub create: bool,
+}
+
+impl Change<'_> {
+    /// What an admin's statement begins with.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.create { "CREATE" } else { "ALTER" }
+    }
 }
 
 /// The rotator of one of the two.
@@ -78,26 +103,78 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        let turns = self.turns(cx, pair.as_ref(), &effort);
+        if let Some(turns) = &turns
+            && cx.step != Step::Restore
+        {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.set()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(self.flavor.kind(), cx)?;
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
-        effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
+        let set = async {
+            if let Some(turns) = &turns {
+                turns.end_candidates().await?;
+            }
+            step.set().await
+        };
+        effort.within(cx.deadline, &parties.wanted.server(), set).await?;
         Ok(effort.done())
     }
 
     async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        if let Some(turns) = self.turns(cx, pair.as_ref(), &effort) {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.test()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(self.flavor.kind(), cx)?;
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
         Ok(effort.done())
     }
 
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let parties = Parties::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        let turns = self.turns(cx, pair.as_ref(), &effort);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
-        effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+        let prove = async {
+            match &turns {
+                Some(turns) => turns.prove(&step).await,
+                None => step.prove().await,
+            }
+        };
+        effort.within(cx.deadline, &parties.wanted.server(), prove).await
+    }
+
+    async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        if let Some(turns) = self.turns(cx, pair.as_ref(), &effort) {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.retire()).await?;
+        }
+        Ok(effort.done())
+    }
+
+    async fn sessions(&self, cx: &StepContext<'_>) -> Result<Option<Vec<Sessions>>, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        match self.turns(cx, pair.as_ref(), &effort) {
+            Some(turns) => effort.within(cx.deadline, &turns.pair.active.server(), turns.sessions()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<F: Flavor + 'static> Family<F> {
+    /// The step as one about two accounts, where it is one.
+    fn turns<'a>(&'a self, cx: &'a StepContext<'a>, pair: Option<&'a Pair>, effort: &'a Effort) -> Option<Turns<'a>> {
+        pair.map(|pair| Turns { flavor: &self.flavor, trust: &self.trust, cx, pair, effort })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::effort::STATEMENT;
 use crate::my::accounts::Row;
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Change, Family, Flavor, Statement, contradiction};
+use crate::my::{Brand, Change, Family, Flavor, Statement, contradiction};
 use crate::quote::{my_account, my_bytes, my_text};
 use crate::tls::Trust;
 
@@ -43,6 +43,10 @@ type UserRow = (String, String, Option<Vec<u8>>, i64, u32);
 impl Flavor for MySql {
     fn kind(&self) -> &'static Kind {
         &KIND
+    }
+
+    fn brand(&self) -> Brand {
+        Brand::MySql
     }
 
     fn plugins(&self) -> &'static [Plugin] {
@@ -107,7 +111,7 @@ impl Flavor for MySql {
                 )
             })
             .collect();
-        Ok(vec![Zeroizing::new(format!("ALTER USER {}", rows.join(", ")))])
+        Ok(vec![Zeroizing::new(format!("{} USER {}", change.verb(), rows.join(", ")))])
     }
 }
 

@@ -65,7 +65,7 @@ impl Steps<'_> {
         let wanted = &self.parties.wanted;
         let rows: Result<Vec<_>, StepError> =
             rows.iter().map(|row| Ok((*row, row.known_plugin(self.flavor.plugins(), wanted)?))).collect();
-        Ok(Change { wanted, rows: rows?, own })
+        Ok(Change { wanted, rows: rows?, own, create: false })
     }
 
     /// The session that makes the change: the admin's where one is named, else the first of the account's own values
