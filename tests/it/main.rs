@@ -14,6 +14,7 @@ mod demo;
 mod deploy;
 mod driver;
 mod lambda;
+mod pair_my;
 mod redis;
 mod rotate;
 mod rotator_mariadb;

@@ -17,7 +17,7 @@ use super::rights::{Bundle, bundles};
 use super::session::Session;
 use super::settings::Settings;
 use super::steps::{right_but_refused, row_lacks};
-use super::{Change, Flavor};
+use super::{Brand, Change, Flavor};
 use crate::connection::Login;
 use crate::effort::{CHANGE, Effort, IDLE};
 use crate::pair::Pair;
@@ -41,6 +41,7 @@ impl Turns<'_> {
         let mut session = open_admin(&self.pair.admin, self.trust).await?;
         fail::fail_point!("set::connected");
         lock(&mut session, self.flavor, self.effort, &self.pair.idle_with(""), true, IDLE).await?;
+        never_make_by_granting(&mut session, self.flavor.brand()).await?;
         fail::fail_point!("set::locked");
         let allow = self.cx.material.options.allow_differing_hosts;
         let twins = self.twins(&mut session).await?;
@@ -141,6 +142,7 @@ impl Turns<'_> {
         let name = twin.idle_name(self.pair);
         match self.change(session, &bundle.give(&name)).await {
             Err(error) if is_denied(&error) => return Err(not_grantable(session, self.pair, bundle)),
+            Err(error) if matches!(error.code.as_str(), "1133" | "1410") => return Err(dropped(self.pair)),
             outcome => outcome?,
         }
         // Both servers answer a proxy WITH GRANT OPTION by the GRANT OPTION of everything.
@@ -238,9 +240,19 @@ impl Turns<'_> {
     }
 }
 
+/// MariaDB answers a GRANT to an account that is not there by making it, without a password, unless this is said.
+async fn never_make_by_granting(session: &mut Session, brand: Brand) -> Result<(), StepError> {
+    match brand {
+        Brand::MySql => Ok(()),
+        Brand::MariaDb => {
+            session.run("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,NO_AUTO_CREATE_USER'", Moment::Before).await
+        }
+    }
+}
+
 /// The server does not let the admin give this.
 fn is_denied(error: &StepError) -> bool {
-    const DENIED: [&str; 9] = ["1044", "1045", "1142", "1143", "1227", "1370", "1410", "1698", "1961"];
+    const DENIED: [&str; 8] = ["1044", "1045", "1142", "1143", "1227", "1370", "1698", "1961"];
     DENIED.contains(&error.code.as_str())
 }
 
@@ -259,6 +271,12 @@ fn not_grantable(session: &Session, pair: &Pair, bundle: &Bundle) -> StepError {
     );
     StepError::new(Verdict::NeedsPerson, "no-grant-option", message)
         .remedy(format!("Run {}; then resume.", shown(&bundle.needed_by(&session.by))))
+}
+
+fn dropped(pair: &Pair) -> StepError {
+    let message = format!("Somebody dropped {} while it was getting its rights.", pair.account());
+    StepError::new(Verdict::Retry, "dropped", message)
+        .remedy("See who drops accounts; the next setSecret makes it again.")
 }
 
 fn no_default_role(session: &Session, statement: &str) -> StepError {

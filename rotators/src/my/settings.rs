@@ -93,7 +93,7 @@ async fn ask<T: mysql_async::prelude::FromRow + Send + 'static>(
 const MYSQL: &str = "SELECT JSON_OBJECT('tls', ssl_type, 'cipher', CONVERT(ssl_cipher USING utf8mb4), \
     'issuer', CONVERT(x509_issuer USING utf8mb4), 'subject', CONVERT(x509_subject USING utf8mb4), \
     'questions', max_questions, 'updates', max_updates, 'connections', max_connections, 'at_once', max_user_connections, \
-    'locked', account_locked = 'Y', 'lifetime', password_lifetime, \
+    'locked', account_locked, 'lifetime', password_lifetime, \
     'history', Password_reuse_history, 'reuse_days', Password_reuse_time, 'require_current', Password_require_current, \
     'attempts', User_attributes->'$.Password_locking.failed_login_attempts', \
     'lock_days', User_attributes->'$.Password_locking.password_lock_time_days', \
@@ -111,7 +111,7 @@ struct MySqlRow {
     updates: u64,
     connections: u64,
     at_once: u64,
-    locked: u8,
+    locked: String,
     lifetime: Option<u64>,
     history: Option<u64>,
     reuse_days: Option<u64>,
@@ -144,7 +144,7 @@ impl From<MySqlRow> for Settings {
             format!("PASSWORD REUSE INTERVAL {}", or_default(row.reuse_days, " DAY")),
             format!("PASSWORD REQUIRE CURRENT{require_current}"),
             format!("FAILED_LOGIN_ATTEMPTS {} PASSWORD_LOCK_TIME {lock_days}", row.attempts.unwrap_or_default()),
-            locked(row.locked != 0),
+            locked(row.locked == "Y"),
         ];
         Self { clauses, default_roles: vec![], second_password: row.second != 0 }
     }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn mysqls_settings_are_read_as_its_clauses() {
         let json = r#"{"tls":"ANY","cipher":"","issuer":"","subject":"","questions":1,"updates":2,"connections":3,"at_once":4,
-            "locked":0,"lifetime":5,"history":null,"reuse_days":6,"require_current":"N","attempts":3,"lock_days":-1,"second":1}"#;
+            "locked":"N","lifetime":5,"history":null,"reuse_days":6,"require_current":"N","attempts":3,"lock_days":-1,"second":1}"#;
         let read: MySqlRow = serde_json::from_str(json).expect("a row");
         let settings = Settings::from(read);
         assert!(settings.second_password);

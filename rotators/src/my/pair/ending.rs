@@ -76,8 +76,9 @@ impl Turns<'_> {
     pub(in crate::my) async fn sessions(&self) -> Result<Vec<Sessions>, StepError> {
         let mut session = open_admin(&self.pair.admin, self.trust).await?;
         let seen = self.seen(&mut session).await?;
+        let by = session.by.clone();
         session.close().await;
-        seen.ok_or_else(|| unseen(&session_name(self), Verdict::NeedsPerson))
+        seen.ok_or_else(|| unseen(&by, Verdict::NeedsPerson))
     }
 
     /// Which of the known passwords of the idle account this row has.
@@ -165,10 +166,6 @@ fn sees_sessions(line: &str) -> bool {
     let privileges = line.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON *.* TO "));
     let Some((privileges, _)) = privileges else { return false };
     privileges.split(", ").any(|privilege| matches!(privilege, "PROCESS" | "ALL PRIVILEGES"))
-}
-
-fn session_name(turns: &Turns<'_>) -> String {
-    my_account(&turns.pair.admin.user, "%")
 }
 
 fn unseen(admin: &str, verdict: Verdict) -> StepError {
