@@ -1,11 +1,11 @@
 //! An account may have several rows `'user'@'host'`: all have their counterparts (F61), each with its own rights.
 
 use engine::outcome::Verdict;
-use pawl::servers::Engine;
+use pawl::servers::{Engine, Server};
 
-use super::support::{Two, each, password, rows_of, shown};
-use crate::harness::account::execute;
-use crate::harness::servers;
+use super::support::{Two, each, password, rows_of, shown, works};
+use crate::harness::account::{Account, execute, logs_in};
+use crate::harness::{servers, unique};
 use crate::rotator_support::fails;
 
 #[test]
@@ -95,14 +95,84 @@ fn an_idle_account_that_somebody_has_locked_needs_a_person() {
 }
 
 #[test]
-fn the_idle_account_gets_the_plugin_of_the_active_one_and_others_are_refused() {
+fn the_idle_account_gets_the_plugin_of_the_active_one() {
+    let Some(server) = servers::own(Engine::Mariadb, &["--plugin-load-add=auth_ed25519"]) else { return };
+    let server: &'static Server = Box::leak(Box::new(server));
+    let account = Account { server, user: unique("u"), password: "Canary-ed".to_owned() };
+    let ed25519 = "IDENTIFIED VIA ed25519 USING PASSWORD('Canary-ed')";
+    execute(server, &format!("CREATE USER '{}'@'%' {ed25519}", account.user));
+    let two = Two::of(&account);
+    execute(server, &format!("CREATE USER '{}'@'%' IDENTIFIED BY 'Canary-native'", two.clone));
+    let wanted = two.case.create();
+    two.case.set(&wanted).expect("set");
+    two.case.test(&wanted).expect("tested");
+    assert_eq!(shown(server, &two.app), shown(server, &two.clone), "clients of the one can talk to the other");
+    assert!(works(server, &wanted));
+}
+
+#[test]
+fn an_idle_account_whose_plugin_cannot_be_rotated_is_refused_and_left_alone() {
+    let sha256 = (Engine::Mysql, "IDENTIFIED WITH sha256_password BY 'Canary-old'");
+    let several = (Engine::Mariadb, "IDENTIFIED VIA mysql_native_password USING PASSWORD('Canary-old') OR unix_socket");
+    for (engine, identified) in [sha256, several] {
+        let Some(server) = servers::shared(engine) else { continue };
+        let two = Two::new(server);
+        execute(server, &format!("CREATE USER '{}'@'%' {identified}", two.clone));
+        let before = shown(server, &two.clone);
+        fails(two.case.set(&two.case.create()), Verdict::NeedsPerson, "auth-plugin");
+        assert_eq!(shown(server, &two.clone), before);
+    }
+}
+
+/// What dual passwords left behind is no way in any more.
+#[test]
+fn a_second_password_of_the_idle_account_ends_with_its_turn() {
     let Some(server) = servers::shared(Engine::Mysql) else { return };
-    let two = Two::new(server);
-    execute(server, &format!("CREATE USER '{}'@'%' IDENTIFIED WITH sha256_password BY 'Canary-256'", two.clone));
-    fails(two.case.set(&two.case.create()), Verdict::NeedsPerson, "auth-plugin");
-    let Some(server) = servers::shared(Engine::Mariadb) else { return };
-    let two = Two::new(server);
-    let native = "IDENTIFIED VIA mysql_native_password USING PASSWORD('Canary-two')";
-    execute(server, &format!("CREATE USER '{}'@'%' {native} OR unix_socket", two.clone));
-    fails(two.case.set(&two.case.create()), Verdict::NeedsPerson, "auth-plugin");
+    let mut two = Two::new(server);
+    let wanted = two.case.create();
+    two.case.set(&wanted).expect("set");
+    let retain = "IDENTIFIED BY 'Canary-second' RETAIN CURRENT PASSWORD";
+    execute(server, &format!("ALTER USER '{}'@'%' {retain}", two.clone));
+    assert!(works(server, &wanted) && logs_in(server, &two.clone, "Canary-second"));
+    let next = two.case.create();
+    two.case.set(&next).expect("set");
+    assert!(works(server, &next));
+    assert!(!works(server, &wanted) && !logs_in(server, &two.clone, "Canary-second"), "neither of the two");
+
+    two.finish(next);
+    let old = two.retired();
+    execute(server, &format!("ALTER USER '{}'@'%' IDENTIFIED BY 'Canary-second'", two.app));
+    let again = format!("ALTER USER '{}'@'%' IDENTIFIED BY '{}' RETAIN CURRENT PASSWORD", two.app, password(&old));
+    execute(server, &again);
+    assert!(works(server, &old) && logs_in(server, &two.app, "Canary-second"));
+    two.case.retire().expect("retired");
+    assert!(!works(server, &old) && !logs_in(server, &two.app, "Canary-second"), "neither of the two");
+}
+
+#[test]
+fn many_pairs_of_one_server_take_their_turns_at_once() {
+    each(|server| {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut two = Two::new(server);
+                    execute(server, &format!("GRANT SELECT, INSERT ON app.* TO '{}'@'%'", two.app));
+                    for _ in 0..2 {
+                        let wanted = two.case.create();
+                        // A conflict is Retry by the table; a few of those may happen, and nothing else.
+                        let done = (0..20).any(|_| match two.case.set(&wanted) {
+                            Ok(_) => true,
+                            Err(error) => {
+                                assert_eq!(error.verdict, Verdict::Retry, "{error:?}");
+                                false
+                            }
+                        });
+                        assert!(done, "not set after twenty conflicts");
+                        two.case.test(&wanted).expect("tested");
+                        two.finish(wanted);
+                    }
+                });
+            }
+        });
+    });
 }
