@@ -53,7 +53,7 @@ impl Turns<'_> {
         session.close().await;
         let said: Vec<String> = made.into_iter().chain(given).collect();
         if !said.is_empty() {
-            self.effort.note(format!("{} got {}.", shown(&self.pair.other), enumerated(&said, |said| shown(said))));
+            self.effort.note(format!("{} got {}.", shown(&self.pair.other), enumerated(&said, |said| in_short(said))));
         }
         self.effort.retains_current();
         Ok(())
@@ -238,6 +238,16 @@ impl Turns<'_> {
             None => Err(current_refused(&self.pair.active, so)),
         }
     }
+}
+
+/// ALL PRIVILEGES are fifty words in the catalogue: enough of them for the history.
+fn in_short(said: &str) -> String {
+    const LONG: usize = 160;
+    let mut text: String = said.chars().take(LONG).collect();
+    if text.len() < said.len() {
+        text.push('…');
+    }
+    shown(&text)
 }
 
 /// MariaDB answers a GRANT to an account that is not there by making it, without a password, unless this is said.
