@@ -145,9 +145,13 @@ impl Turns<'_> {
             Err(error) if matches!(error.code.as_str(), "1133" | "1410") => return Err(dropped(self.pair)),
             outcome => outcome?,
         }
-        // Both servers answer a proxy WITH GRANT OPTION by the GRANT OPTION of everything.
+        // Both servers answer a proxy WITH GRANT OPTION by the GRANT OPTION of everything, and MySQL takes that of dynamic
+        // privileges away with it.
         if bundle.hands_on_a_proxy() && !twin.active_grants_all() {
             self.change(session, &format!("REVOKE GRANT OPTION ON *.* FROM {name}")).await?;
+            for again in bundles(twin.dynamic_to_pass_on()) {
+                self.change(session, &again.give(&name)).await?;
+            }
         }
         Ok(())
     }

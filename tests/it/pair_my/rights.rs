@@ -90,6 +90,12 @@ fn rights_of_every_kind_and_every_setting_are_copied_both_ways() {
         execute(server, &format!("ALTER USER '{}'@'%' REQUIRE SUBJECT '/CN=it''s' AND ISSUER '/CN=i'", two.clone));
         execute(server, &format!("ALTER USER '{}'@'%' REQUIRE X509", two.app));
         execute(server, &format!("ALTER USER '{}'@'%' REQUIRE NONE", two.clone));
+        // A proxy WITH GRANT OPTION brings the GRANT OPTION of everything with it, unless that was taken away again.
+        execute(server, &format!("GRANT PROXY ON 'other'@'%' TO '{}'@'%' WITH GRANT OPTION", two.clone));
+        execute(server, &format!("REVOKE GRANT OPTION ON *.* FROM '{}'@'%'", two.clone));
+        if engine == Engine::Mysql {
+            execute(server, &format!("GRANT XA_RECOVER_ADMIN ON *.* TO '{}'@'%' WITH GRANT OPTION", two.clone));
+        }
         let wanted = two.case.create();
         two.case.set(&wanted).expect("set");
         two.case.test(&wanted).expect("tested");

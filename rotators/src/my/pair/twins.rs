@@ -153,6 +153,11 @@ impl Twin {
         self.active_rights.contains(&whole)
     }
 
+    /// Dynamic privileges of the active row that it may hand on.
+    pub(super) fn dynamic_to_pass_on(&self) -> impl Iterator<Item = &Right> {
+        self.active_rights.iter().filter(|right| right.on == On::Dynamic && right.pass_on)
+    }
+
     /// The idle row, quoted.
     pub(super) fn idle_name(&self, pair: &Pair) -> String {
         my_account(&pair.other, &self.active.host)
