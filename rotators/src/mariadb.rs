@@ -129,7 +129,7 @@ impl From<Vec<u8>> for Zeroized {
     }
 }
 
-async fn wants_clear_text(session: &mut Session) -> Result<bool, StepError> {
+pub(crate) async fn wants_clear_text(session: &mut Session) -> Result<bool, StepError> {
     let sql = "SELECT @@global.strict_password_validation AND EXISTS (SELECT * FROM information_schema.PLUGINS \
                WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE')";
     let answer: Vec<i64> = session.rows(sql).await?;

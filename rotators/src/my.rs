@@ -2,6 +2,7 @@
 //! common is here; `mysql.rs` and `mariadb.rs` say in what they differ. Never here: the store, the API.
 
 pub(crate) mod accounts;
+pub(crate) mod check;
 mod entry;
 pub(crate) mod errors;
 pub(crate) mod hash;
@@ -10,11 +11,12 @@ mod rights;
 pub(crate) mod session;
 mod settings;
 mod steps;
+mod verify;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::check::Sessions;
+use engine::check::{Report, Sessions, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::rotation::Step;
@@ -41,7 +43,7 @@ pub(crate) enum Brand {
 
 /// In what MySQL and MariaDB differ.
 #[async_trait]
-pub(crate) trait Flavor: Send + Sync {
+pub(crate) trait Flavor: check::Look + Send + Sync {
     fn kind(&self) -> &'static Kind;
 
     fn brand(&self) -> Brand;
@@ -168,6 +170,20 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
             Some(turns) => effort.within(cx.deadline, &turns.pair.active.server(), turns.sessions()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.verify()).await
+    }
+
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Report, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
     }
 }
 

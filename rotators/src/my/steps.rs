@@ -87,7 +87,7 @@ impl Steps<'_> {
         Err(self.nothing_logs_in())
     }
 
-    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+    pub(super) async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
         entry::enter(login, self.trust, self.effort).await
     }
 
@@ -96,7 +96,7 @@ impl Steps<'_> {
     }
 
     /// The account's rows as this session sees them.
-    async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
+    pub(super) async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
         let user = &self.parties.wanted.user;
         let rows = match self.flavor.all_rows(session, user).await? {
             Some(list) => Rows { list },
@@ -144,7 +144,7 @@ impl Steps<'_> {
         }
     }
 
-    async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
+    pub(super) async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
         entry::open_admin(admin, self.trust).await
     }
 
@@ -239,7 +239,7 @@ impl Steps<'_> {
         Ok(again.then_some(proof))
     }
 
-    async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
+    pub(super) async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
         match self.enter(login).await? {
             Some(session) => {
                 session.close().await;
