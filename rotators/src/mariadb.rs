@@ -34,7 +34,7 @@ use crate::my::accounts::{Method, Row, Rows};
 use crate::my::dual::{By, Goal, Lacking, Outlook, granted, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Family, Flavor, Statement, contradiction};
+use crate::my::{Brand, Change, Family, Flavor, Statement, contradiction};
 use crate::quote::{my_account, my_bytes, my_text, shown};
 use crate::tls::Trust;
 
@@ -59,6 +59,10 @@ pub(crate) struct MariaDb;
 impl Flavor for MariaDb {
     fn kind(&self) -> &'static Kind {
         &KIND
+    }
+
+    fn brand(&self) -> Brand {
+        Brand::MariaDb
     }
 
     fn plugins(&self) -> &'static [Plugin] {
@@ -184,6 +188,25 @@ impl Flavor for MariaDb {
             statements.push(Zeroizing::new(format!("SET PASSWORD = {}", *secret)));
         }
         Ok(statements)
+    }
+
+    async fn give(&self, session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError> {
+        let clear = wants_clear_text(session).await?;
+        let wanted = change.wanted;
+        let statement = |(row, plugin): &(&Row, Plugin)| {
+            let secret = match clear {
+                true => Zeroizing::new(format!("PASSWORD({})", *my_text(&wanted.password))),
+                false => my_text(&String::from_utf8_lossy(&plugin.make(&wanted.password, b""))),
+            };
+            Zeroizing::new(format!(
+                "{} USER {} IDENTIFIED VIA {} USING {}",
+                change.verb(),
+                my_account(&wanted.user, &row.host),
+                plugin.name(),
+                *secret
+            ))
+        };
+        Ok(change.rows.iter().map(statement).collect())
     }
 }
 

@@ -5,9 +5,13 @@ pub(crate) mod accounts;
 mod blind;
 pub(crate) mod check;
 pub(crate) mod dual;
+mod entry;
 pub(crate) mod errors;
 pub(crate) mod hash;
+mod pair;
+mod rights;
 pub(crate) mod session;
+mod settings;
 mod site;
 mod steps;
 mod verify;
@@ -15,26 +19,38 @@ mod verify;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::check::{Report, Verified};
+use engine::check::{Report, Sessions, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
+use engine::rotation::Step;
 use engine::secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use self::accounts::{Row, Rows};
 use self::dual::{By, Goal, Lacking, Outlook};
 use self::hash::Plugin;
+use self::pair::Turns;
 use self::session::Session;
 use self::steps::Steps;
 use crate::connection::{Kind, Login, next_value};
 use crate::effort::Effort;
+use crate::pair::Pair;
 use crate::parties::Parties;
 use crate::tls::Trust;
+
+/// Which of the two: their catalogues have different tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Brand {
+    MySql,
+    MariaDb,
+}
 
 /// In what MySQL and MariaDB differ.
 #[async_trait]
 pub(crate) trait Flavor: check::Look + Send + Sync {
     fn kind(&self) -> &'static Kind;
+
+    fn brand(&self) -> Brand;
 
     /// The plugins whose passwords can be rotated.
     fn plugins(&self) -> &'static [Plugin];
@@ -80,6 +96,9 @@ pub(crate) trait Flavor: check::Look + Send + Sync {
         own: bool,
     ) -> Result<Vec<Statement>, StepError>;
 
+    /// The statements by which an admin gives rows of an account a password, or makes them with it.
+    async fn give(&self, session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError>;
+
     /// Of an account that sees no hashes: the wanted password in the place of `first`, refused where that is not the
     /// first password. None where the server always shows an account its own.
     fn swap(&self, _wanted: &Login, _first: &Login, _retain: bool) -> Option<Statement> {
@@ -94,6 +113,21 @@ pub(crate) trait Flavor: check::Look + Send + Sync {
 
 /// A statement for a target. It may hold a hash or, where the server takes nothing else, a password.
 pub(crate) type Statement = Zeroizing<String>;
+
+/// Rows of one account that an admin gives a password.
+pub(crate) struct Change<'a> {
+    pub wanted: &'a Login,
+    pub rows: Vec<(&'a Row, Plugin)>,
+    /// They are to be made, like these ones of another account.
+    pub create: bool,
+}
+
+impl Change<'_> {
+    /// What an admin's statement begins with.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.create { "CREATE" } else { "ALTER" }
+    }
+}
 
 /// The rotator of one of the two.
 pub(crate) struct Family<F> {
@@ -113,26 +147,75 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        let turns = self.turns(cx, pair.as_ref(), &effort);
+        if let Some(turns) = &turns
+            && cx.step != Step::Restore
+        {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.set()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(self.flavor.kind(), cx)?;
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
-        effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
+        let set = async {
+            if let Some(turns) = &turns {
+                turns.end_candidates().await?;
+            }
+            step.set().await
+        };
+        effort.within(cx.deadline, &parties.wanted.server(), set).await?;
         Ok(effort.done())
     }
 
     async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        if let Some(turns) = self.turns(cx, pair.as_ref(), &effort) {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.test()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(self.flavor.kind(), cx)?;
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
         Ok(effort.done())
     }
 
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
         let parties = Parties::read(self.flavor.kind(), cx)?;
         let effort = Effort::new(cx.login_budget);
+        let turns = self.turns(cx, pair.as_ref(), &effort);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
-        effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+        let prove = async {
+            match &turns {
+                Some(turns) => turns.prove(&step).await,
+                None => step.prove().await,
+            }
+        };
+        effort.within(cx.deadline, &parties.wanted.server(), prove).await
+    }
+
+    async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        if let Some(turns) = self.turns(cx, pair.as_ref(), &effort) {
+            effort.within(cx.deadline, &turns.pair.active.server(), turns.retire()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.retire()).await?;
+        Ok(effort.done())
+    }
+
+    async fn sessions(&self, cx: &StepContext<'_>) -> Result<Option<Vec<Sessions>>, StepError> {
+        let pair = Pair::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        match self.turns(cx, pair.as_ref(), &effort) {
+            Some(turns) => effort.within(cx.deadline, &turns.pair.active.server(), turns.sessions()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
@@ -148,13 +231,12 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
     }
+}
 
-    async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(self.flavor.kind(), cx)?;
-        let effort = Effort::new(cx.login_budget);
-        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
-        effort.within(cx.deadline, &parties.wanted.server(), step.retire()).await?;
-        Ok(effort.done())
+impl<F: Flavor + 'static> Family<F> {
+    /// The step as one about two accounts, where it is one.
+    fn turns<'a>(&'a self, cx: &'a StepContext<'a>, pair: Option<&'a Pair>, effort: &'a Effort) -> Option<Turns<'a>> {
+        pair.map(|pair| Turns { flavor: &self.flavor, trust: &self.trust, cx, pair, effort })
     }
 }
 

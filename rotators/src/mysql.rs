@@ -22,7 +22,7 @@ use crate::my::accounts::{Row, Rows};
 use crate::my::dual::{Aim, By, Goal, Lacking, Outlook, foreign, granted, not_to_be_ended, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Family, Flavor, Statement, contradiction};
+use crate::my::{Brand, Change, Family, Flavor, Statement, contradiction};
 use crate::quote::{my_account, my_bytes, my_text, shown};
 use crate::tls::Trust;
 
@@ -53,6 +53,10 @@ const TWO_SINCE: [u32; 3] = [8, 0, 14];
 impl Flavor for MySql {
     fn kind(&self) -> &'static Kind {
         &KIND
+    }
+
+    fn brand(&self) -> Brand {
+        Brand::MySql
     }
 
     fn plugins(&self) -> &'static [Plugin] {
@@ -174,6 +178,17 @@ impl Flavor for MySql {
             .filter(|rows| !rows.is_empty())
             .map(|rows| Zeroizing::new(format!("ALTER USER {rows}")))
             .collect())
+    }
+
+    async fn give(&self, _session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError> {
+        let wanted = change.wanted;
+        let row = |(row, plugin): &(&Row, Plugin)| {
+            let hash = plugin.make(&wanted.password, row.stored.as_deref().unwrap_or_default());
+            let account = my_account(&wanted.user, &row.host);
+            format!("{account} IDENTIFIED WITH '{}' AS {}", plugin.name(), my_bytes(&hash))
+        };
+        let rows: Vec<String> = change.rows.iter().map(row).collect();
+        Ok(vec![Zeroizing::new(format!("{} USER {}", change.verb(), rows.join(", ")))])
     }
 
     fn swap(&self, wanted: &Login, first: &Login, retain: bool) -> Option<Statement> {

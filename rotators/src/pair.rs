@@ -67,7 +67,15 @@ impl Pair {
             return Ok(None);
         }
         let admin = parties::admin(kind, cx, &active)?.ok_or_else(|| no_admin(&active))?;
+        if admin.user == other {
+            return Err(admin_is_other(&admin));
+        }
         Ok(Some(Self { active, other, wanted, idle, admin }))
+    }
+
+    /// The idle account with this password.
+    pub(crate) fn idle_with(&self, password: &str) -> Login {
+        Login { user: self.other.clone(), password: password.to_owned().into(), ..self.active.clone() }
     }
 
     /// `"user" at host:port` of the idle account, for messages.
@@ -109,6 +117,13 @@ pub(crate) fn other_user(options: &Options, current: &str) -> Option<String> {
             _ => format!("{current}{CLONE}"),
         }),
     }
+}
+
+fn admin_is_other(admin: &Login) -> StepError {
+    let message =
+        format!("The admin secret logs in as {}, one of the two accounts that take turns.", shown(&admin.user));
+    StepError::new(Verdict::NeedsPerson, "admin-is-account", message)
+        .remedy("Name in masterarn an admin that is neither of the two, then resume.")
 }
 
 fn no_admin(active: &Login) -> StepError {

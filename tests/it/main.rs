@@ -19,6 +19,7 @@ mod drift;
 mod driver;
 mod dual;
 mod lambda;
+mod pair_my;
 mod pgbouncer;
 mod readers;
 mod redis;

@@ -143,11 +143,15 @@ impl Case {
 
     /// A value made by the rotator itself.
     pub(crate) fn create(&self) -> Value {
+        self.try_create().expect("a new value")
+    }
+
+    pub(crate) fn try_create(&self) -> Result<Value, StepError> {
         let password = SecretBytes::from(unique("Canary-9next-"));
         let rotator = self.registry();
         let made = self.run(&Holds, Step::Create, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
-        let made = made.map(|made| made.value.expect("a built-in rotator makes the value"));
-        serde_json::from_slice(made.expect("a new value").expose()).expect("JSON")
+        let made = made?.value.expect("a built-in rotator makes the value");
+        Ok(serde_json::from_slice(made.expose()).expect("JSON"))
     }
 
     pub(crate) fn set(&self, wanted: &Value) -> Result<Done, StepError> {
@@ -172,8 +176,12 @@ impl Case {
 
     /// Puts AWSCURRENT back, as giving up does.
     pub(crate) fn restore(&self) -> Result<Done, StepError> {
+        self.restore_under(&Holds)
+    }
+
+    pub(crate) fn restore_under(&self, guard: &dyn Guard) -> Result<Done, StepError> {
         let rotator = self.registry();
-        self.run(&Holds, Step::Restore, Some(&self.current), async |cx| self.rotator(&rotator).set(cx).await)
+        self.run(guard, Step::Restore, Some(&self.current), async |cx| self.rotator(&rotator).set(cx).await)
     }
 
     /// Ends what is first among `known`.

@@ -159,7 +159,7 @@ fn holder(row: &Row, parties: &Parties, entered: &Login) -> Option<bool> {
     parties.known.iter().find(|named| row.holds(&named.login, entered)).map(|named| named.expected)
 }
 
-fn differing(foreign: &[&Row], login: &Login) -> StepError {
+pub(super) fn differing(foreign: &[&Row], login: &Login) -> StepError {
     StepError::new(
         Verdict::NeedsPerson,
         "differing-hosts",

@@ -7,17 +7,17 @@ use engine::outcome::{Proof, StepError, Verdict};
 use engine::port::StepContext;
 use engine::rotation::Step;
 use engine::strategy::Strategy;
-use sha2::{Digest, Sha256};
 
 use super::accounts::{Row, Rows, listed};
 use super::dual::{self, Aim, By, Goal, Outlook, not_to_be_ended, wants_two};
+use super::entry::{self, admin_refused};
 use super::errors::{Moment, line, told};
 use super::session::{Entry, Session};
-use super::{Flavor, Statement, contradiction};
+use super::{Flavor, Statement};
 use crate::connection::Login;
-use crate::effort::{CHANGE, Effort, IDLE, LOGIN, STATEMENT};
+use crate::effort::{CHANGE, Effort, IDLE, LOGIN};
 use crate::parties::Parties;
-use crate::quote::{my_account, my_text, shown};
+use crate::quote::{my_account, shown};
 use crate::tls::Trust;
 
 /// One step under way.
@@ -178,68 +178,12 @@ impl Steps<'_> {
         Err(self.nothing_logs_in())
     }
 
-    /// Logs in as the account. None: the password was refused.
     pub(super) async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
-        self.effort.may_log_in(&self.parties.account())?;
-        match Session::open(login, self.trust).await {
-            Entry::In(session) => Ok(Some(session)),
-            Entry::Refused(_) => {
-                self.effort.login_refused();
-                Ok(None)
-            }
-            Entry::Failed(error) => {
-                // The refusal that locks an account comes with its own number.
-                if matches!(error.code.as_str(), "3955" | "4150") {
-                    self.effort.login_refused();
-                }
-                Err(error)
-            }
-        }
+        entry::enter(login, self.trust, self.effort).await
     }
 
-    /// Bounds the session on the server's side, takes the lock of this account and looks at the server. Returns the
-    /// host part of the row we are logged in by.
     async fn lock(&self, session: &mut Session, by_admin: bool, idle: Duration) -> Result<String, StepError> {
-        let set = format!(
-            "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', wait_timeout = {}, lock_wait_timeout = {}, {}",
-            idle.as_secs(),
-            STATEMENT.as_secs(),
-            self.flavor.statement_limits()
-        );
-        session.run(&set, Moment::Before).await?;
-        let sql = format!(
-            "SELECT GET_LOCK({}, {}), CURRENT_USER(), {}",
-            *my_text(&lock_name(&self.parties.wanted.user)),
-            STATEMENT.as_secs() - 1,
-            self.flavor.server_state()
-        );
-        let rows: Vec<(Option<i64>, String, i64, u64)> = session.rows(&sql).await?;
-        let Some((got, current_user, read_only, lock_limit)) = rows.into_iter().next() else {
-            return Err(contradiction(&session.login));
-        };
-        if got != Some(1) {
-            return Err(self.lock_taken());
-        }
-        if read_only != 0 {
-            return Err(told(line(1836), 1836, Verdict::Retry, &session.login, &session.by));
-        }
-        if let Ok(limit @ 1..=1_000_000) = u32::try_from(lock_limit) {
-            self.effort.locks_after(limit);
-        }
-        let (user, host) = current_user.rsplit_once('@').unwrap_or((&current_user, "%"));
-        session.by = my_account(user, host);
-        if !by_admin && user != session.login.user {
-            return Err(told(line(1131), 1131, Verdict::NeedsPerson, &session.login, &session.by));
-        }
-        Ok(host.to_owned())
-    }
-
-    fn lock_taken(&self) -> StepError {
-        StepError::new(
-            Verdict::Retry,
-            "lock",
-            format!("Another session of Pawl works on {} at the moment.", self.parties.account()),
-        )
+        entry::lock(session, self.flavor, self.effort, &self.parties.wanted, by_admin, idle).await
     }
 
     /// The account's rows as this session sees them.
@@ -292,11 +236,7 @@ impl Steps<'_> {
     }
 
     pub(super) async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
-        match Session::open(admin, self.trust).await {
-            Entry::In(session) => Ok(session),
-            Entry::Failed(error) => Err(error),
-            Entry::Refused(error) => Err(admin_refused(admin, &error)),
-        }
+        entry::open_admin(admin, self.trust).await
     }
 
     /// 1045 has several causes. Where the catalogue says that the password is right, it is one of the others.
@@ -420,16 +360,8 @@ impl Steps<'_> {
         }
     }
 
-    /// Gives the lock back. Fails where its session was ended meanwhile: then nothing was proven.
-    async fn unlock(&self, mut keeper: Box<Session>) -> Result<(), StepError> {
-        let name = lock_name(&self.parties.wanted.user);
-        let held = format!("SELECT IS_USED_LOCK({}) = CONNECTION_ID()", *my_text(&name));
-        let held: Vec<Option<i64>> = keeper.rows(&held).await?;
-        keeper.close().await;
-        match held.first() {
-            Some(Some(1)) => Ok(()),
-            _ => Err(self.lock_taken()),
-        }
+    async fn unlock(&self, keeper: Box<Session>) -> Result<(), StepError> {
+        entry::unlock(keeper, &self.parties.wanted).await
     }
 
     fn nothing_logs_in(&self) -> StepError {
@@ -447,21 +379,7 @@ fn by(by_admin: bool, rows: &Rows) -> By {
     }
 }
 
-/// The key is the account, not the secret, so that two secrets of one account exclude each other too. Lock names have
-/// at most 64 characters, and do not tell letters' cases apart; names of accounts may be longer, and do.
-fn lock_name(user: &str) -> String {
-    let digest = hex::encode(Sha256::digest(format!("pawl/account/{user}")));
-    format!("pawl.{}", &digest[..40])
-}
-
-pub(super) fn admin_refused(admin: &Login, error: &StepError) -> StepError {
-    let message =
-        format!("{} refuses the login of the admin {} (error {}).", admin.server(), shown(&admin.user), error.code);
-    StepError::new(Verdict::NeedsPerson, "admin-refused", message)
-        .remedy("Correct the password in the admin secret named by masterarn, then resume.")
-}
-
-fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
+pub(super) fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
     StepError::new(
         Verdict::Rejected,
         "row-differs",
@@ -488,15 +406,4 @@ pub(super) fn right_but_refused(login: &Login) -> StepError {
         "A condition beside the password is not met: the host part of the account's rows against Pawl's address, or \
          REQUIRE SSL or X509 against how Pawl connects (\"ssl\" in the secret).",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lock_names_fit_and_differ() {
-        assert!(lock_name(&"user".repeat(40)).len() <= 64);
-        assert_ne!(lock_name("user"), lock_name("User"));
-    }
 }

@@ -42,7 +42,7 @@ fn pass_on(client: &TcpStream, server: &TcpStream, loss: Loss) {
             }
         });
         copy_until_end(client, server, |bytes| {
-            let changes = ["ALTER ROLE", "ALTER USER", "SET PASSWORD"];
+            let changes = ["ALTER ROLE", "ALTER USER", "CREATE USER `", "SET PASSWORD"];
             if !changes.iter().any(|words| bytes.windows(words.len()).any(|window| window == words.as_bytes())) {
                 return true;
             }
