@@ -14,6 +14,7 @@ mod crash;
 mod demo;
 mod deploy;
 mod driver;
+mod dual;
 mod lambda;
 mod redis;
 mod rotate;

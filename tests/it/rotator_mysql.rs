@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use engine::outcome::{Proof, Verdict};
+use engine::strategy::Strategy;
 use pawl::servers::{Engine, Server};
 use serde_json::json;
 
@@ -22,10 +23,13 @@ fn statements(server: &Server) -> String {
     String::from_utf8_lossy(&log).into_owned()
 }
 
-/// Runs a check for the account itself and for the admin.
+/// Runs a check for the account itself, for the admin, and for an admin who gives the account two passwords.
 fn both(check: impl Fn(Case)) {
     let Some(server) = servers::mysql() else { return };
     check(Case::new(server));
+    let mut in_place = Case::new(server).by_admin();
+    in_place.options.strategy = Some(Strategy::SingleUser);
+    check(in_place);
     check(Case::new(server).by_admin());
 }
 
@@ -151,12 +155,14 @@ fn all_rows_of_an_account_change_together_and_rows_that_differ_are_refused() {
     };
     row("192.0.2.7", &account.password);
     row("192.0.2.8", &account.password);
-    let case = Case::of(&account, &json!({})).by_admin();
+    let mut case = Case::of(&account, &json!({})).by_admin();
+    case.options.strategy = Some(Strategy::SingleUser);
     let first = case.create();
     case.set(&first).expect("all rows are alike");
     case.test(&first).expect("the other rows are verified by their hashes");
 
     let mut case = Case::with(server, &account.user, &first).by_admin();
+    case.options.strategy = Some(Strategy::SingleUser);
     let next = case.create();
     row("192.0.2.7", next["password"].as_str().expect("text"));
     fails(case.test(&first), Verdict::Rejected, "row-differs");

@@ -90,6 +90,8 @@ pub(crate) struct Case {
     pub(crate) target_ca: Option<Vec<u8>>,
     pub(crate) deadline: Duration,
     pub(crate) hold: bool,
+    /// AWSPREVIOUS is in its grace.
+    pub(crate) in_grace: bool,
 }
 
 impl Case {
@@ -119,6 +121,7 @@ impl Case {
             target_ca: None,
             deadline: Duration::from_secs(12),
             hold: false,
+            in_grace: false,
         }
     }
 
@@ -175,8 +178,12 @@ impl Case {
 
     /// Ends what is first among `known`.
     pub(crate) fn retire(&self) -> Result<Done, StepError> {
+        self.retire_under(&Holds)
+    }
+
+    pub(crate) fn retire_under(&self, guard: &dyn Guard) -> Result<Done, StepError> {
         let rotator = self.registry();
-        self.run(&Holds, Step::Retire, Some(&self.current), async |cx| self.rotator(&rotator).retire(cx).await)
+        self.run(guard, Step::Retire, Some(&self.current), async |cx| self.rotator(&rotator).retire(cx).await)
     }
 
     pub(crate) fn verify(&self) -> Result<Verified, StepError> {
@@ -231,7 +238,8 @@ impl Case {
             ..Material::default()
         };
         let token = VersionId::new("t".repeat(32)).expect("a token");
-        let run = Run::new(token, String::new(), SystemClock.now());
+        let retiring = self.in_grace.then(|| VersionId::new("p".repeat(32)).expect("a token"));
+        let run = Run { retiring, ..Run::new(token, String::new(), SystemClock.now()) };
         let cx = StepContext {
             arn: &self.arn,
             step,
@@ -281,13 +289,14 @@ pub(crate) fn rotates_with_each_step_twice(mut case: Case) {
     expected["password"] = json!(new);
     assert_eq!(wanted, expected, "only the password differs");
 
-    case.set(&wanted).expect("set");
+    let retains = case.set(&wanted).expect("set").retains;
     case.attempted = true;
-    assert_eq!(case.set(&wanted).expect("set again").failed_logins, 0);
+    let again = case.set(&wanted).expect("set again");
+    assert_eq!((again.failed_logins, again.retains), (0, retains));
     case.test(&wanted).expect("tested");
     case.test(&wanted).expect("tested again");
     assert!(case.logs_in(&new), "the new password logs in");
-    assert!(!case.logs_in(&old), "the old one does not");
+    assert_eq!(case.logs_in(&old), retains, "the old one does only where that was said");
 
     case.known = vec![("AWSPREVIOUS".to_owned(), case.current.clone())];
     case.current = wanted;
@@ -521,7 +530,7 @@ pub(crate) fn a_lock_is_waited_for_and_then_left(case: &Case, code: &str) {
     });
     case.test(&wanted).expect("tested");
     let mut case = case.clone();
-    case.current = wanted;
+    moves_on(&mut case, wanted);
     let next = case.create();
     std::thread::scope(|scope| {
         let (tell, told) = channel();
@@ -530,6 +539,13 @@ pub(crate) fn a_lock_is_waited_for_and_then_left(case: &Case, code: &str) {
         fails(case.prove(), Verdict::Retry, code);
         slow.join().expect("no panic").expect("it was inside its limits");
     });
+}
+
+/// AWSCURRENT's label moves to this value.
+pub(crate) fn moves_on(case: &mut Case, to: Value) {
+    let before = std::mem::replace(&mut case.current, to);
+    case.known = vec![("AWSPREVIOUS".to_owned(), before)];
+    case.attempted = false;
 }
 
 /// A lost reply is neither success nor failure; the next Set looks at the world.
@@ -541,20 +557,20 @@ pub(crate) fn a_lost_reply_is_unknown(case: Case) {
         let direct = std::mem::replace(&mut case.current["port"], json!(port));
         let mut sent = wanted.clone();
         sent["port"] = json!(port);
-        if let Some(admin) = &mut case.admin {
-            admin["port"] = json!(port);
+        for value in case.admin.iter_mut().chain(case.known.iter_mut().map(|(_, value)| value)) {
+            value["port"] = json!(port);
         }
         case.attempted = false;
         let (verdict, code) = failure(case.set(&sent));
         assert_eq!(verdict, Verdict::Unknown, "{loss:?}: {code}");
         case.current["port"] = direct.clone();
-        if let Some(admin) = &mut case.admin {
-            admin["port"] = direct;
+        for value in case.admin.iter_mut().chain(case.known.iter_mut().map(|(_, value)| value)) {
+            value["port"] = direct.clone();
         }
         case.attempted = true;
         case.set(&wanted).expect("whether it arrived or not");
         case.test(&wanted).expect("tested");
-        case.current = wanted;
+        moves_on(&mut case, wanted);
     }
 }
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use engine::outcome::{Proof, StepError, Verdict};
 use engine::port::StepContext;
+use engine::rotation::Step;
+use engine::strategy::Strategy;
 use sha2::{Digest, Sha256};
 
 use super::accounts::{Row, Rows, listed};
+use super::dual::{self, Aim, By, Goal, Outlook, not_to_be_ended, wants_two};
 use super::errors::{Moment, line, told};
 use super::session::{Entry, Session};
-use super::{Change, Flavor, contradiction};
+use super::{Flavor, Statement, contradiction};
 use crate::connection::Login;
 use crate::effort::{CHANGE, Effort, IDLE, LOGIN, STATEMENT};
 use crate::parties::Parties;
@@ -40,32 +43,120 @@ impl Steps<'_> {
         let host = self.lock(&mut session, by_admin, IDLE).await?;
         fail::fail_point!("set::locked");
         let rows = self.rows(&mut session, by_admin, &host).await?;
-        let allow = self.cx.material.options.allow_differing_hosts;
+        let by = by(by_admin, &rows);
+        let aim = self.aim(&mut session, by, &rows).await?;
+        self.reach(session, &rows, by, aim).await?;
+        fail::fail_point!("set::after_commit");
+        Ok(())
+    }
+
+    /// What the passwords of the account are to be after this step.
+    async fn aim(&self, session: &mut Session, by: By, rows: &Rows) -> Result<Aim, StepError> {
+        let means = dual::means(self.flavor, session, by, rows).await?;
+        let strategy = self.cx.material.options.strategy;
+        let ends = means.to_end.is_none();
+        if self.parties.restoring {
+            return Ok(Aim::Back { ends });
+        }
+        match means.to_add {
+            None if wants_two(strategy) => Ok(Aim::Beside),
+            Some(lacking) if strategy == Some(Strategy::DualPassword) => {
+                Err(dual::refused(&lacking, &self.parties.wanted))
+            }
+            Some(lacking) if wants_two(strategy) => {
+                self.effort.note(dual::in_place_note(&lacking));
+                Ok(Aim::InPlace { ends })
+            }
+            _ => Ok(Aim::InPlace { ends }),
+        }
+    }
+
+    /// Brings the account there.
+    async fn reach(&self, mut session: Box<Session>, rows: &Rows, by: By, aim: Aim) -> Result<(), StepError> {
         let entered = session.login.clone();
-        let lacking = rows.to_change(self.parties, &entered, allow)?;
-        if lacking.is_empty() {
+        let goal = Goal { aim, parties: self.parties, entered: &entered };
+        let allow = self.cx.material.options.allow_differing_hosts || aim == Aim::Alone;
+        if by == (By::Own { blind: true }) {
+            for row in rows.to_change(self.parties, &entered, allow, |_| false)? {
+                row.known_plugin(self.flavor.plugins(), &self.parties.wanted)?;
+            }
+            self.reach_blindly(&mut session, &goal).await?;
             session.close().await;
             return Ok(());
         }
-        let change = self.change(&lacking, !by_admin && rows.list.len() == 1)?;
-        for statement in self.flavor.statements(&mut session, &change).await? {
-            self.cx.guard.still_ours(CHANGE).await?;
-            fail::fail_point!("set::before_change");
-            self.effort.sending();
-            session.run(&statement, Moment::Changing).await?;
-            self.effort.answered();
-            fail::fail_point!("set::after_change");
+        let outlooks: Vec<_> =
+            rows.list.iter().map(|row| (row.host.as_str(), self.flavor.outlook(row, &goal))).collect();
+        let outlook = |row: &Row| outlooks.iter().find(|(host, _)| *host == row.host).map(|(_, outlook)| outlook);
+        let done = |row: &Row| matches!(outlook(row), Some(Ok(outlook)) if outlook.done());
+        let lacking = rows.to_change(self.parties, &entered, allow, done)?;
+        let with_outlook = |row| Ok((row, outlook(row).cloned().transpose()?.unwrap_or_default()));
+        let lacking: Vec<(&Row, Outlook)> = lacking.into_iter().map(with_outlook).collect::<Result<_, StepError>>()?;
+        let own = by != By::Admin && rows.list.len() == 1;
+        for statement in self.flavor.statements(&mut session, &goal, &lacking, own).await? {
+            self.send(&mut session, &statement).await?;
         }
-        fail::fail_point!("set::after_commit");
+        if outlooks.iter().any(|(_, outlook)| matches!(outlook, Ok(Outlook { retains: true, .. }))) {
+            self.effort.retains_current();
+        }
         session.close().await;
         Ok(())
     }
 
-    fn change<'r>(&'r self, rows: &[&'r Row], own: bool) -> Result<Change<'r>, StepError> {
-        let wanted = &self.parties.wanted;
-        let rows: Result<Vec<_>, StepError> =
-            rows.iter().map(|row| Ok((*row, row.known_plugin(self.flavor.plugins(), wanted)?))).collect();
-        Ok(Change { wanted, rows: rows?, own })
+    /// Sends one changing statement.
+    pub(super) async fn send(&self, session: &mut Session, statement: &Statement) -> Result<(), StepError> {
+        self.cx.guard.still_ours(CHANGE).await?;
+        self.before_change();
+        self.effort.sending();
+        session.run(statement, Moment::Changing).await?;
+        self.effort.answered();
+        self.after_change();
+        Ok(())
+    }
+
+    fn before_change(&self) {
+        if self.cx.step == Step::Retire {
+            fail::fail_point!("retire::before_change");
+        } else {
+            fail::fail_point!("set::before_change");
+        }
+    }
+
+    fn after_change(&self) {
+        if self.cx.step == Step::Retire {
+            fail::fail_point!("retire::after_change");
+        } else {
+            fail::fail_point!("set::after_change");
+        }
+    }
+
+    /// Ends the password before AWSCURRENT. That sessions use it cannot be seen: they are the same account's.
+    pub(super) async fn retire(&self) -> Result<(), StepError> {
+        fail::fail_point!("retire::before_login");
+        if self.parties.known.is_empty() {
+            self.effort
+                .note("The version before has no password of its own on this account: nothing was ended.".to_owned());
+            return Ok(());
+        }
+        let WayIn { mut session, by_admin } = self.way_in().await?;
+        fail::fail_point!("retire::connected");
+        if !by_admin && !session.login.same_password(&self.parties.wanted) {
+            return Err(not_to_be_ended(&self.parties.wanted, "AWSCURRENT's password does not log in, and it does"));
+        }
+        let host = self.lock(&mut session, by_admin, IDLE).await?;
+        fail::fail_point!("retire::locked");
+        let rows = self.rows(&mut session, by_admin, &host).await?;
+        let by = by(by_admin, &rows);
+        if let Some(lacking) = self.flavor.lacking_privilege(&mut session, by).await? {
+            return Err(dual::cannot_end(&lacking, &self.parties.wanted));
+        }
+        let entered = session.login.clone();
+        let blind = by == (By::Own { blind: true });
+        if !blind && !rows.list.iter().any(|row| row.lets_in(&self.parties.wanted, &entered)) {
+            return Err(not_to_be_ended(&self.parties.wanted, "no row of the account has AWSCURRENT's password"));
+        }
+        self.reach(session, &rows, by, Aim::Alone).await?;
+        fail::fail_point!("retire::after_commit");
+        Ok(())
     }
 
     /// The session that makes the change: the admin's where one is named, else the first of the account's own values
@@ -262,7 +353,7 @@ impl Steps<'_> {
         fail::fail_point!("prove::locked");
         let rows = self.rows(&mut keeper, true, "%").await?;
         // What a new password would not cure must not be tried for ever.
-        rows.to_change(self.parties, admin, true)?;
+        rows.to_change(self.parties, admin, true, |row| row.holds(wanted, admin))?;
         let lacking = rows.lacking(wanted, admin).len();
         let logged_in = lacking < rows.list.len() && self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
@@ -285,18 +376,38 @@ impl Steps<'_> {
         fail::fail_point!("prove::locked");
         let again = self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
-        let proof = match self.flavor.all_rows(&mut keeper, &wanted.user).await?.map(|list| Rows { list }) {
-            Some(rows) if rows.left_behind(self.parties, wanted) => {
-                Proof::CanRestore { held: rows.held(self.parties, wanted) }
-            }
-            Some(_) => Proof::CurrentLogsIn,
-            None => {
-                tracing::debug!(host, "only the account's own row can be seen: others were never changed");
-                Proof::CurrentLogsIn
-            }
+        let candidate = match again {
+            true => self.candidate_alive(&mut keeper, &host).await?,
+            false => None,
         };
+        let proof = candidate.map_or(Proof::CurrentLogsIn, |held| Proof::CanRestore { held: Some(held) });
         self.unlock(keeper).await?;
         Ok(again.then_some(proof))
+    }
+
+    /// What a value is called that still logs in although it must not: in a row of its own, or beside AWSCURRENT.
+    async fn candidate_alive(&self, keeper: &mut Session, host: &str) -> Result<Option<String>, StepError> {
+        let entered = keeper.login.clone();
+        let rows = match self.flavor.all_rows(keeper, &entered.user).await? {
+            Some(list) => Rows { list },
+            None => Rows { list: vec![self.flavor.own_row(keeper, host).await?] },
+        };
+        let by = by(false, &rows);
+        if by == (By::Own { blind: false }) {
+            let held = || rows.held(self.parties, &entered).unwrap_or_else(|| "another value".to_owned());
+            return Ok(rows.left_behind(self.parties, &entered).then(held));
+        }
+        // Which rows other hosts have, and what they hold, is not seen: those were never changed. Only an account that
+        // may have two passwords is asked for them, because each that is refused counts.
+        let two = wants_two(self.cx.material.options.strategy)
+            && self.parties.known.iter().any(|named| self.parties.is_candidate(named))
+            && dual::means(self.flavor, keeper, by, &rows).await?.to_end.is_none();
+        for named in self.parties.known.iter().filter(|named| two && self.parties.is_candidate(named)) {
+            if self.logs_in(&named.login).await? {
+                return Ok(Some(named.role.clone()));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
@@ -326,6 +437,13 @@ impl Steps<'_> {
         let statement = format!("ALTER USER {account} IDENTIFIED BY '…' (for every row of the account)");
         let because = "The password was changed outside, there is no such account for Pawl's address, or its REQUIRE clause is not met.";
         self.parties.nothing_logs_in("1045", because, &statement)
+    }
+}
+
+pub(super) fn by(by_admin: bool, rows: &Rows) -> By {
+    match by_admin {
+        true => By::Admin,
+        false => By::Own { blind: rows.list.iter().any(|row| row.stored.is_none()) },
     }
 }
 
