@@ -106,6 +106,22 @@ impl Parties {
         }
     }
 
+    /// The same account, as if this password were to be set. For showing what would be sent.
+    pub(crate) fn with_another_wanted(&self, password: &str) -> Self {
+        let current = Named { role: "AWSCURRENT".to_owned(), login: self.wanted.clone(), expected: true };
+        Self {
+            wanted: Login { password: password.to_owned().into(), ..self.wanted.clone() },
+            known: vec![current],
+            admin: None,
+            no_admin: None,
+            restoring: false,
+            try_wanted: false,
+            skipped: vec![],
+            previous: self.previous.clone(),
+            grace: self.grace,
+        }
+    }
+
     /// The account's own logins in the order in which Set tries them. The wanted value comes first where it may log in
     /// at all, and last once more: its statement may land between the first refusal and that of AWSCURRENT, and then
     /// both were refused rightly.

@@ -21,10 +21,11 @@ use self::grants::Grants;
 use self::policy::Demand;
 use self::strategy::Choice;
 use super::accounts::Rows;
+use super::dual;
 use super::entry::admin_refused;
 use super::errors::Moment;
 use super::session::{Entry, Session};
-use super::steps::{Steps, right_but_refused};
+use super::steps::{Steps, by, right_but_refused};
 use crate::connection::Login;
 use crate::findings::Findings;
 use crate::quote::{my_account, my_bytes, shown};
@@ -41,9 +42,6 @@ pub(crate) trait Look: Send + Sync {
 
     /// Privileges that make an account one of the server's own.
     fn privileged(&self) -> &'static [&'static str];
-
-    /// Two passwords at once: what this version or this login lacks, with the statement that gives it.
-    fn dual_lacks(&self, version: &str, grants: &Grants, by_admin: bool, by: &str) -> Option<(String, String)>;
 
     /// The privileges that give roles on; a statement of the server's own words where they are lacking.
     fn role_lacks(&self, grants: &Grants, role: &str, by: &str) -> Option<String>;
@@ -84,19 +82,19 @@ impl Steps<'_> {
         }
         let target = self.target_grants(eyes, by_admin, rows.as_ref()).await?;
         let demands = self.flavor.demands(&mut eyes.session, by_admin).await?;
-        let by = eyes.session.by.clone();
-        let choice = strategy::choose(
-            &self.cx.material.options,
-            self.flavor.dual_lacks(&eyes.version, &eyes.grants, by_admin, &shown(&by)),
-            &mut findings,
-        );
+        let who = shown(&eyes.session.by);
+        let lacks = match &rows {
+            Some(rows) => self.lacks_for_two(&mut eyes.session, by_admin, rows).await?,
+            None => None,
+        };
+        let choice = strategy::choose(&self.cx.material.options, lacks, &mut findings);
         if let Some(rows) = &rows {
             judge::rows(self, rows, &eyes.session.login, &mut findings);
             judge::facts(self, facts.as_deref().unwrap_or_default(), by_admin, &mut findings);
         }
         if by_admin || rows.is_some() {
             let several = rows.as_ref().is_some_and(|rows| rows.list.len() > 1);
-            judge::change(&self.parties.wanted, &eyes.grants, &target, by_admin, several, &shown(&by), &mut findings);
+            judge::change(&self.parties.wanted, &eyes.grants, &target, by_admin, several, &who, &mut findings);
         }
         judge::privileged(self, &target, rows.as_ref(), &mut findings);
         policy::judge(&demands, &mut findings);
@@ -108,7 +106,7 @@ impl Steps<'_> {
             (_, Strategy::AlternatingUsers) => {
                 self.turns(eyes, &target, rows.as_ref(), &mut findings).await?.unwrap_or_default()
             }
-            (Some(rows), strategy) => self.statements(rows, by_admin, strategy),
+            (Some(rows), strategy) => self.statements(&mut eyes.session, rows, by_admin, strategy).await,
             (None, _) => vec![],
         };
         if let Some(own) = &mut own {
@@ -184,6 +182,18 @@ impl Steps<'_> {
             _ => judge::kept_out(self, error, Some(&rows), findings),
         }
         Ok(())
+    }
+
+    /// What stands in the way of two passwords at once, and the statement that mends it.
+    async fn lacks_for_two(
+        &self,
+        session: &mut Session,
+        by_admin: bool,
+        rows: &Rows,
+    ) -> Result<Option<(String, String)>, StepError> {
+        let means = dual::means(self.flavor, session, by(by_admin, rows), rows).await?;
+        let mends = |grant: &str| grant.trim_end_matches(';').to_owned();
+        Ok(means.to_add.map(|lacking| (format!("{}.", lacking.why), mends(&lacking.grant))))
     }
 
     /// Asks a new session who and where we are.

@@ -372,7 +372,7 @@ impl Steps<'_> {
     }
 }
 
-fn by(by_admin: bool, rows: &Rows) -> By {
+pub(super) fn by(by_admin: bool, rows: &Rows) -> By {
     match by_admin {
         true => By::Admin,
         false => By::Own { blind: rows.list.iter().any(|row| row.stored.is_none()) },

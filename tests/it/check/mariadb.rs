@@ -66,16 +66,21 @@ fn an_account_that_is_as_it_should_be_passes_and_its_statements_are_shown_masked
     let case = by_weak_admin(Case::new(server), ENOUGH);
     let report = passes(&case, &[]);
     assert_eq!((report.servers[0].title.as_str(), report.strategy), ("MariaDB", Some(Strategy::DualPassword)));
-    assert!(report.statements[0].contains("mysql_native_password USING '…' OR"), "{:?}", report.statements);
+    assert!(plain(&report.statements)[0].contains("mysql_native_password USING '…' OR"), "{:?}", report.statements);
 
     let single = with_strategy(case, Strategy::SingleUser);
     let expected = format!("ALTER USER `{}`@`%` IDENTIFIED VIA mysql_native_password USING '…'", single.user);
-    assert_eq!(passes(&single, &[]).statements, [expected]);
+    assert_eq!(plain(&passes(&single, &[]).statements), [expected]);
     single.set(&single.create()).expect("and so it rotates");
 
     let itself = with_strategy(Case::new(server), Strategy::SingleUser);
     assert_eq!(passes(&itself, &["hosts"]).statements, ["SET PASSWORD = '…'"]);
     itself.set(&itself.create()).expect("and so it rotates");
+}
+
+/// The name of a plugin is an identifier, with or without its quotes.
+fn plain(statements: &[String]) -> Vec<String> {
+    statements.iter().map(|text| text.replace("`mysql_native_password`", "mysql_native_password")).collect()
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn an_account_that_is_as_it_should_be_passes_and_its_statements_are_shown_masked
     assert_eq!((report.servers[0].title.as_str(), report.strategy), ("MySQL", Some(Strategy::DualPassword)));
     let account = format!("`{}`@`%`", case.user);
     assert!(report.statements[0].ends_with("RETAIN CURRENT PASSWORD"), "{:?}", report.statements);
+    assert_eq!(report.statements[1], format!("ALTER USER {account} DISCARD OLD PASSWORD"));
 
     let single = with_strategy(case, Strategy::SingleUser);
     let expected = format!("ALTER USER {account} IDENTIFIED WITH 'caching_sha2_password' AS '…'");
@@ -89,7 +90,8 @@ fn an_account_that_is_as_it_should_be_passes_and_its_statements_are_shown_masked
     single.set(&single.create()).expect("and so it rotates");
 
     let itself = with_strategy(Case::new(server), Strategy::SingleUser);
-    assert_eq!(passes(&itself, &["hosts"]).statements, ["SET PASSWORD = '…' REPLACE '…'"]);
+    let shown = passes(&itself, &["hosts"]).statements;
+    assert!(shown.len() == 1 && shown[0].ends_with(" '…' REPLACE '…'"), "{shown:?}");
     itself.set(&itself.create()).expect("and so it rotates");
 }
 

@@ -6,13 +6,9 @@ use engine::outcome::StepError;
 use super::account::RowFacts;
 use super::grants::Grants;
 use super::policy::{Counted, Demand};
-use super::strategy::at_least;
 use super::{Look, of_user};
 use crate::mariadb::{MariaDb, wants_clear_text};
 use crate::my::session::Session;
-
-/// The first version with methods joined by OR.
-const JOINS: [u32; 3] = [10, 4, 0];
 
 /// Host, expired, days left, logins an hour.
 type Facts = (String, i64, Option<i64>, u64);
@@ -71,25 +67,6 @@ impl Look for MariaDb {
 
     fn privileged(&self) -> &'static [&'static str] {
         &["SUPER"]
-    }
-
-    fn dual_lacks(&self, version: &str, grants: &Grants, by_admin: bool, by: &str) -> Option<(String, String)> {
-        if !at_least(version, JOINS) {
-            return Some((
-                "Two passwords at once need MariaDB 10.4 or later.".to_owned(),
-                "Upgrade the server, or use alternating users.".to_owned(),
-            ));
-        }
-        // What an admin needs for it, it needs for any change. SET PASSWORD knows one method only.
-        let there = by_admin || grants.everywhere("CREATE USER") || grants.on_mysql("UPDATE");
-        (!there).then(|| {
-            (
-                format!(
-                    "To keep two passwords at once, {by} lacks the privilege CREATE USER, or an admin has to do it."
-                ),
-                format!("GRANT CREATE USER ON *.* TO {by}"),
-            )
-        })
     }
 
     fn role_lacks(&self, grants: &Grants, role: &str, by: &str) -> Option<String> {

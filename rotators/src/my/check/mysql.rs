@@ -6,13 +6,9 @@ use engine::outcome::StepError;
 use super::account::RowFacts;
 use super::grants::Grants;
 use super::policy::{Counted, Demand};
-use super::strategy::at_least;
 use super::{Look, of_user};
 use crate::my::session::Session;
 use crate::mysql::MySql;
-
-/// The first version with RETAIN CURRENT PASSWORD.
-const RETAINS: [u32; 3] = [8, 0, 14];
 
 /// Host, expired, days left, logins an hour, remembers.
 type Facts = (String, i64, Option<i64>, u64, i64);
@@ -63,23 +59,6 @@ impl Look for MySql {
 
     fn privileged(&self) -> &'static [&'static str] {
         &["SUPER", "SYSTEM_USER"]
-    }
-
-    fn dual_lacks(&self, version: &str, grants: &Grants, by_admin: bool, by: &str) -> Option<(String, String)> {
-        if !at_least(version, RETAINS) {
-            return Some((
-                "Two passwords at once need MySQL 8.0.14 or later.".to_owned(),
-                "Upgrade the server, or use alternating users.".to_owned(),
-            ));
-        }
-        // What an admin needs for it, it needs for any change.
-        let there = by_admin || grants.everywhere("APPLICATION_PASSWORD_ADMIN") || grants.everywhere("CREATE USER");
-        (!there).then(|| {
-            (
-                format!("To keep two passwords at once, {by} lacks the privilege APPLICATION_PASSWORD_ADMIN."),
-                format!("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {by}"),
-            )
-        })
     }
 
     fn role_lacks(&self, grants: &Grants, role: &str, by: &str) -> Option<String> {

@@ -41,33 +41,11 @@ pub(super) fn choose(options: &Options, lacks: Option<(String, String)>, finding
 const GAP: &str = "Between setSecret and finishSecret a reader of AWSCURRENT is refused.";
 const NONE_REFUSED: &str = "No login of AWSCURRENT is refused.";
 
-/// A version's numbers; what is no number (Aurora's third part) counts as high.
-pub(super) fn at_least(version: &str, wanted: [u32; 3]) -> bool {
-    let mut parts = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(u32::MAX));
-    let mut next = || parts.next().unwrap_or(u32::MAX);
-    [next(), next(), next()] >= wanted
-}
-
 #[cfg(test)]
 mod tests {
     use engine::check::Level;
 
     use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        for (version, enough) in [
-            ("9.7.4-2", true),
-            ("8.0.13", false),
-            ("8.0.14", true),
-            ("8.4.0", true),
-            ("8.0.mysql_aurora.3.04.0", true),
-            ("5.7.44-log", false),
-        ] {
-            assert_eq!(at_least(version, [8, 0, 14]), enough, "{version}");
-        }
-        assert!(at_least("10.11.19-MariaDB-0+deb12u1", [10, 4, 0]) && !at_least("10.3.39-MariaDB", [10, 4, 0]));
-    }
 
     #[test]
     fn two_passwords_are_the_default_where_nothing_is_lacking() {
