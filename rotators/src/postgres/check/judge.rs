@@ -262,6 +262,8 @@ mod tests {
             password: "Canary".to_owned().into(),
             database: None,
             channel: crate::tls::Channel::Plain,
+            channel_binding: true,
+            places: vec![],
         };
         let (superuser, createrole, admin_option) = admin;
         let admin = AdminFacts { name: "adm".to_owned(), superuser, createrole, admin_option };
