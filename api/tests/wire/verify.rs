@@ -6,7 +6,10 @@ use store::Role;
 
 use crate::harness::{Server, v};
 
-const CONNECTION: &str = r#"{"engine":"postgres","host":"db","username":"app","password":"value-1"}"#;
+/// The value of an account of its own.
+fn connection(name: &str, password: &str) -> String {
+    json!({"engine": "postgres", "host": "db", "username": name, "password": password}).to_string()
+}
 
 fn of(name: &str) -> Value {
     json!({ "SecretId": name })
@@ -14,9 +17,9 @@ fn of(name: &str) -> Value {
 
 /// A secret that is rotated by schedule, with two versions.
 async fn enabled(server: &Server, name: &str) -> Value {
-    let first = json!({"Name": name, "ClientRequestToken": v(1), "SecretString": CONNECTION});
+    let first = json!({"Name": name, "ClientRequestToken": v(1), "SecretString": connection(name, "value-1")});
     server.ok("CreateSecret", first).await;
-    let second = CONNECTION.replace("value-1", "value-2");
+    let second = connection(name, "value-2");
     server.ok("PutSecretValue", json!({"SecretId": name, "ClientRequestToken": v(2), "SecretString": second})).await;
     server.ok("pawl.EnableRotation", json!({"SecretId": name, "ScheduleExpression": "rate(30 days)"})).await
 }
@@ -111,7 +114,7 @@ async fn check_shows_what_was_found_the_statements_and_the_next_five_times() {
 #[tokio::test]
 async fn enabling_looks_first_and_a_problem_refuses_unless_it_is_forced() {
     let server = Server::start().await;
-    let create = |name: &str| json!({"Name": name, "ClientRequestToken": v(1), "SecretString": CONNECTION});
+    let create = |name: &str| json!({"Name": name, "ClientRequestToken": v(1), "SecretString": connection(name, "p")});
     server.ok("CreateSecret", create("trusting")).await;
     let enable = json!({"SecretId": "trusting", "ScheduleExpression": "rate(30 days)"});
     let refused = server.call("pawl.EnableRotation", enable.clone()).await;
@@ -129,8 +132,7 @@ async fn enabling_looks_first_and_a_problem_refuses_unless_it_is_forced() {
     let view = server.ok("pawl.EnableRotation", json!({"SecretId": "away"})).await;
     assert_eq!((&view["RotationEnabled"], &view["Findings"][0]["Code"]), (&json!(true), &json!("not-checked")));
     // Who enables a pair that took turns before keeps both of its accounts, unless something else is said.
-    let pair = json!({"engine": "postgres", "host": "db", "username": "pair", "password": "p"}).to_string();
-    server.ok("CreateSecret", json!({"Name": "pair", "ClientRequestToken": v(1), "SecretString": pair})).await;
+    server.ok("CreateSecret", create("pair")).await;
     let view = server.ok("pawl.EnableRotation", json!({"SecretId": "pair"})).await;
     assert_eq!(view["Retire"], "at-grace-end", "{view}");
     let turns = json!({"SecretId": "pair", "Strategy": "alternating-users"});

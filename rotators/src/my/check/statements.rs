@@ -18,11 +18,8 @@ impl Steps<'_> {
         let two = strategy == Strategy::DualPassword;
         let own = !by_admin && rows.list.len() == 1;
         let mysql = self.flavor.kind().name == crate::mysql::KIND.name;
-        let accounts: Vec<(String, &str)> = rows
-            .list
-            .iter()
-            .map(|row| (shown(&my_account(&wanted.user, &row.host)), row.plugin.as_str()))
-            .collect();
+        let accounts: Vec<(String, &str)> =
+            rows.list.iter().map(|row| (shown(&my_account(&wanted.user, &row.host)), row.plugin.as_str())).collect();
         match (mysql, own) {
             (true, true) => mysql_by_itself(two),
             (true, false) => mysql_by_admin(&accounts, two),
