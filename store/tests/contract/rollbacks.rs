@@ -92,7 +92,7 @@ pub(crate) async fn a_rollback_to_what_is_in_its_grace_begins_at_once_and_keeps_
     let lease = world.claim().await;
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Create));
     let told = world.store.history("s", 10).await.unwrap();
-    assert!(told.iter().any(|line| line.kind == "called-off"), "{told:?}");
+    assert!(told.iter().any(|line| line.kind == "kept"), "{told:?}");
 }
 
 // F75
