@@ -14,6 +14,8 @@ mod demo;
 mod deploy;
 mod driver;
 mod lambda;
+mod ownership;
+mod pair_postgres;
 mod redis;
 mod rotate;
 mod rotator_mariadb;

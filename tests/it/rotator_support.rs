@@ -3,6 +3,7 @@
 
 pub(crate) mod hosts;
 mod lossy;
+pub(crate) mod pair;
 
 use std::net::TcpListener;
 use std::sync::mpsc::{Sender, channel};
@@ -140,11 +141,7 @@ impl Case {
 
     /// A value made by the rotator itself.
     pub(crate) fn create(&self) -> Value {
-        let password = SecretBytes::from(unique("Canary-9next-"));
-        let rotator = self.registry();
-        let made = self.run(&Holds, Step::Create, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
-        let made = made.map(|made| made.value.expect("a built-in rotator makes the value"));
-        serde_json::from_slice(made.expect("a new value").expose()).expect("JSON")
+        self.try_create().expect("a new value")
     }
 
     pub(crate) fn set(&self, wanted: &Value) -> Result<Done, StepError> {
