@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engine::check::{Level, Prepare};
+use engine::check::{Finding, Level, Prepare};
 use engine::outcome::Verdict;
 use pawl::servers::Server;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::{servers, unique};
 use crate::rotator_support::pair::{
-    ask, ask_admin, belongings, client, clone_of, database, owner_of, pair, rotate, shared_pair, turn, user,
-    value_logs_in,
+    ask, ask_admin, belongings, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair, turn,
+    user, value_logs_in,
 };
 use crate::rotator_support::{Case, Gone, Holds, Stalls, fails, failure};
 
@@ -140,6 +140,17 @@ fn aws_issue_56_what_the_second_account_owns_is_found_before_the_first_is_sent_t
     fails(case.test(&wanted), Verdict::NeedsPerson, "pair-differs");
     execute(server, &statement);
     case.test(&wanted).expect("tested");
+    // A temporary table of another database is nobody else's business either.
+    let elsewhere = database(server);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let open = runtime.block_on(async {
+        let client = client(server, &second, &case.password(), &elsewhere).await.expect("a session");
+        client.batch_execute("CREATE TEMP TABLE passing (n int)").await.expect("a table");
+        client
+    });
+    case.test(&wanted).expect("tested");
+    case.set(&wanted).expect("set");
+    drop((open, runtime));
 }
 
 // F57
@@ -319,6 +330,10 @@ fn what_an_undo_would_lose_stops_it_before_anything_is_changed() {
     let owner_of_kept = admin("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'kept'");
     assert_eq!(owner_of_kept[0], name, "nothing was changed");
     admin(&format!("ALTER DEFAULT PRIVILEGES FOR ROLE {name} REVOKE SELECT ON TABLES FROM PUBLIC"));
+    admin(&format!("GRANT SELECT ON public.adm TO {name} WITH GRANT OPTION"));
+    admin(&format!("SET ROLE {name}; GRANT SELECT ON public.adm TO PUBLIC"));
+    fails(case.prepare(Prepare::Undo), Verdict::NeedsPerson, "granted-on");
+    admin(&format!("SET ROLE {name}; REVOKE SELECT ON public.adm FROM PUBLIC"));
     case.prepare(Prepare::Undo).expect("undone");
     assert!(value_logs_in(&case, &case.current));
 }
@@ -338,6 +353,35 @@ fn preparing_and_undoing_stop_at_a_lost_lease_and_a_late_statement_changes_nothi
         case.prepare_under(what, &Holds).expect("the next one finds the way free");
         assert_eq!(&shape()[0], after);
     }
+}
+
+#[test]
+fn a_lost_reply_of_preparing_or_undoing_is_unknown_and_doing_it_again_finds_out() {
+    let Some(server) = servers::postgres() else { return };
+    let (case, dbname) = owning(server);
+    for what in [Prepare::Apply, Prepare::Undo, Prepare::Apply, Prepare::Undo] {
+        let mut ways = lossy_ways(&case);
+        // Once with the statement lost and once with it done, by turns in both directions.
+        let way = if what == Prepare::Apply { ways.remove(0) } else { ways.remove(1) };
+        let (verdict, code) = failure(way.prepare(what));
+        assert_eq!(verdict, Verdict::Unknown, "{code}");
+        may_do_everything(&case, &case.current, &dbname, "before");
+        case.prepare(what).expect("again");
+        may_do_everything(&case, &case.current, &dbname, "before");
+    }
+    for what in [Prepare::Apply, Prepare::Undo] {
+        let way = lossy_ways(&case).remove(2);
+        assert_eq!(failure(way.prepare(what)).0, Verdict::Unknown);
+        assert!(case.prepare(what).expect("it was done").already);
+    }
+    // A whole undo in which only the last statements are lost: what was moved before stays moved.
+    case.prepare(Prepare::Apply).expect("prepared");
+    ask(&case, &case.current, &dbname, "SET ROLE NONE; CREATE SCHEMA stray").expect("stray");
+    assert_eq!(failure(lossy_ways(&case).remove(0).prepare(Prepare::Undo)).0, Verdict::Unknown);
+    assert_eq!(belongings(server, &[&case.user]), 0);
+    assert!(value_logs_in(&case, &case.current));
+    case.prepare(Prepare::Undo).expect("the rest of it");
+    ask(&case, &case.current, &dbname, "DROP SCHEMA stray").expect("it owns that");
 }
 
 #[test]
@@ -371,11 +415,35 @@ fn an_account_that_cannot_be_prepared_is_told_why() {
     execute(server, &refused(&case, "privilege"));
     case.prepare(Prepare::Apply).expect("CREATEROLE is enough where nothing is to be reassigned");
     rotate(&mut case);
-    case.admin = Some(admin_secret(server, &json!({})));
+    fails(case.prepare(Prepare::Undo), Verdict::NeedsPerson, "rotate-first");
     rotate(&mut case);
+    execute(server, &format!("CREATE SCHEMA {0} AUTHORIZATION {0}", case.user));
+    let shown = case.prepare(Prepare::ShowUndo).expect("shown");
+    mended(server, &shown.findings);
+    case.prepare(Prepare::Undo).expect("after the statement that was offered");
+    // What the second account of an AWS pair owns is given away by whoever has the rights of both.
+    let (weak, mut case) = (Account::create(server), pair(server));
+    turn(&mut case);
+    case.current = case.known[0].1.clone();
+    execute(
+        server,
+        &format!("ALTER ROLE {} CREATEROLE; CREATE SCHEMA {1} AUTHORIZATION {1}", weak.user, clone_of(&case)),
+    );
+    case.admin = Some(weak.secret(&json!({})));
+    refused(&case, "privilege");
+    mended(server, &case.prepare(Prepare::Show).expect("shown").findings);
+    case.prepare(Prepare::Apply).expect("after the statement that was offered");
+    assert_eq!(belongings(server, &[&case.user, &clone_of(&case)]), 0);
     let mut case = pair(server);
     case.admin = None;
     fails(case.prepare(Prepare::Show), Verdict::NeedsPerson, "no-admin");
+}
+
+/// Runs the statements that are offered for rights that are missing; there are such.
+fn mended(server: &Server, findings: &[Finding]) {
+    let problems: Vec<_> = findings.iter().filter(|found| found.level == Level::Problem).collect();
+    assert!(!problems.is_empty() && problems.iter().all(|found| found.code == "privilege"), "{findings:?}");
+    problems.iter().for_each(|found| execute(server, &found.remedy));
 }
 
 #[test]

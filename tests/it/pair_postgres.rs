@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::{servers, unique};
 use crate::rotator_support::pair::{
-    ask, ask_admin, client, clone_of, database, owner_of, pair, rotate, shared_pair, turn, user, value_logs_in,
+    ask, ask_admin, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair, turn, user,
+    value_logs_in,
 };
 use crate::rotator_support::{self as support, Case, Gone, SCRAMBLE, Stalls, fails, failure};
 
@@ -381,6 +382,32 @@ fn a_lost_reply_of_a_pair_is_unknown_and_the_next_set_finds_out() {
     both(|mut case| {
         rotate(&mut case);
         support::a_lost_reply_is_unknown(case);
+    });
+}
+
+#[test]
+fn a_lost_reply_of_retire_or_of_giving_up_is_unknown_and_doing_it_again_ends_the_account() {
+    both(|mut case| {
+        rotate(&mut case);
+        let old = turn(&mut case);
+        for way in lossy_ways(&case) {
+            let (verdict, code) = failure(way.retire());
+            assert_eq!(verdict, Verdict::Unknown, "{code}");
+            assert!(value_logs_in(&case, &case.current));
+        }
+        case.retire().expect("retired");
+        assert!(!value_logs_in(&case, &old));
+        let wanted = case.create();
+        case.set(&wanted).expect("set");
+        case.known = vec![("AWSPENDING".to_owned(), wanted.clone())];
+        for way in lossy_ways(&case) {
+            let (verdict, code) = failure(way.restore());
+            assert_eq!(verdict, Verdict::Unknown, "{code}");
+            assert!(value_logs_in(&case, &case.current));
+        }
+        case.restore().expect("ended");
+        assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
+        assert!(!value_logs_in(&case, &wanted));
     });
 }
 

@@ -16,7 +16,7 @@ use super::catalogue::{self, changes, lock, lock_both, read_role, stored_as_md5}
 use super::errors::{Moment, line, told};
 use super::mirror::Statement;
 use super::owner::{Facts, View, facts, field};
-use super::reach::Gap;
+use super::reach::{Eyes, Gap};
 use super::session::{Entry, Manner, Session, md5_hash, no_password_asked};
 use super::sniff::Asked;
 use super::{LOOKING, admin_refused};
@@ -61,7 +61,7 @@ impl Turn<'_> {
         let view = self.view(&mut admin).await?;
         view.may_change(&self.pair.active, self.options().allow_superuser)?;
         self.keeps_its_hash(&mut admin, &view).await?;
-        let gaps = view.gaps(&mut admin, &self.pair.active).await?;
+        let gaps = view.gaps(&mut admin, Eyes { trust: self.trust, login: &self.pair.admin }).await?;
         self.refuse(&gaps)?;
         let verifier = (!has_it).then(|| Zeroizing::new(scram_sha_256(wanted.password.as_bytes())));
         let mends = view.mends(&self.pair.other, verifier.as_ref().map(|verifier| verifier.as_str()));
@@ -100,7 +100,7 @@ impl Turn<'_> {
         {
             return Err(self.role_dropped(owner));
         }
-        let gaps = view.gaps(&mut session, wanted).await?;
+        let gaps = view.gaps(&mut session, Eyes { trust: self.trust, login: wanted }).await?;
         self.refuse(&gaps)?;
         self.note(&view);
         session.close().await;

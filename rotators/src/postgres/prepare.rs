@@ -14,7 +14,7 @@ use super::KIND;
 use super::catalogue::{CATALOGUE_ONLY, changes, hurry, limits, lock_both, read_role};
 use super::errors::Moment;
 use super::mirror::{MASK, Statement, create, grant, set};
-use super::owner::{Facts, Setting, View, facts, field};
+use super::owner::{Facts, Setting, View, contradiction, facts, field};
 use super::pair::{current_refused, enter, open_admin};
 use super::reach::{Kind, Owned, owned};
 use super::session::{Session, md5_hash};
@@ -83,8 +83,22 @@ impl<'a> Maker<'a> {
         let mut plan = Preparation::default();
         // What the second account of AWS's shape has made, and what a pooler let either make outside the owner.
         let left = self.left_behind(&mut admin, &view, &mut plan).await?;
+        if !left.is_empty() {
+            let (active, other) = (self.active.user.as_str(), self.other.as_str());
+            // In AWS's shape the first account is the owner to be, under another name.
+            let found = match view.owner() {
+                Some(owner) => self.reassigning(&mut admin, &[active, other], owner).await?,
+                None => self.reassigning(&mut admin, &[other], active).await?,
+            };
+            plan.findings.extend(found);
+        }
         let owner = match view.owner() {
-            Some(owner) => owner.to_owned(),
+            Some(owner) => {
+                if apply {
+                    stop_at_problems(&plan)?;
+                }
+                owner.to_owned()
+            }
             None => {
                 let owner = owner_name(&self.active.user);
                 self.plan(&mut admin, &view, &owner, &mut plan).await?;
@@ -280,12 +294,12 @@ impl<'a> Maker<'a> {
         Ok(problems)
     }
 
-    /// What the admin lacks, and the statement that gives it.
+    /// What the admin lacks for the change of roles, and the statement that gives it.
     async fn rights(&self, admin: &mut Session, view: &View) -> Result<Option<(String, String)>, StepError> {
         let sql = "SELECT r.rolsuper, r.rolcreaterole, pg_catalog.pg_has_role(r.oid, $1, 'MEMBER WITH ADMIN OPTION') \
                    FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
         let row = admin.row(sql, &[(&view.active.oid, Type::OID)]).await?;
-        let row = row.ok_or_else(|| super::owner::contradiction(&self.active))?;
+        let row = row.ok_or_else(|| contradiction(&self.active))?;
         let rights: (bool, bool, bool) =
             (field(&row, 0, &self.active)?, field(&row, 1, &self.active)?, field(&row, 2, &self.active)?);
         let (name, role) = (shown(&pg_name(&self.admin.user)), shown(&pg_name(&view.active.name)));
@@ -303,6 +317,47 @@ impl<'a> Maker<'a> {
             }
             _ => None,
         })
+    }
+
+    /// What the admin lacks to give what the `givers` own to `taker`: the rights of each, and where they own a schema, the
+    /// right to make one.
+    pub(super) async fn reassigning(
+        &self,
+        admin: &mut Session,
+        givers: &[&str],
+        taker: &str,
+    ) -> Result<Vec<Finding>, StepError> {
+        let mut roles = givers.to_vec();
+        roles.push(taker);
+        let lacks = "SELECT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1) \
+                     AND NOT pg_catalog.pg_has_role(r.oid, 'USAGE') ORDER BY 1";
+        let closed = "SELECT DISTINCT pg_catalog.quote_ident(d.datname) FROM pg_catalog.pg_shdepend s \
+                      JOIN pg_catalog.pg_database d ON d.oid = s.dbid JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
+                      WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o' \
+                      AND s.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND r.rolname = ANY ($1) \
+                      AND NOT pg_catalog.has_database_privilege(d.oid, 'CREATE') ORDER BY 1";
+        let lacks = self.names(admin, lacks, &roles).await?;
+        let closed = self.names(admin, closed, givers).await?;
+        let (who, name) = (shown(&self.admin.user), shown(&pg_name(&self.admin.user)));
+        let mut findings = Vec::new();
+        if !lacks.is_empty() {
+            let message = format!("{who} may not give away what belongs to {lacks}: it has not their rights.");
+            let remedy = format!("GRANT {lacks} TO {name}");
+            findings.push(Finding::new(Level::Problem, "privilege", message).remedy(remedy));
+        }
+        if !closed.is_empty() {
+            let message = format!("{who} may not give schemas of these databases away, as it may make none: {closed}.");
+            let remedy = format!("GRANT CREATE ON DATABASE {closed} TO {name}");
+            findings.push(Finding::new(Level::Problem, "privilege", message).remedy(remedy));
+        }
+        Ok(findings)
+    }
+
+    /// Names, quoted by the server, with commas between.
+    async fn names(&self, admin: &mut Session, sql: &str, roles: &[&str]) -> Result<String, StepError> {
+        let rows = admin.rows(sql, &[(&roles, Type::TEXT_ARRAY)]).await?;
+        let names: Result<Vec<String>, StepError> = rows.iter().map(|row| field(row, 0, &self.active)).collect();
+        Ok(shown(&names?.join(", ")))
     }
 
     async fn warnings(&self, admin: &mut Session, view: &View, owner: &str) -> Result<Vec<Finding>, StepError> {

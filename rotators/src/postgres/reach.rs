@@ -6,10 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::outcome::StepError;
 use tokio_postgres::types::Type;
 
+use super::LOOKING;
+use super::catalogue::CATALOGUE_ONLY;
+use super::errors::Moment;
 use super::owner::{Shape, View, facts, field};
-use super::session::Session;
+use super::session::{Entry, Session};
 use crate::connection::Login;
 use crate::quote::{pg_name, shown};
+use crate::tls::Trust;
 
 /// A difference that no step of a rotation mends, and what does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +53,8 @@ const EXAMPLES: usize = 5;
 impl View {
     /// What the idle account will not reach that the active one does, or what belongs to an account where all should
     /// belong to the owner.
-    pub(super) async fn gaps(&self, session: &mut Session, login: &Login) -> Result<Vec<Gap>, StepError> {
+    pub(super) async fn gaps(&self, session: &mut Session, eyes: Eyes<'_>) -> Result<Vec<Gap>, StepError> {
+        let login = eyes.login;
         let mut gaps: Vec<Gap> =
             self.missing.iter().filter(|found| found.loops).map(|found| self.looped(found)).collect();
         match &self.shape {
@@ -60,7 +65,7 @@ impl View {
                 for (one, other) in [(Some(active), idle_oid), (idle, active.oid)] {
                     let Some(one) = one else { continue };
                     let role = Role { name: &one.name, oid: one.oid, to: owner };
-                    gaps.extend(role.owned_gaps(session, login).await?);
+                    gaps.extend(role.owned_gaps(session, eyes).await?);
                     gaps.extend(role.granted_gaps(session, login, [other, owner_oid]).await?);
                 }
             }
@@ -69,7 +74,7 @@ impl View {
             Shape::Member => {
                 let Some(idle) = &self.idle else { return Ok(gaps) };
                 let role = Role { name: &self.active.name, oid: self.active.oid, to: &idle.name };
-                gaps.extend(role.owned_gaps(session, login).await?);
+                gaps.extend(role.owned_gaps(session, eyes).await?);
                 gaps.extend(role.granted_gaps(session, login, [idle.oid, 0]).await?);
             }
         }
@@ -86,6 +91,26 @@ impl View {
     }
 }
 
+/// As whom other databases of the server can be looked at, where they let us in.
+#[derive(Clone, Copy)]
+pub(super) struct Eyes<'a> {
+    pub trust: &'a Trust,
+    pub login: &'a Login,
+}
+
+impl Eyes<'_> {
+    /// What belongs to a role in that database. None: it cannot be seen.
+    async fn owned_in(&self, database: &str, role: u32) -> Option<Vec<Owned>> {
+        let login = Login { database: Some(database.to_owned()), ..self.login.clone() };
+        let Entry::In(mut session) = Session::open(&login, self.trust, LOOKING).await else { return None };
+        let sql = format!("BEGIN READ ONLY; {CATALOGUE_ONLY}");
+        session.batch(&sql, Moment::Before).await.ok()?;
+        let found = owned(&mut session, &login, role).await.ok()?;
+        session.close().await;
+        Some(found.into_iter().filter(|found| found.database == database).collect())
+    }
+}
+
 /// A role whose things should be another's.
 struct Role<'a> {
     name: &'a str,
@@ -94,9 +119,21 @@ struct Role<'a> {
 }
 
 impl Role<'_> {
-    async fn owned_gaps(&self, session: &mut Session, login: &Login) -> Result<Vec<Gap>, StepError> {
-        let owned = owned(session, login, self.oid).await?;
-        Ok(owned.iter().map(|owned| self.owned_gap(owned)).collect())
+    async fn owned_gaps(&self, session: &mut Session, eyes: Eyes<'_>) -> Result<Vec<Gap>, StepError> {
+        let mut gaps = Vec::new();
+        for found in owned(session, eyes.login, self.oid).await? {
+            if !found.examples.is_empty() {
+                gaps.push(self.owned_gap(&found));
+                continue;
+            }
+            // Of another database only the count is known, temporary tables included: it is looked at from inside.
+            let inside = eyes.owned_in(&found.database, self.oid).await.unwrap_or_else(|| vec![found]);
+            gaps.extend(inside.iter().map(|found| self.owned_gap(found)));
+            // The server's patience with this session begins anew.
+            session.batch("SELECT 1", Moment::Before).await?;
+        }
+        gaps.dedup();
+        Ok(gaps)
     }
 
     fn owned_gap(&self, owned: &Owned) -> Gap {
@@ -222,8 +259,25 @@ pub(super) async fn grants(
     if role == 0 {
         return Ok(Grants::new());
     }
+    let sql = format!("{GRANTS}x.grantee = $1 WHERE l.list IS NULL OR x.privilege_type IS NOT NULL");
+    read_grants(session, login, &sql, role, owners).await
+}
+
+/// What a role has granted to others on objects of this database and of the whole server that are not its own.
+pub(super) async fn granted_on(session: &mut Session, login: &Login, role: u32) -> Result<Grants, StepError> {
+    let sql = format!("{GRANTS}x.grantor = $1 AND x.grantee <> $1 WHERE x.privilege_type IS NOT NULL");
+    read_grants(session, login, &sql, role, [role, 0]).await
+}
+
+async fn read_grants(
+    session: &mut Session,
+    login: &Login,
+    sql: &str,
+    role: u32,
+    owners: [u32; 2],
+) -> Result<Grants, StepError> {
     let owners = owners.to_vec();
-    let rows = session.rows(GRANTS, &[(&role, Type::OID), (&owners, Type::OID_ARRAY)]).await?;
+    let rows = session.rows(sql, &[(&role, Type::OID), (&owners, Type::OID_ARRAY)]).await?;
     let mut grants = Grants::new();
     for row in &rows {
         let key = (field(row, 0, login)?, field(row, 2, login)?);
@@ -232,7 +286,7 @@ pub(super) async fn grants(
     Ok(grants)
 }
 
-/// Kinds of object that have no line here are named as the server describes them, with `?` for the privilege.
+/// Up to the question about each entry of an object's list: whose is it? Kinds of object that have no line here are named as the server describes them, with `?` for the privilege.
 const GRANTS: &str = "SELECT CASE i.type WHEN 'sequence' THEN 'SEQUENCE ' WHEN 'function' THEN 'FUNCTION ' \
     WHEN 'aggregate' THEN 'FUNCTION ' WHEN 'procedure' THEN 'PROCEDURE ' WHEN 'schema' THEN 'SCHEMA ' \
     WHEN 'database' THEN 'DATABASE ' WHEN 'type' THEN 'TYPE ' WHEN 'language' THEN 'LANGUAGE ' \
@@ -272,8 +326,7 @@ const GRANTS: &str = "SELECT CASE i.type WHEN 'sequence' THEN 'SEQUENCE ' WHEN '
     THEN (SELECT c.lomacl FROM pg_catalog.pg_largeobject_metadata c WHERE c.oid = g.objid) \
     WHEN 'pg_catalog.pg_tablespace'::pg_catalog.regclass \
     THEN (SELECT c.spcacl FROM pg_catalog.pg_tablespace c WHERE c.oid = g.objid) END AS list) l \
-    LEFT JOIN LATERAL pg_catalog.aclexplode(l.list) x ON x.grantee = $1 \
-    WHERE l.list IS NULL OR x.privilege_type IS NOT NULL";
+    LEFT JOIN LATERAL pg_catalog.aclexplode(l.list) x ON ";
 
 /// Objects of other databases that a role was granted something on, and none of the others was.
 async fn granted_elsewhere(

@@ -14,7 +14,7 @@ use super::mirror::{MASK, Statement, reset, set};
 use super::owner::{Facts, View, facts, field};
 use super::pair::sessions_of;
 use super::prepare::{Maker, reassign, refusal, stop_at_problems};
-use super::reach::{Kind, grant_of, grants, owned};
+use super::reach::{Kind, grant_of, granted_on, grants, owned};
 use super::session::Session;
 use crate::effort::{IDLE, LOGIN};
 use crate::pair::first_user;
@@ -23,10 +23,10 @@ use crate::quote::{pg_name, pg_text, shown};
 /// What a login role was given beside the owner, and who was given the login role.
 #[derive(Debug, Default)]
 struct Ties {
-    /// Roles that a login role is a member of and the owner is not.
-    groups: Vec<String>,
-    /// Roles that are members of a login role.
-    members: Vec<String>,
+    /// Roles that a login role is a member of and the owner is not, and whether it may pass that on.
+    groups: Vec<(String, bool)>,
+    /// Roles that are members of a login role, and whether they may pass that on.
+    members: Vec<(String, bool)>,
 }
 
 impl Maker<'_> {
@@ -41,6 +41,10 @@ impl Maker<'_> {
         let mut plan = Preparation::default();
         self.hindrances(&mut admin, &view, &mut plan).await?;
         let databases = self.databases(&mut admin, &view).await?;
+        if !databases.is_empty() {
+            let givers = [&self.active.user, &self.other].map(String::as_str);
+            plan.findings.extend(self.reassigning(&mut admin, &givers, &owner).await?);
+        }
         let last = self.last(&mut admin, &view, &owner, None).await?;
         if apply {
             stop_at_problems(&plan)?;
@@ -166,6 +170,11 @@ impl Maker<'_> {
         database: &str,
         plan: &mut Preparation,
     ) -> Result<(), StepError> {
+        for (object, _) in granted_on(admin, &self.active, role.oid).await?.keys() {
+            let message = format!("Others have what {} granted them on {}.", shown(&role.name), shown(object));
+            let remedy = format!("Grant it to them as {} or an administrator, then undo again.", shown(owner));
+            plan.findings.push(Finding::new(Level::Problem, "granted-on", message).remedy(remedy));
+        }
         let found = owned(admin, &self.active, role.oid).await?;
         let here = found.iter().filter(|found| found.database == database && found.kind != Kind::Object);
         for found in here {
@@ -197,12 +206,13 @@ impl Maker<'_> {
         let ties = self.ties(admin, view, owner).await?;
         let (owner_name, name) = (pg_name(owner), pg_name(&user.name));
         let mut statements: Vec<Statement> = Vec::new();
-        statements.extend(
-            ties.groups.iter().map(|group| Statement::plain(format!("GRANT {} TO {owner_name}", pg_name(group)))),
-        );
-        statements.extend(
-            ties.members.iter().map(|member| Statement::plain(format!("GRANT {owner_name} TO {}", pg_name(member)))),
-        );
+        let option = |passes_on: bool| if passes_on { " WITH ADMIN OPTION" } else { "" };
+        statements.extend(ties.groups.iter().map(|(group, passes_on)| {
+            Statement::plain(format!("GRANT {} TO {owner_name}{}", pg_name(group), option(*passes_on)))
+        }));
+        statements.extend(ties.members.iter().map(|(member, passes_on)| {
+            Statement::plain(format!("GRANT {owner_name} TO {}{}", pg_name(member), option(*passes_on)))
+        }));
         statements.extend(view.idle.iter().map(|idle| Statement::plain(format!("DROP ROLE {}", pg_name(&idle.name)))));
         statements.push(Statement::plain(format!("DROP ROLE {name}")));
         statements.push(Statement::plain(format!("ALTER ROLE {owner_name} RENAME TO {name}")));
@@ -222,20 +232,20 @@ impl Maker<'_> {
     async fn ties(&self, admin: &mut Session, view: &View, owner: &str) -> Result<Ties, StepError> {
         let oids: Vec<u32> =
             [Some(&view.active), view.idle.as_ref()].into_iter().flatten().map(|role| role.oid).collect();
-        let groups = "SELECT DISTINCT g.rolname::text FROM pg_catalog.pg_auth_members m \
+        let groups = "SELECT g.rolname::text, pg_catalog.bool_or(m.admin_option) FROM pg_catalog.pg_auth_members m \
                       JOIN pg_catalog.pg_roles g ON g.oid = m.roleid JOIN pg_catalog.pg_roles o ON o.rolname = $2 \
                       WHERE m.member = ANY ($1) AND g.oid <> ALL ($1) AND g.oid <> o.oid \
-                      AND NOT pg_catalog.pg_has_role(o.oid, g.oid, 'MEMBER') ORDER BY 1";
+                      AND NOT pg_catalog.pg_has_role(o.oid, g.oid, 'MEMBER') GROUP BY 1 ORDER BY 1";
         // The admin itself is a member of what it made, from version 16 on.
-        let members = "SELECT DISTINCT g.rolname::text FROM pg_catalog.pg_auth_members m \
+        let members = "SELECT g.rolname::text, pg_catalog.bool_or(m.admin_option) FROM pg_catalog.pg_auth_members m \
                        JOIN pg_catalog.pg_roles g ON g.oid = m.member JOIN pg_catalog.pg_roles o ON o.rolname = $2 \
                        WHERE m.roleid = ANY ($1) AND g.oid <> ALL ($1) AND g.rolname <> current_user \
                        AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members d \
-                       WHERE d.roleid = o.oid AND d.member = g.oid) ORDER BY 1";
+                       WHERE d.roleid = o.oid AND d.member = g.oid) GROUP BY 1 ORDER BY 1";
         let mut ties = Ties::default();
         for (sql, list) in [(groups, &mut ties.groups), (members, &mut ties.members)] {
             for row in &admin.rows(sql, &[(&oids, Type::OID_ARRAY), (&owner, Type::TEXT)]).await? {
-                list.push(field(row, 0, &self.active)?);
+                list.push((field(row, 0, &self.active)?, field(row, 1, &self.active)?));
             }
         }
         Ok(ties)

@@ -10,6 +10,7 @@ use pawl::servers::Server;
 use serde_json::{Value, json};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use super::lossy::{Loss, lossy_way_to};
 use super::{Case, Holds};
 use crate::harness::account::{Account, execute, logs_in};
 use crate::harness::unique;
@@ -33,6 +34,20 @@ impl Case {
         let rotator = self.registry();
         self.run(guard, Step::Set, Some(&self.current), async |cx| self.rotator(&rotator).prepare(cx, what).await)
     }
+}
+
+/// The same case on ways to its server on which the change, the connection or the reply is lost.
+pub(crate) fn lossy_ways(case: &Case) -> Vec<Case> {
+    let way = |loss| {
+        let mut case = case.clone();
+        let port = json!(lossy_way_to(case.server, loss));
+        let known = case.known.iter_mut().map(|(_, value)| value);
+        for value in known.chain([&mut case.current]).chain(case.admin.as_mut()) {
+            value["port"] = port.clone();
+        }
+        case
+    };
+    [Loss::Statement, Loss::Connection, Loss::Reply].map(way).into()
 }
 
 /// A new account in `app`, with its admin, that is to take turns with a second one.
