@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::{servers, unique};
 use crate::rotator_support::pair::{
-    ask, ask_admin, belongings, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair, turn,
-    user, value_logs_in,
+    ask, ask_admin, belongings, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair,
+    stopped_at_every_moment, turn, user, value_logs_in,
 };
 use crate::rotator_support::{Case, Gone, Holds, Stalls, fails, failure};
 
@@ -382,6 +382,26 @@ fn a_lost_reply_of_preparing_or_undoing_is_unknown_and_doing_it_again_finds_out(
     assert!(value_logs_in(&case, &case.current));
     case.prepare(Prepare::Undo).expect("the rest of it");
     ask(&case, &case.current, &dbname, "DROP SCHEMA stray").expect("it owns that");
+}
+
+#[test]
+fn preparing_and_undoing_stopped_at_any_moment_leave_one_shape_or_the_other() {
+    let Some(server) = servers::postgres() else { return };
+    let (case, dbname) = owning(server);
+    let elsewhere = database(server);
+    execute(server, &format!("GRANT CREATE ON DATABASE {elsewhere} TO {}", case.user));
+    let works = || may_do_everything(&case, &case.current, &dbname, "before");
+    stopped_at_every_moment(&case, |case| case.prepare(Prepare::Apply), works);
+    assert_eq!(ask(&case, &case.current, &dbname, "SELECT current_user").expect("in")[0], owner_of(&case));
+    for place in [&dbname, &elsewhere] {
+        ask(&case, &case.current, place, "SET ROLE NONE; CREATE SCHEMA stray; CREATE TABLE stray.t (n int)")
+            .expect("made");
+    }
+    stopped_at_every_moment(&case, |case| case.prepare(Prepare::Undo), works);
+    assert_eq!(ask(&case, &case.current, &dbname, "SELECT current_user").expect("in")[0], case.user);
+    for place in [&dbname, &elsewhere] {
+        ask(&case, &case.current, place, "DROP TABLE stray.t").expect("it owns that");
+    }
 }
 
 #[test]

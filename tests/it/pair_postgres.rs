@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::{servers, unique};
 use crate::rotator_support::pair::{
-    ask, ask_admin, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair, turn, user,
-    value_logs_in,
+    ask, ask_admin, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair,
+    stopped_at_every_moment, turn, user, value_logs_in,
 };
 use crate::rotator_support::{self as support, Case, Gone, SCRAMBLE, Stalls, fails, failure};
 
@@ -408,6 +408,23 @@ fn a_lost_reply_of_retire_or_of_giving_up_is_unknown_and_doing_it_again_ends_the
         case.restore().expect("ended");
         assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
         assert!(!value_logs_in(&case, &wanted));
+    });
+}
+
+#[test]
+fn a_step_that_is_stopped_at_any_moment_leaves_awscurrent_working_and_is_finished_by_the_next() {
+    both(|mut case| {
+        let wanted = case.create();
+        case.attempted = true;
+        let works = |case: &Case| assert!(value_logs_in(case, &case.current), "AWSCURRENT");
+        stopped_at_every_moment(&case, |case| case.set(&wanted), || works(&case));
+        case.test(&wanted).expect("tested");
+        case.known = vec![("AWSPENDING".to_owned(), wanted.clone())];
+        stopped_at_every_moment(&case, Case::restore, || works(&case));
+        assert_eq!(case.prove().expect("proven"), Proof::CurrentLogsIn);
+        let old = turn(&mut case);
+        stopped_at_every_moment(&case, Case::retire, || works(&case));
+        assert!(!value_logs_in(&case, &old));
     });
 }
 

@@ -1,5 +1,7 @@
 //! A pair of PostgreSQL accounts under rotation, and what any login sees there, asked with the driver alone.
 
+use std::time::Duration;
+
 use engine::check::{Preparation, Prepare};
 use engine::outcome::{Done, StepError};
 use engine::port::Guard;
@@ -34,6 +36,23 @@ impl Case {
         let rotator = self.registry();
         self.run(guard, Step::Set, Some(&self.current), async |cx| self.rotator(&rotator).prepare(cx, what).await)
     }
+}
+
+/// Does something again and again, stopped a little later each time, until it comes to its end. `check` holds after each:
+/// a session that is dropped is what a killed process leaves.
+pub(crate) fn stopped_at_every_moment<T>(case: &Case, act: impl Fn(&Case) -> Result<T, StepError>, check: impl Fn()) {
+    // The first quarter of a second belongs to the step's own margin.
+    for after in (255..8_000).step_by(11) {
+        let mut stopped = case.clone();
+        stopped.deadline = Duration::from_millis(after);
+        let outcome = act(&stopped);
+        check();
+        match outcome {
+            Ok(_) => return,
+            Err(error) => assert!(matches!(error.code.as_str(), "deadline" | "55P03" | "2BP01"), "{error:?}"),
+        }
+    }
+    panic!("it never came to its end");
 }
 
 /// The same case on ways to its server on which the change, the connection or the reply is lost.
