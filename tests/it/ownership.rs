@@ -8,7 +8,7 @@ use engine::outcome::Verdict;
 use pawl::servers::Server;
 use serde_json::{Value, json};
 
-use crate::harness::account::{Account, admin_secret, execute};
+use crate::harness::account::{Account, execute};
 use crate::harness::{servers, unique};
 use crate::rotator_support::pair::{
     ask, ask_admin, belongings, client, clone_of, database, lossy_ways, owner_of, pair, rotate, shared_pair,
