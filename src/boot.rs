@@ -22,6 +22,7 @@ use crate::clock::{SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
 use crate::desk::ServerDesk;
 use crate::http::{Probes, TlsFiles, probes, serve};
+use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
 use crate::workbench::{Bench, Runs};
@@ -69,6 +70,7 @@ impl Server {
                 "rotations missed their window while the server was down; they run late, spread"
             );
         }
+        store.plan_looks(clock.now()).await.map_err(|error| boot_error("cannot read what is looked at", error))?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
@@ -77,12 +79,23 @@ impl Server {
         let registry = Arc::new(registry(target_ca.clone())?);
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
-        let bench = bench(settings, &store, &clock, target_ca, address)?;
+        let owner = format!("{}-{}", std::process::id(), address.port());
+        let looks = Arc::new(Looks {
+            store: store.clone(),
+            registry: Arc::clone(&registry),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            trail: audit.trail(),
+            lease: settings.lease(),
+            owner: owner.clone(),
+            pace: crate::looks::Pace::default(),
+        });
+        let bench = bench(settings, &looks, target_ca, address)?;
         let app = app(settings, &bench, &registry, &metrics, audit.trail())?;
         let scheduler = Scheduler {
             rotations: rotation_store(&store),
             store: store.clone(),
-            registry,
+            looks,
             callers: bench.callers,
             drills: bench.drills,
             clock,
@@ -90,7 +103,7 @@ impl Server {
             trail: audit.trail(),
             permits: settings.permits,
             lease: settings.lease(),
-            owner: format!("{}-{}", std::process::id(), address.port()),
+            owner,
         };
         let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
         Ok(Self { address, store, listener, app, tls, scheduler, audit })
@@ -218,23 +231,23 @@ fn bad_authorities(error: rotators::BadPem) -> BootError {
 /// What calls registered rotators, and what operations on them need.
 fn bench(
     settings: &Settings,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
+    looks: &Arc<Looks>,
     target_ca: Option<Vec<u8>>,
     address: SocketAddr,
 ) -> Result<Bench, BootError> {
     let endpoint = endpoint(settings, address);
+    let (store, clock) = (looks.store.clone(), Arc::clone(&looks.clock));
     let desk = ServerDesk {
         store: store.clone(),
-        clock: Arc::clone(clock),
+        clock: Arc::clone(&clock),
         endpoint: endpoint.clone(),
         region: settings.region.clone(),
     };
     let egress = settings.egress().map_err(|error| boot_error("cannot read --egress-allow", error))?;
     let callers = CallerSettings { egress, target_ca, ..CallerSettings::default() };
     let callers = Callers::new(callers, Arc::new(desk)).map_err(bad_authorities)?;
-    let (store, clock) = (store.clone(), Arc::clone(clock));
-    Ok(Bench { store, callers, drills: Arc::default(), clock, endpoint, runs: Runs::default() })
+    let looks = Arc::clone(looks);
+    Ok(Bench { store, callers, drills: Arc::default(), clock, endpoint, looks, runs: Runs::default() })
 }
 
 /// Where functions call this server. Who listens on every address has no one address to be told.

@@ -1,11 +1,14 @@
 //! `pawl demo`: the main job on private throw-away databases. Starts a PostgreSQL and a MariaDB, serves on an
 //! embedded store, rotates one account of each every few seconds while readers log in with AWSCURRENT, and ends by
 //! itself with a summary. Leaves nothing behind, also when it is killed.
+//!
+//! With `--readers` it compares the strategies: an account for each, on a MySQL too where there is one, and 64 readers.
 
+mod account;
 mod reader;
 
-use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -18,7 +21,8 @@ use crate::cli::shown::{duration, text, time};
 use crate::cli::{CliError, Connection, output};
 use crate::config::{ServeArgs, Settings};
 use crate::servers::{self, Engine};
-use reader::{Reader, Tally};
+use account::Account;
+use reader::{Readers, Tally};
 
 /// A demo's folder for temporary files: this and its process's number.
 const FOLDER: &str = "pawl-demo-";
@@ -30,17 +34,15 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 4)]
     rotations: u32,
     /// Seconds between two rotations of an account
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(3..=3600))]
     every: u32,
+    /// Compare all strategies on all databases that can be had, with 64 readers that read and log in over and over
+    #[arg(long)]
+    readers: bool,
 }
 
-/// An account that the demo rotates.
-struct Account {
-    name: String,
-    server: servers::Server,
-    seen: BTreeSet<i64>,
-    done: u32,
-}
+/// Readers of `--readers`, shared out among the accounts.
+const READERS: usize = 64;
 
 /// Runs the demo to its end.
 ///
@@ -49,8 +51,8 @@ struct Account {
 pub async fn run(args: &DemoArgs) -> Result<(), CliError> {
     crate::telemetry::start(false, "error");
     let folder = DemoFolder::make()?;
-    output::say("Starting a private PostgreSQL and a private MariaDB …");
-    let accounts = start_databases(folder.path()).await?;
+    let servers = start_databases(folder.path(), args.readers).await?;
+    let accounts = account::all(&servers, args.readers);
     let limits = Some("none".to_owned());
     let args_of_server = ServeArgs {
         data: Some(folder.path().join("data")),
@@ -118,60 +120,56 @@ impl Drop for DemoFolder {
     }
 }
 
-async fn start_databases(folder: &Path) -> Result<Vec<Account>, CliError> {
+async fn start_databases(folder: &Path, all: bool) -> Result<Vec<Arc<servers::Server>>, CliError> {
+    let mut engines = vec![Engine::Postgres, Engine::Mariadb];
+    if all && servers::find(Engine::Mysql).is_ok() {
+        engines.push(Engine::Mysql);
+    }
+    let names: Vec<String> = engines.iter().map(|engine| format!("a private {}", engine.name())).collect();
+    output::say(format!("Starting {} …", names.join(" and ")));
+    if all && engines.len() == 2 {
+        output::say("  (MySQL is left out: there is none on this machine; scripts/setup-servers mysql gets one)");
+    }
     let folder = folder.to_owned();
     let started = tokio::task::spawn_blocking(move || {
-        [Engine::Postgres, Engine::Mariadb].map(|engine| {
+        let start = |engine: Engine| {
             servers::Server::start(engine, &folder, &[])
                 .map_err(|error| CliError::refused(format!("cannot start {}: {error}", engine.name())))
-        })
+        };
+        engines.into_iter().map(start).collect::<Vec<_>>()
     });
-    let mut accounts = vec![];
+    let mut running = vec![];
     for server in started.await? {
         let server = server?;
         output::say(format!("  {} {} on {}:{}", server.engine, server.version, server.host, server.port));
-        accounts.push(Account { name: format!("demo/{}", server.engine), server, seen: BTreeSet::new(), done: 0 });
+        running.push(Arc::new(server));
     }
-    Ok(accounts)
+    Ok(running)
 }
 
 async fn rotate(args: &DemoArgs, mut accounts: Vec<Account>, connection: &Connection) -> Result<(), CliError> {
     let client = Client::new(connection)?;
+    let each = if args.readers { READERS / accounts.len() } else { 1 };
     let mut readers = vec![];
     for account in &accounts {
-        create(&client, account, args.every).await?;
-        readers.push(Reader::start(account.name.clone(), connection)?);
+        account.adopt(&client, args.every).await?;
+        readers.push(Readers::start(&account.name, each, connection)?);
     }
     output::say(format!(
-        "\n{:<15} {:<13} {:>9}  {:<8} {:>7} {:>8}",
+        "\n{:<24} {:<13} {:>9}  {:<8} {:>7} {:>8}",
         "secret", "step", "took", "verdict", "logins", "refused"
     ));
-    let until = Instant::now() + Duration::from_secs(u64::from(args.every + 3) * u64::from(args.rotations) + 30);
+    let until = Instant::now() + Duration::from_secs(u64::from(args.every + 6) * u64::from(args.rotations) + 60);
     while accounts.iter().any(|account| account.done < args.rotations) {
         if Instant::now() > until {
             return Err(CliError::timed_out("the rotations did not happen in time"));
         }
-        for (account, reader) in accounts.iter_mut().zip(&readers) {
-            show_steps(&client, account, reader.tally()).await?;
+        for (account, readers) in accounts.iter_mut().zip(&readers) {
+            show_steps(&client, account, readers.tally()).await?;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     summary(&client, &accounts, readers).await
-}
-
-/// The secret of the account, and its rotation, through the same API that everybody uses.
-async fn create(client: &Client, account: &Account, every: u32) -> Result<(), CliError> {
-    let server = &account.server;
-    let value = json!({
-        "engine": server.engine, "host": server.host, "port": server.port,
-        "username": server.app_user, "password": server.app_password, "dbname": "app",
-    });
-    let token = crate::cli::fresh_token();
-    let body = json!({"Name": account.name, "ClientRequestToken": token, "SecretString": value.to_string()});
-    client.aws("CreateSecret", body).await?;
-    let schedule = format!("rate({every} seconds)");
-    client.ours("EnableRotation", json!({"SecretId": account.name, "ScheduleExpression": schedule})).await?;
-    Ok(())
 }
 
 async fn show_steps(client: &Client, account: &mut Account, tally: Tally) -> Result<(), CliError> {
@@ -194,22 +192,24 @@ fn show_step(name: &str, entry: &Value, tally: Tally) {
     let took = took.map(|took| format!("{} ms", took.num_milliseconds())).unwrap_or_default();
     let step = text(&entry["Step"]).unwrap_or_default();
     let verdict = text(&entry["Verdict"]).unwrap_or_default();
-    output::say(format!("{name:<15} {step:<13} {took:>9}  {verdict:<8} {:>7} {:>8}", tally.logins, tally.refused));
+    output::say(format!("{name:<24} {step:<13} {took:>9}  {verdict:<8} {:>7} {:>8}", tally.logins, tally.refused));
 }
 
-async fn summary(client: &Client, accounts: &[Account], readers: Vec<Reader>) -> Result<(), CliError> {
+async fn summary(client: &Client, accounts: &[Account], readers: Vec<Readers>) -> Result<(), CliError> {
     output::say("\nSummary");
     let mut locked_out = vec![];
-    for (account, reader) in accounts.iter().zip(readers) {
-        let tally = reader.stop().await;
+    let mut refused_where_none_may_be = 0;
+    for (account, readers) in accounts.iter().zip(readers) {
+        let tally = readers.stop().await;
         let value = client.aws("GetSecretValue", json!({"SecretId": account.name})).await?;
         let age = time(&value["CreatedDate"]).map(|created| {
             let now = engine::port::Clock::now(&crate::clock::SystemClock);
             duration((now - created).as_seconds_f64())
         });
         let works = reader::logs_in(&value).await.is_ok();
+        let gap = tally.longest_gap.map(|gap| format!(", for at most {} ms", gap.as_millis())).unwrap_or_default();
         output::say(format!(
-            "  {:<15} rotated {} times; AWSCURRENT is {} old and {}; {} logins by readers, {} refused",
+            "  {:<24} rotated {} times; AWSCURRENT is {} old and {}; {} logins by readers, {} refused{gap}",
             account.name,
             account.done,
             age.unwrap_or_default(),
@@ -217,6 +217,7 @@ async fn summary(client: &Client, accounts: &[Account], readers: Vec<Reader>) ->
             tally.logins,
             tally.refused
         ));
+        refused_where_none_may_be += if account.promises { tally.refused } else { 0 };
         if !works {
             locked_out.push(account.name.clone());
         }
@@ -224,9 +225,18 @@ async fn summary(client: &Client, accounts: &[Account], readers: Vec<Reader>) ->
     if !locked_out.is_empty() {
         return Err(CliError::refused(format!("AWSCURRENT of {} does not log in", locked_out.join(" and "))));
     }
-    output::say(
-        "  A reader is refused only in the gap between setSecret and finishSecret, which one user with one password has.",
-    );
+    if refused_where_none_may_be > 0 {
+        let message = format!("{refused_where_none_may_be} logins were refused by strategies that promise none");
+        return Err(CliError::refused(message));
+    }
+    output::say(match accounts.iter().any(|account| !account.promises) {
+        true => {
+            "  A reader is refused only in the gap between setSecret and finishSecret of one user with one password."
+        }
+        false => {
+            "  Two passwords, or two users of one owner: nobody is refused. `pawl demo --readers` compares them all."
+        }
+    });
     output::say("  The databases and the store of this demo are ended and removed.");
     Ok(())
 }

@@ -42,6 +42,9 @@ fn point(side: &str, event: &Event) {
         Event::Requested { .. } => "requested",
         Event::Ended { step, .. } => step.name(),
         Event::TrialRequested { .. }
+        | Event::RollbackRequested { .. }
+        | Event::ReconcileRequested { .. }
+        | Event::GraceEnded { .. }
         | Event::Filled(_)
         | Event::Interfered { .. }
         | Event::Resumed { .. }

@@ -54,6 +54,11 @@ struct RotatorLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabel {
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     operation: String,
     status: u16,
@@ -67,6 +72,8 @@ pub struct Metrics {
     rotations: Family<RotationLabels, Counter>,
     deliveries: Family<DeliveryLabels, Counter>,
     breakers: Family<RotatorLabel, Gauge>,
+    verifications: Family<AnswerLabel, Counter>,
+    drifted: Gauge,
     calls: Family<CallLabels, Counter>,
     call_seconds: Histogram,
     audit_lost: Counter,
@@ -88,6 +95,8 @@ impl Default for Metrics {
             rotations: Family::default(),
             deliveries: Family::default(),
             breakers: Family::default(),
+            verifications: Family::default(),
+            drifted: Gauge::default(),
             calls: Family::default(),
             call_seconds: Histogram::new(call_buckets),
             audit_lost: Counter::default(),
@@ -119,6 +128,12 @@ impl Metrics {
             "1 for each registered rotator that is not called for a while because it failed again and again",
             self.breakers.clone(),
         );
+        registry.register(
+            "verifications",
+            "Looks at whether AWSCURRENT logs in, by what was found",
+            self.verifications.clone(),
+        );
+        registry.register("drifted", "Secrets whose AWSCURRENT was found not to log in", self.drifted.clone());
         registry.register("api_calls", "API calls by operation and HTTP status", self.calls.clone());
         registry.register("api_call_seconds", "How long API calls took", self.call_seconds.clone());
         registry.register(
@@ -161,6 +176,11 @@ impl Metrics {
         self.deliveries.get_or_create(&labels).inc();
     }
 
+    /// Counts one look at whether AWSCURRENT logs in, by what it found.
+    pub fn verified(&self, answer: &'static str) {
+        self.verifications.get_or_create(&AnswerLabel { answer }).inc();
+    }
+
     /// Counts one API call.
     pub fn call_ended(&self, operation: &str, status: u16, took: Duration) {
         self.calls.get_or_create(&CallLabels { operation: operation.to_owned(), status }).inc();
@@ -187,6 +207,7 @@ impl Metrics {
         set(&self.overdue, counts.overdue);
         set(&self.parked, counts.parked);
         set(&self.open, counts.open);
+        set(&self.drifted, counts.drifted);
         set(&self.oldest_current, counts.oldest_current_seconds.unwrap_or(0));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -15,13 +15,14 @@ use engine::id::VersionId;
 use engine::outcome::Verdict;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
 use engine::rotation::{Event, Rotation, Step};
-use rotators::{Callers, Registry};
+use rotators::Callers;
 use store::{Claim, Room, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::drill::Drills;
 use crate::lanes::Lanes;
+use crate::looks::{Looks, pick};
 use crate::metrics::Metrics;
 
 /// How long a rotation that starts late, or at the end of its window, may be retried.
@@ -41,8 +42,8 @@ pub struct Scheduler {
     pub store: Store,
     /// What drivers see of the store (the same one, with fail points in the crash tests).
     pub rotations: Arc<dyn RotationStore>,
-    /// The rotators that are built in.
-    pub registry: Arc<Registry>,
+    /// What looks at targets beside rotations, and knows the rotators that are built in.
+    pub looks: Arc<Looks>,
     /// What calls those that are registered.
     pub callers: Callers,
     /// Conformance runs that are under way.
@@ -87,6 +88,10 @@ impl Scheduler {
                 purge_at = asked_at + PURGE_EVERY;
             }
             let asked = this.start_what_is_due(&lanes, &mut under_way).await;
+            let asked = match this.looks.begin(&mut under_way).await {
+                Ok(()) => asked,
+                Err(error) => Err(error),
+            };
             let pause = match asked {
                 Ok(room) => this.pause(&room).await,
                 Err(error) => Err(error),
@@ -135,7 +140,9 @@ impl Scheduler {
     async fn pause(&self, room: &Room) -> Result<Duration, StoreError> {
         let longest = self.lease / 3;
         let until_due = |due: Time| (due - self.clock.now()).to_std().unwrap_or(SHORTEST_PAUSE);
-        Ok(self.store.next_due(room).await?.map_or(longest, until_due).clamp(SHORTEST_PAUSE, longest))
+        let due = self.store.next_due(room).await?.map_or(longest, until_due);
+        let look = self.looks.pause().await?.unwrap_or(longest);
+        Ok(due.min(look).clamp(SHORTEST_PAUSE, longest))
     }
 
     async fn drive(&self, claim: Claim) {
@@ -158,7 +165,7 @@ impl Scheduler {
         let observer = |report: Report<'_>| self.observe(&name, hired.as_ref(), report);
         let pick = |material: &Material| match &hired {
             Some(hired) => Some(hired.rotator.as_ref()),
-            None if lane.is_empty() => self.rotator(rotator.as_deref(), material),
+            None if lane.is_empty() => pick(&self.looks.registry, rotator.as_deref(), material),
             // It was removed. A built-in rotator is never put in its place.
             None => None,
         };
@@ -178,17 +185,6 @@ impl Scheduler {
         let Some(registration) = self.store.rotator(lane).await? else { return Ok(None) };
         let rotator = self.drills.around(self.callers.rotator(&registration), arn);
         Ok(Some(Hired { rotator, is_sent_create: registration.settings.makes_values() }))
-    }
-
-    /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.
-    fn rotator(&self, name: Option<&str>, material: &Material) -> Option<&dyn Rotator> {
-        match name {
-            Some(name) => self.registry.get(api::rotator_name(name)?),
-            None => {
-                let value = material.wanted.as_ref().or(material.current.as_ref())?;
-                self.registry.get(rotators::engine_of(value)?)
-            }
-        }
     }
 
     fn observe(&self, name: &str, hired: Option<&Hired>, report: Report<'_>) {

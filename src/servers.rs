@@ -92,6 +92,8 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(25);
 const ADMIN_USER: &str = "admin";
 const APP_USER: &str = "app";
+/// A second ordinary account, with the password of the first.
+pub const OTHER_USER: &str = "other";
 
 impl Server {
     /// Starts a server of `engine` in a new directory under `base_dir`, with a database `app`, and
@@ -137,6 +139,7 @@ impl Server {
             admin_user: ADMIN_USER,
             admin_password: &admin_password,
             app_user: APP_USER,
+            other_user: OTHER_USER,
             app_password: &app_password,
             port,
             service,

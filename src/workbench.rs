@@ -7,13 +7,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::workbench::{Case, CheckReport, Problem, Report, Workbench};
+use api::workbench::{Case, CheckReport, NOT_CHECKED, Problem, Report, Workbench};
 use async_trait::async_trait;
 use engine::Time;
+use engine::check::{Finding, Level, Preparation, Prepare, Sessions};
 use engine::id::VersionId;
 use engine::label;
 use engine::outcome::{Done, StepError, Verdict};
-use engine::port::Clock;
+use engine::port::{Clock, Options};
 use engine::registration::{Kind, Registration};
 use engine::rotation::{Rotation, Step};
 use rotators::Callers;
@@ -21,6 +22,7 @@ use store::{Description, External, Rotate, RotationView, Start, Store, StoreErro
 use tokio::sync::watch;
 
 use crate::drill::{Drill, Drills, Held, Seen, Trial};
+use crate::looks::Looks;
 
 /// How long one call waits for a run to end, or a preflight; shorter than a connection may be silent.
 const WAIT: Duration = Duration::from_secs(20);
@@ -44,6 +46,8 @@ pub struct Bench {
     pub clock: Arc<dyn Clock>,
     /// Where receivers are told to call this server.
     pub endpoint: Option<String>,
+    /// What looks at targets beside rotations.
+    pub looks: Arc<Looks>,
     /// Runs whose reports nobody has seen to their end.
     pub runs: Runs,
 }
@@ -131,6 +135,37 @@ impl Workbench for Bench {
             )),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        self.looks.sessions(secret_id).await
+    }
+
+    async fn verify(&self, secret_id: &str, by: &str) -> Result<(), Problem> {
+        self.looks.verify(secret_id, by).await
+    }
+
+    async fn preflight(
+        &self,
+        secret_id: &str,
+        rotator: Option<&str>,
+        options: Option<Options>,
+    ) -> Result<engine::check::Report, Problem> {
+        let sight = self.looks.sight(secret_id, options).await?;
+        if sight.lane.is_empty() || rotator.is_some() {
+            return self.looks.preflight(&sight, rotator).await;
+        }
+        let mut findings = match self.check(None, secret_id).await {
+            Ok(report) => report.cases.into_iter().map(of_registered).collect(),
+            Err(Problem::Refused(why)) => vec![Finding::new(Level::Warning, NOT_CHECKED, why)],
+            Err(error) => return Err(error),
+        };
+        findings.extend(self.store.preflight(&sight, self.clock.now()).await?);
+        Ok(engine::check::Report { findings, ..engine::check::Report::default() })
+    }
+
+    async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem> {
+        self.looks.prepare(secret_id, what, by).await
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {
@@ -298,6 +333,13 @@ fn rotation(token: &VersionId, rotator: &str) -> Rotate {
         by: format!("pawl rotator test {rotator}"),
         serves: None,
     }
+}
+
+/// What a registered rotator said to the step check.
+fn of_registered(case: Case) -> Finding {
+    let (level, said) = if case.passed { (Level::Ok, case.name) } else { (Level::Problem, case.detail.clone()) };
+    let said = if case.passed && !case.detail.is_empty() { format!("{said}: {}", case.detail) } else { said };
+    Finding::new(level, "check", said)
 }
 
 fn preflight() -> Case {

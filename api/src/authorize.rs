@@ -31,7 +31,12 @@ fn allows(role: Role, op: Op) -> Need {
             Op::ListSecrets | Op::BatchGetSecretValue | Op::GetParameter | Op::GetParameters | Op::CreateSession => {
                 Need::Role
             }
-            Op::DescribeSecret | Op::GetSecretValue | Op::ListSecretVersionIds | Op::DescribeRotation => Need::Secret,
+            Op::DescribeSecret
+            | Op::GetSecretValue
+            | Op::ListSecretVersionIds
+            | Op::DescribeRotation
+            | Op::ListReaders
+            | Op::DeclareReader => Need::Secret,
             _ => Need::AnotherRole,
         },
         Role::Rotation => match op {
@@ -50,7 +55,8 @@ fn allows(role: Role, op: Op) -> Need {
             | Op::ListSecretVersionIds
             | Op::PutSecretValue
             | Op::UpdateSecretVersionStage
-            | Op::DescribeRotation => Need::Secret,
+            | Op::DescribeRotation
+            | Op::ListReaders => Need::Secret,
             _ => Need::AnotherRole,
         },
     }
@@ -165,7 +171,8 @@ mod tests {
             assert_eq!(allows(Role::Administrator, op), Need::Role);
             let given = [Role::Reader, Role::Rotator, Role::Rotation].map(|role| allows(role, op) != Need::AnotherRole);
             let of_rotators = matches!(op, Op::PutSecretValue | Op::UpdateSecretVersionStage);
-            let expected = if of_rotators { [false, true, true] } else { [false; 3] };
+            // Of a secret a reader changes what is known of itself.
+            let expected = [op == Op::DeclareReader, of_rotators, of_rotators];
             assert!(op.reads() || op == Op::CreateSession || given == expected, "{}", op.name());
             // A call of a rotation function may do no more than the function, and looks at nothing but its secret.
             assert!(given[1] || !given[2], "{}", op.name());

@@ -241,6 +241,12 @@ impl From<StoreError> for ApiError {
             | E::DeliveryIsPast
             | E::DeliveryUnderWay
             | E::RotationPaused => of_rotator(error),
+            E::RotationUnderWay
+            | E::InGrace(_)
+            | E::NoPrevious
+            | E::NothingToCarry(_)
+            | E::SameAsCurrent(_)
+            | E::MakesValues(_) => of_way_back(error),
             E::BadRotationToken => {
                 Self::invalid_parameter("The rotation token is not valid for this secret, version and time.")
             }
@@ -253,6 +259,8 @@ impl From<StoreError> for ApiError {
             ),
             E::Refused(refusal) => of_rotation(&refusal),
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
+            E::Setting(error) => Self::invalid_parameter(error.to_string()),
+            E::AccountShared { secrets } => account_shared(&secrets),
             E::Sealed(_) => Self {
                 fault: Some(causes(&error)),
                 ..Self::new(
@@ -263,6 +271,16 @@ impl From<StoreError> for ApiError {
             E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
     }
+}
+
+/// Two rotations of one account would each make the other's password wrong.
+fn account_shared(secrets: &[String]) -> ApiError {
+    let names = secrets.join(", ");
+    let first = secrets.first().map_or("", String::as_str);
+    ApiError::invalid_request(format!(
+        "The account of this secret is also that of {names}, which is rotated: each rotation would make the value of the \
+         other wrong. Have services read {first} instead, or stop its rotation first (pawl rotation disable {first})."
+    ))
 }
 
 /// What UpdateSecretVersionStage and writes with labels are refused for.
@@ -340,6 +358,32 @@ fn of_rotator(error: StoreError) -> ApiError {
         ),
         E::DeliveryUnderWay => ApiError::invalid_request("That step is under way: wait until it has ended."),
         _ => ApiError::invalid_request("The rotation of this secret is paused: resume it first."),
+    }
+}
+
+/// What rollbacks, reconciling and looks at the target are refused for.
+fn of_way_back(error: StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::InGrace(until) => ApiError::invalid_request(format!(
+            "The credential before AWSCURRENT has its grace until {}: wait until that is over, or end it with \
+             `pawl rotation retire`.",
+            until.format("%Y-%m-%d %H:%M:%S UTC")
+        )),
+        E::NoPrevious => ApiError::invalid_request("No version carries AWSPREVIOUS: name the version to go back to."),
+        E::NothingToCarry(version) => {
+            ApiError::not_found(format!("There is no version {version} with a value to go back to."))
+        }
+        E::SameAsCurrent(version) => ApiError::invalid_request(format!(
+            "Version {version} has the very value of AWSCURRENT: there is nothing to go back to."
+        )),
+        E::MakesValues(name) => ApiError::invalid_request(format!(
+            "The rotator {name} makes its values by itself and cannot be given an earlier one: rotate instead."
+        )),
+        _ => ApiError::invalid_request(
+            "A rotation of this secret is open, and what it sets cannot be told from what others do: wait until it has \
+             ended (`pawl rotation status`).",
+        ),
     }
 }
 

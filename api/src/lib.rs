@@ -23,6 +23,7 @@ mod parameter;
 mod policy;
 mod registration;
 mod replication;
+mod report;
 mod rotation;
 mod rotator;
 mod rules;

@@ -14,27 +14,35 @@ pub(crate) mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
+mod pawl_check_rotation;
 mod pawl_check_rotator;
 mod pawl_create_access_key;
 mod pawl_create_rotator;
 mod pawl_create_session;
+mod pawl_declare_reader;
 mod pawl_delete_access_key;
 mod pawl_delete_rotator;
 mod pawl_describe_rotation;
 mod pawl_describe_rotator;
 mod pawl_enable_rotation;
+mod pawl_end_grace;
 mod pawl_list_access_keys;
 mod pawl_list_deliveries;
+mod pawl_list_readers;
 mod pawl_list_rotation_history;
 mod pawl_list_rotators;
 mod pawl_pause_rotation;
+mod pawl_prepare_rotation;
 mod pawl_preview_rotation;
+mod pawl_reconcile_rotation;
 mod pawl_redeliver;
 mod pawl_resume_rotation;
+mod pawl_rollback_rotation;
 mod pawl_rotate_signing_key;
 mod pawl_test_rotator;
 mod pawl_update_access_key;
 mod pawl_update_rotator;
+mod pawl_verify_rotation;
 mod put_resource_policy;
 mod put_secret_value;
 mod remove_regions_from_replication;
@@ -179,27 +187,35 @@ operations! {
     GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
     GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
+    CheckRotation = "pawl.CheckRotation" => pawl_check_rotation::Request;
     CheckRotator = "pawl.CheckRotator" => pawl_check_rotator::Request;
     CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
     CreateRotator = "pawl.CreateRotator" => pawl_create_rotator::Request;
     CreateSession = "pawl.CreateSession" => pawl_create_session::Request;
+    DeclareReader = "pawl.DeclareReader" => pawl_declare_reader::Request;
     DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     DescribeRotator = "pawl.DescribeRotator" => pawl_describe_rotator::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
+    EndGrace = "pawl.EndGrace" => pawl_end_grace::Request;
     ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListDeliveries = "pawl.ListDeliveries" => pawl_list_deliveries::Request;
+    ListReaders = "pawl.ListReaders" => pawl_list_readers::Request;
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     ListRotators = "pawl.ListRotators" => pawl_list_rotators::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
+    PrepareRotation = "pawl.PrepareRotation" => pawl_prepare_rotation::Request;
     PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
+    ReconcileRotation = "pawl.ReconcileRotation" => pawl_reconcile_rotation::Request;
     Redeliver = "pawl.Redeliver" => pawl_redeliver::Request;
     ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
+    RollbackRotation = "pawl.RollbackRotation" => pawl_rollback_rotation::Request;
     RotateSigningKey = "pawl.RotateSigningKey" => pawl_rotate_signing_key::Request;
     TestRotator = "pawl.TestRotator" => pawl_test_rotator::Request;
     UpdateAccessKey = "pawl.UpdateAccessKey" => pawl_update_access_key::Request;
     UpdateRotator = "pawl.UpdateRotator" => pawl_update_rotator::Request;
+    VerifyRotation = "pawl.VerifyRotation" => pawl_verify_rotation::Request;
 }
 
 impl Op {
@@ -240,6 +256,7 @@ impl Op {
                 | Self::DescribeRotator
                 | Self::ListAccessKeys
                 | Self::ListDeliveries
+                | Self::ListReaders
                 | Self::ListRotationHistory
                 | Self::ListRotators
                 | Self::PreviewRotation

@@ -53,16 +53,15 @@ impl<'a> Reference<'a> {
     }
 
     async fn read(self, cx: &Cx<'_>) -> Result<Value, StoreError> {
-        let store = &cx.state.store;
         let Some(selector) = self.selector else {
-            return store.get_value(self.id, None, None, cx.now).await;
+            return get_secret_value::value(cx, self.id, None, None).await;
         };
         if !selector.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
             return Err(StoreError::StageNotFound(selector.to_owned()));
         }
         // The two are told apart by what there is: a label may be as long as a version's id.
-        match store.get_value(self.id, Some(selector), None, cx.now).await {
-            Err(StoreError::VersionNotFound(_)) => store.get_value(self.id, None, Some(selector), cx.now).await,
+        match get_secret_value::value(cx, self.id, Some(selector), None).await {
+            Err(StoreError::VersionNotFound(_)) => get_secret_value::value(cx, self.id, None, Some(selector)).await,
             read => read,
         }
     }

@@ -12,6 +12,7 @@ use engine::registration::{
     CONCURRENCY, GRACE, Keys, Kind, LAMBDA_TIMEOUT, LONGEST_NAME, LONGEST_TIMEOUT, Lambda, MOST_CONCURRENCY, Mode,
     Registration, Settings, WEBHOOK_TIMEOUT, Webhook,
 };
+use engine::span;
 
 pub(crate) use self::shown::{Details, Entry, spelled};
 use crate::error::ApiError;
@@ -24,7 +25,7 @@ const STEPS: [&str; 3] = ["check", "retire", "revoke"];
 /// Certificates of a few authorities.
 const LONGEST_PEM: usize = 65_536;
 /// Nobody waits longer for the end of an old credential, or of an old key.
-const LONGEST_SPAN: u64 = 30 * 24 * 3600;
+const LONGEST_SPAN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What the runtime interface emulator calls the one function it has.
 const EMULATED: &str = "function";
 
@@ -72,17 +73,7 @@ fn seconds(length: Duration) -> i64 {
 
 /// A length of time as people write it: `90s`, `75m`, `24h`, `2d`, or a number of seconds.
 pub(crate) fn span_of(member: &str, text: &str) -> Result<Duration, ApiError> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit {
-        "" | "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(3600),
-        "d" => Some(24 * 3600),
-        _ => None,
-    };
-    let length = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    length.filter(|length| *length <= LONGEST_SPAN).map(Duration::from_secs).ok_or_else(|| {
+    span::parse(text).filter(|length| *length <= LONGEST_SPAN).ok_or_else(|| {
         ApiError::invalid_parameter(format!(
             "{member} is a length of time of at most 30 days: a number of seconds, or a number with s, m, h or d such as \
              75m."

@@ -2,11 +2,18 @@
 //!
 //! Never here: values. A view says how many candidates are unresolved, not what they are.
 
-use engine::rotation::{Reason, Rotation};
+pub(crate) mod settings;
+pub(crate) mod warnings;
+
+mod verified;
+
+use engine::rotation::{Reason, Rotation, Step};
 use engine::schedule::Window;
 use serde::Serialize;
 use store::{HistoryEntry, RotationView};
 
+use self::settings::Settings;
+use self::verified::{NotVerified, Standing};
 use crate::rules::{self, RotationRules};
 use crate::wire::{Epoch, Which};
 
@@ -28,8 +35,8 @@ pub(crate) struct Shown {
     rotation_rules: Option<RotationRules>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
-    allow_md5_upgrade: bool,
-    allow_differing_hosts: bool,
+    #[serde(flatten)]
+    settings: Settings,
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
     /// When the next act is planned.
@@ -43,7 +50,25 @@ pub(crate) struct Shown {
     last_rotated_date: Option<Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_test: Option<Tested>,
+    /// Whether AWSCURRENT logs in, as far as is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<Standing>,
+    /// Why that could not be found out the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_verified: Option<NotVerified>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_verify_date: Option<Epoch>,
     unresolved_candidates: u32,
+    /// What somebody should know who has just changed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Shown {
+    /// The same with warnings.
+    pub(crate) fn warned(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
 }
 
 /// How a test of the configuration (RotateImmediately=false) went.
@@ -77,6 +102,12 @@ struct Open {
     trial: bool,
     /// The version is AWSCURRENT already, and what is left is to retire the credential before it.
     promoted: bool,
+    /// No rotation: AWSCURRENT was found not to log in, and is set again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reconciles: bool,
+    /// The version whose value it carries: a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carries: Option<String>,
     step: &'static str,
     started_by: String,
     candidate: u32,
@@ -89,6 +120,11 @@ struct Open {
     retries_until: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Why>,
+    /// The version whose credential goes on working until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_version_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retire_at: Option<Epoch>,
 }
 
 /// Why an open rotation waits for a person.
@@ -118,24 +154,27 @@ impl From<Window> for Span {
 impl From<RotationView> for Shown {
     fn from(view: RotationView) -> Self {
         let config = view.config.as_ref();
-        let options = config.map(|config| config.options.clone()).unwrap_or_default();
+        let drifted = view.verified.drifted && view.rotation == Rotation::Idle;
         Self {
-            state: view.rotation.state_name(),
+            state: if drifted { "drifted" } else { view.rotation.state_name() },
             paused: view.paused,
             rotator_disabled: view.rotator_disabled,
             rotation_enabled: config.is_some_and(|config| config.enabled),
             rotator: config.and_then(|config| config.rotator.clone()),
             rotation_rules: config.and_then(rules::shown),
             time_zone: config.and_then(|config| config.time_zone.clone()),
-            allow_md5_upgrade: options.allow_md5_upgrade,
-            allow_differing_hosts: options.allow_differing_hosts,
+            settings: Settings::of(view.options, view.registered),
             open: Open::of(view.rotation),
             due_date: view.due.map(Epoch),
             window: view.window.map(Into::into),
             next_rotation_date: view.next_rotation.map(Epoch),
             last_rotated_date: view.rotated.map(Epoch),
             last_test: view.last_test.map(Into::into),
+            verified: Standing::of(&view.verified, &view.name),
+            not_verified: view.verified.failure.map(Into::into),
+            next_verify_date: view.verify_due.map(Epoch),
             unresolved_candidates: view.candidates_unresolved,
+            warnings: Vec::new(),
             which: Which { arn: view.arn, name: view.name },
         }
     }
@@ -149,10 +188,17 @@ impl Open {
             Rotation::Acting { run, step } => (run, step, None, None),
             Rotation::Parked { run, step, reason } => (run, step, None, Some(reason)),
         };
+        // A person may have ended the grace; then it is the next act.
+        let at_retire = not_before.filter(|_| step == Step::Retire);
+        let retire_at = run.retire_at.or(at_retire).filter(|_| run.retiring.is_some());
         Some(Self {
+            retiring_version_id: run.retiring.as_ref().map(|version| version.as_str().to_owned()),
+            retire_at: retire_at.map(Epoch),
             version_id: run.token.as_str().to_owned(),
             trial: run.trial,
             promoted: run.promoted,
+            reconciles: run.reconciles,
+            carries: run.carries.map(|version| version.to_string()),
             step: step.name(),
             started_by: run.started_by,
             candidate: run.candidate,

@@ -5,6 +5,8 @@
 
 use async_trait::async_trait;
 use engine::Time;
+use engine::check::{Preparation, Prepare, Sessions};
+use engine::port::Options;
 use engine::registration::Registration;
 use serde::Serialize;
 use store::StoreError;
@@ -42,12 +44,47 @@ pub trait Workbench: Send + Sync {
     /// [`Problem::Refused`] with what a person must put right first.
     async fn may_rotate(&self, rotator: &str, secret_id: &str) -> Result<(), Problem>;
 
+    /// Who is logged in at the target with the credential of the version before AWSCURRENT; None where the target cannot
+    /// tell. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem::Refused`] with why the target could not be asked.
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem>;
+
+    /// Does AWSCURRENT log in at its target? What was found is in the store when this returns; `by` asks.
+    ///
+    /// # Errors
+    /// [`Problem`] where that could not be asked; a target that cannot be reached is in what was found.
+    async fn verify(&self, secret_id: &str, by: &str) -> Result<(), Problem>;
+
+    /// A preflight of the secret's rotation, by its own rotator or another, with the settings as they are stored or others.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// [`Problem`] where there is nothing to look at; what stands in the way is in the report, and so is, as
+    /// [`NOT_CHECKED`], that a target could not be asked.
+    async fn preflight(
+        &self,
+        secret_id: &str,
+        rotator: Option<&str>,
+        options: Option<Options>,
+    ) -> Result<engine::check::Report, Problem>;
+
+    /// Brings an account into the shape that alternating users need, or back, or says how that is done.
+    ///
+    /// # Errors
+    /// [`Problem`] with why not.
+    async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem>;
+
     /// Until when this rotator is not called because it failed again and again; None: it is called.
     fn paused_until(&self, rotator: &str) -> Option<Time>;
 
     /// Where receivers are told to call this server; None where it knows no address that they could call.
     fn endpoint(&self) -> Option<&str>;
 }
+
+/// The code of a finding that says why the target could not be asked.
+pub const NOT_CHECKED: &str = "not-checked";
 
 /// What a conformance run came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

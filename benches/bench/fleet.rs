@@ -57,10 +57,12 @@ async fn fill(store: &Store, numbers: std::ops::Range<u32>) {
     let now = SystemClock.now();
     for number in numbers {
         let name = format!("fleet/{number}");
+        // An account of its own: no two secrets of one are rotated.
+        let value = format!(r#"{{"engine":"postgres","host":"h","username":"u{number}","password":"p"}}"#);
         let new = NewSecret {
             name: name.clone(),
             token: VersionId::random(&mut rng),
-            value: Some(SecretValue::text(r#"{"engine":"postgres","host":"h","username":"u","password":"p"}"#)),
+            value: Some(SecretValue::text(value.as_str())),
             description: None,
             kms_key_id: None,
             tags: None,

@@ -1,8 +1,11 @@
 //! What a look at a target found, before or between rotations: a preflight's report, whether AWSCURRENT logs in, who is
 //! logged in. Plain data without secrets. Never here: who looks, how.
 
+mod last;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::last::{Failure, LastVerified, MOST_RECONCILED};
 use crate::strategy::Strategy;
 
 /// How bad a finding is.

@@ -13,7 +13,7 @@ use rand::{Rng, RngExt};
 
 use crate::Time;
 use crate::id::VersionId;
-use crate::outcome::{Done, StepError, Verdict};
+use crate::outcome::{Done, STILL_READ, StepError, Verdict};
 use crate::password::PasswordRules;
 use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
 use crate::retry;
@@ -24,8 +24,8 @@ use crate::strategy::Retirement;
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// A lease with this much left is not renewed before an act: any act of a built-in rotator fits into it.
 const LONG_ENOUGH: Duration = Duration::from_secs(13);
-/// After this a credential that is still used is looked at again, for a retirement that waits until nobody uses it.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A hundred years, in seconds: no deadline of a retirement that waits for its users is later.
+const LONGEST_HOLD: i64 = 100 * 365 * 24 * 3600;
 /// How often a report that the store did not take is offered again before the lease is left to expire.
 const REPORT_TRIES: u32 = 5;
 
@@ -163,14 +163,12 @@ async fn perform(
     if material.admin_in_use && step == Step::Set {
         return Ok(Outcome::Failed(admin_in_use()));
     }
-    if step == Step::Create
-        && let Some(carried) = &material.carried
-    {
-        return Ok(Outcome::Created(carried.clone(), Done::default()));
+    if step == Step::Create && run.carries.is_some() {
+        return Ok(carried(&material));
     }
     let hold = step == Step::Retire && holds(run, &material, ports.clock.now());
     if hold && !material.lagging.is_empty() {
-        return Ok(Outcome::Failed(still_read(&material.lagging)));
+        return Ok(Outcome::Failed(still_read(&material)));
     }
     let Ok(scramble) = PasswordRules::for_rotators().generate(rng) else {
         return Ok(Outcome::Failed(StepError::new(Verdict::NeedsPerson, "password", "no password can be made")));
@@ -193,6 +191,9 @@ async fn perform(
     let act = AssertUnwindSafe(call(rotator, step, &cx, rng)).catch_unwind();
     let limit = ports.clock.sleep(deadline);
     Ok(match select(std::pin::pin!(act), std::pin::pin!(limit)).await {
+        Either::Left((Ok(Outcome::Failed(error)), _)) if error.is_held() => {
+            Outcome::Failed(error.retry_after(look_again(&material)))
+        }
         Either::Left((Ok(outcome), _)) => outcome,
         Either::Left((Err(_panic), _)) => Outcome::Failed(cut_short(step, "panic", "the rotator panicked")),
         Either::Right(((), _)) => {
@@ -267,16 +268,37 @@ fn admin_in_use() -> StepError {
     )
 }
 
+/// A rollback makes no value.
+fn carried(material: &Material) -> Outcome {
+    match &material.carried {
+        Some(value) => Outcome::Created(value.clone(), Done::default()),
+        None => Outcome::Failed(
+            StepError::new(Verdict::NeedsPerson, "no-value", "the version to go back to has no value any more")
+                .remedy("abandon this rotation; write the value that is wanted by PutSecretValue"),
+        ),
+    }
+}
+
 /// Whether the credential that is to be retired is left where it is still used.
 fn holds(run: &Run, material: &Material, now: Time) -> bool {
     let Retirement::WhenDrained { deadline_seconds } = material.options.retirement() else { return false };
-    let longest = TimeDelta::seconds(i64::try_from(deadline_seconds).unwrap_or(i64::MAX / 1000));
+    let longest = TimeDelta::seconds(i64::try_from(deadline_seconds).unwrap_or(i64::MAX).min(LONGEST_HOLD));
     run.retire_at.is_some_and(|over| over.checked_add_signed(longest).is_none_or(|latest| now < latest))
 }
 
-fn still_read(principals: &[String]) -> StepError {
-    let message = format!("the old credential is still the last one that was read by {}", principals.join(", "));
-    StepError::new(Verdict::InProgress, "still-read", message).retry_after(LOOK_AGAIN)
+/// When a credential that is still used is looked at again: often enough for its deadline, and seldom enough for the
+/// target.
+fn look_again(material: &Material) -> Duration {
+    match material.options.retirement() {
+        Retirement::WhenDrained { deadline_seconds } => Duration::from_secs((deadline_seconds / 20).clamp(1, 300)),
+        Retirement::AtGraceEnd | Retirement::Never => retry::ASK_AGAIN,
+    }
+}
+
+fn still_read(material: &Material) -> StepError {
+    let readers = material.lagging.join(", ");
+    let message = format!("the old credential is still the last one that was read by {readers}");
+    StepError::new(Verdict::InProgress, STILL_READ, message).retry_after(look_again(material))
 }
 
 /// Only a step that changes the target leaves doubt behind when it is cut short.

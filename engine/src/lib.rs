@@ -9,9 +9,11 @@
 //!
 //! Never here: a runtime, a database driver, the clock, a source of randomness of its own.
 
+pub mod account;
 pub mod check;
 pub mod driver;
 pub mod id;
+pub mod idle;
 pub mod label;
 pub mod outcome;
 pub mod password;
@@ -21,6 +23,8 @@ pub mod retry;
 pub mod rotation;
 pub mod schedule;
 pub mod secret;
+pub mod settings;
+pub mod span;
 pub mod strategy;
 
 /// An instant. Wall time decides only *whether something is due*; never identity, order or truth.

@@ -42,6 +42,11 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// The code of a Retire that found sessions of the old credential ([`crate::port::StepContext::hold`]).
+pub const STILL_USED: &str = "still-used";
+/// The code of a Retire whose version is still the last one that somebody read.
+pub const STILL_READ: &str = "still-read";
+
 /// Why a step did not succeed. Holds no secret: `message` and `remedy` are our own sentences,
 /// with at most identifiers and the server's code in them, never its free text about values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +104,12 @@ impl StepError {
     pub fn status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
+    }
+
+    /// What is to be retired is still used: an answer InProgress that its own deadline bounds.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.verdict == Verdict::InProgress && [STILL_USED, STILL_READ].contains(&self.code.as_str())
     }
 
     /// The same, having cost the account `n` more refused logins.

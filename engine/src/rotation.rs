@@ -14,6 +14,8 @@
 
 mod decision;
 mod event;
+mod grace;
+mod reconcile;
 mod state;
 
 use std::time::Duration;
@@ -43,11 +45,22 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (Rotation::Idle, Event::Requested { token, by, window_ends }) => {
             Ok(request(Run::new(token, by, window_ends), at))
         }
+        (Rotation::Idle, Event::RollbackRequested { token, by, window_ends, carries }) => {
+            Ok(request(Run { carries: Some(carries), ..Run::new(token, by, window_ends) }, at))
+        }
         (Rotation::Idle, Event::TrialRequested { token, by, window_ends }) => Ok(try_out(token, by, window_ends, at)),
+        (Rotation::Idle, Event::ReconcileRequested { by, window_ends }) => reconcile::begin(by, window_ends, at),
+        (Rotation::Idle, Event::GraceEnded { .. }) => Err(Refusal::NoGrace),
         (Rotation::Idle, _) => Err(Refusal::NoneOpen),
 
-        (open, Event::Requested { token, by, window_ends }) => ask_again(open, Run::new(token, by, window_ends)),
+        (open, Event::Requested { token, by, window_ends }) => ask_again(open, Run::new(token, by, window_ends), at),
+        (open, Event::RollbackRequested { token, by, window_ends, carries }) => {
+            ask_again(open, Run { carries: Some(carries), ..Run::new(token, by, window_ends) }, at)
+        }
         (open, Event::TrialRequested { token, .. }) => same(open, &token),
+        (_, Event::ReconcileRequested { .. }) => Err(Refusal::Open),
+        (Rotation::Waiting { run, step: Step::Retire, .. }, Event::GraceEnded { by }) => Ok(grace::end(run, &by, at)),
+        (_, Event::GraceEnded { .. }) => Err(Refusal::NoGrace),
 
         (Rotation::Waiting { not_before, .. }, Event::Leased) if at.now < not_before => {
             Err(Refusal::NotDue(not_before))
@@ -92,6 +105,14 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
             Event::Interfered { what },
+        ) if run.reconciles => Ok(reconcile::anew(run, what, at)),
+        (
+            Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
+            Event::Abandoned,
+        ) if run.reconciles => Ok(reconcile::give_up(run)),
+        (
+            Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
+            Event::Interfered { what },
         ) => {
             // Whoever changes AWSCURRENT by hand may have taken what was made here.
             let run = Run { kept: run.stored, ..run };
@@ -103,7 +124,7 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
         (Rotation::Waiting { run, step: Step::Retire, not_before }, Event::Abandoned)
             if !run.promoted && run.candidate == 0 && at.current.is_some() =>
         {
-            Ok(withdraw(run, not_before, at))
+            Ok(grace::withdraw(run, not_before, at))
         }
         (
             Rotation::Waiting { run, .. } | Rotation::Acting { run, .. } | Rotation::Parked { run, .. },
@@ -153,34 +174,20 @@ fn try_out(token: VersionId, by: String, window_ends: Time, at: &Moment) -> Deci
     wait(Run { trial: true, ..Run::new(token, by, window_ends) }, Step::Test, at.now, writes)
 }
 
-/// The same token again is the same request; another one would forget this rotation's candidate. Where all that is left
-/// is to retire the credential before it, the new rotation waits for that.
-fn ask_again(open: Rotation, asked: Run) -> Result<Decision, Refusal> {
-    let after_retiring = |run: &Run, asked: Run| Run { retiring: run.retiring.clone(), ..asked };
+/// The same token again is the same request; another one would forget this rotation's candidate, unless it has none: all
+/// that is left is the end of a grace, or AWSCURRENT is to be set again.
+fn ask_again(open: Rotation, asked: Run, at: &Moment) -> Result<Decision, Refusal> {
     match open {
         open if open.run().is_some_and(|run| run.token == asked.token) => same(open, &asked.token),
+        Rotation::Waiting { run, .. } | Rotation::Parked { run, .. } if run.reconciles => {
+            Ok(reconcile::replaced(run, asked, at))
+        }
         Rotation::Waiting { run, step: Step::Retire, not_before } if run.promoted => {
-            let mut writes = requested(&asked);
-            writes
-                .push(note("waits", format!("it begins at {}, when the old credential is retired", shown(not_before))));
-            Ok(wait(after_retiring(&run, asked), Step::Retire, not_before, writes))
+            Ok(grace::ask_within(&run, asked, not_before, at))
         }
-        Rotation::Acting { run, step: Step::Retire } if run.promoted => {
-            let writes = requested(&asked);
-            let next = Rotation::Acting { run: after_retiring(&run, asked), step: Step::Retire };
-            Ok(Decision { next, writes, act: None })
-        }
+        Rotation::Acting { run, step: Step::Retire } if run.promoted => Ok(grace::ask_at_its_end(&run, asked)),
         _ => Err(Refusal::Open),
     }
-}
-
-/// A rotation that waits for a grace to end is given up; the grace ends all the same.
-fn withdraw(run: Run, not_before: Time, at: &Moment) -> Decision {
-    let writes =
-        vec![Write::DropPending, note("abandoned", "given up before it began; the old credential is still retired")];
-    let current = at.current.clone().unwrap_or(run.token);
-    let before = Run::new(current, run.started_by, run.window_ends);
-    wait(Run { promoted: true, retiring: run.retiring, ..before }, Step::Retire, not_before, writes)
 }
 
 fn same(open: Rotation, token: &VersionId) -> Result<Decision, Refusal> {
@@ -266,6 +273,9 @@ fn give_up(run: Run, labels: Write, why: Write, at: &Moment) -> Decision {
     }
     if run.candidate == 0 {
         let mut writes = vec![why, labels, note("abandoned", "given up before any value was made")];
+        if let Some(grace) = grace::goes_on(&run, &mut writes, at) {
+            return grace;
+        }
         let kept = |version| note("called-off", format!("version {version} is not retired: it goes on logging in"));
         writes.extend(run.retiring.as_ref().map(kept));
         return close(run, writes, at);
@@ -309,8 +319,14 @@ fn close(run: Run, mut writes: Vec<Write>, at: &Moment) -> Decision {
 }
 
 fn proven(run: Run, why: &str, at: &Moment) -> Decision {
+    if run.reconciles {
+        return reconcile::done(run);
+    }
     let mut writes = vec![Write::Resolve, note("abandoned", why)];
     writes.extend(run.copy.clone().map(Write::DropCopy));
+    if let Some(grace) = grace::goes_on(&run, &mut writes, at) {
+        return grace;
+    }
     close(run, writes, at)
 }
 
@@ -327,7 +343,10 @@ fn ended_as(run: Run, step: Step, outcome: Outcome, at: &Moment) -> Decision {
             let run = Run { candidate, stored, working_since: None, sets: 0, attempt: 0, ..run };
             act(run, Step::Set, vec![Write::Seal { candidate, value }])
         }
-        Outcome::Done(done) => succeeded(spend(run, done.failed_logins, None), step, at),
+        Outcome::Done(done) => {
+            let retains = if step == Step::Set { done.retains } else { run.retains };
+            succeeded(spend(Run { retains, ..run }, done.failed_logins, None), step, at)
+        }
         Outcome::Proved(Proof::CurrentLogsIn) => proven(run, "AWSCURRENT logs in; the rotation is given up", at),
         Outcome::Proved(Proof::CanRestore { .. }) => put_back(run, at),
     }
@@ -371,10 +390,10 @@ fn succeeded(run: Run, step: Step, at: &Moment) -> Decision {
         Step::Create => act(run, Step::Set, vec![]),
         Step::Set => act(run, Step::Test, vec![]),
         Step::Test => act(Run { returns: 0, ..run }, Step::Finish, vec![]),
-        Step::Finish => promote(run, at),
+        Step::Finish => grace::promote(run, at),
         // Restoring is believed only when AWSCURRENT logs in.
         Step::Prove | Step::Restore => act(run, Step::Prove, vec![]),
-        Step::Retire => retired(run, at),
+        Step::Retire => grace::retired(run, at),
         Step::Revoke if run.closing => {
             let ended = note("revoked", "what was issued for this rotation is ended");
             Decision { next: Rotation::Idle, writes: vec![ended], act: None }
@@ -389,31 +408,6 @@ fn nothing_written() -> StepError {
         .remedy("have the function call PutSecretValue with ClientRequestToken and VersionStages [AWSPENDING]")
 }
 
-/// The version becomes AWSCURRENT; the credential before it goes on working for its grace, where the rotator ends it.
-fn promote(run: Run, at: &Moment) -> Decision {
-    let mut writes = vec![Write::Promote, note("succeeded", format!("version {} is AWSCURRENT", run.token))];
-    // A rotator that writes by itself may have moved the label already.
-    let before = at.current.clone().filter(|current| *current != run.token).or(at.previous.clone());
-    match (at.abilities.retires_after, before) {
-        (Some(grace), Some(before)) => {
-            let not_before = after(at, Duration::from_secs(grace));
-            writes.push(note("retiring", format!("version {before} is retired at {}", shown(not_before))));
-            wait(Run { promoted: true, retiring: Some(before), ..run }, Step::Retire, not_before, writes)
-        }
-        _ => Decision { next: Rotation::Idle, writes, act: None },
-    }
-}
-
-/// The old credential is ended. A rotation that was asked for meanwhile begins.
-fn retired(run: Run, at: &Moment) -> Decision {
-    let version = run.retiring.as_ref().map_or("", VersionId::as_str);
-    let writes = vec![note("retired", format!("version {version} is retired"))];
-    match run.promoted {
-        true => Decision { next: Rotation::Idle, writes, act: None },
-        false => make(Run { retiring: None, ..run }, writes, at),
-    }
-}
-
 fn failed(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
     let run = spend(run, error.failed_logins, error.lock_limit);
     // What was in progress may still be when no answer came.
@@ -422,6 +416,7 @@ fn failed(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision {
     let run = if was_working { run } else { Run { working_since: None, ..run } };
     match (error.verdict, step) {
         (Verdict::Retry | Verdict::Unknown | Verdict::InProgress, _) => again_later(run, step, error, at),
+        (Verdict::Rejected, Step::Set) if run.carries.is_some() => grace::refused_again(run, error, at),
         // A rotator that writes by itself cannot be asked for another value: the version has one.
         (Verdict::Rejected, Step::Set) if run.candidate < MAX_CANDIDATES && !at.abilities.callback => {
             let message = format!("candidate {} was rejected: {}", run.candidate, error.message);
@@ -444,7 +439,8 @@ fn in_progress(run: Run, step: Step, error: &StepError, at: &Moment) -> Decision
     let is_new = run.working_since.is_none();
     let run = Run { working_since: Some(since), ..run };
     let too_long = (at.now - since).to_std().is_ok_and(|worked| worked > retry::LONGEST_WORK);
-    if too_long && !run.trial {
+    // What is held has a deadline of its own.
+    if too_long && !run.trial && !error.is_held() {
         let endless =
             StepError::new(Verdict::NeedsPerson, "endless", format!("{}, and has been for a day", error.message))
                 .remedy("see what the other end is at work on, then resume");

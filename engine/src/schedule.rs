@@ -9,6 +9,8 @@ mod cron;
 mod error;
 mod zone;
 
+use std::time::Duration;
+
 use chrono::{Days, TimeDelta};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,9 @@ use sha2::{Digest, Sha256};
 use self::cron::Cron;
 pub use self::error::ScheduleError;
 use crate::Time;
+
+/// Windows that are looked at for the shortest interval: more than a month of days.
+const LOOKED_AT: usize = 40;
 
 /// A rotation window: `opens <= t < closes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +129,14 @@ impl Schedule {
             Every::Cron(cron) => cron.fewest_days().unwrap_or(1000),
         };
         u16::try_from(days.clamp(1, 1000)).unwrap_or(1000)
+    }
+
+    /// The shortest time from one opening to the next among those that come after `from`. None where it opens less than
+    /// twice.
+    #[must_use]
+    pub fn shortest_interval(&self, from: Time) -> Option<Duration> {
+        let opens: Vec<Time> = self.preview(from, LOOKED_AT).iter().map(|window| window.opens).collect();
+        opens.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok()).min()
     }
 
     /// The zone that the schedule counts in.

@@ -2,8 +2,8 @@
 //! Never here: SQL, drivers, secrets.
 
 use std::future::Future;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::outcome::{Done, StepError, Verdict};
@@ -31,7 +31,7 @@ pub(crate) struct Effort {
     refused: AtomicU32,
     lock_limit: AtomicU32,
     sent: AtomicBool,
-    note: OnceLock<String>,
+    note: Mutex<String>,
     retains: AtomicBool,
 }
 
@@ -43,7 +43,7 @@ impl Effort {
             refused: AtomicU32::new(0),
             lock_limit: AtomicU32::new(0),
             sent: AtomicBool::new(false),
-            note: OnceLock::new(),
+            note: Mutex::default(),
             retains: AtomicBool::new(false),
         }
     }
@@ -79,7 +79,7 @@ impl Effort {
 
     /// Success, with what it cost.
     pub(crate) fn done(&self) -> Done {
-        let note = self.note.get().cloned().unwrap_or_default();
+        let note = self.note.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let retains = self.retains.load(Ordering::SeqCst);
         Done { failed_logins: self.refused.load(Ordering::SeqCst), note, status: None, retains }
     }
@@ -89,9 +89,10 @@ impl Effort {
         self.retains.store(true, Ordering::SeqCst);
     }
 
-    /// A sentence for the history, should the step succeed. The first one stays.
+    /// A sentence for the history, should the step succeed; it is put after those before it.
     pub(crate) fn note(&self, note: String) {
-        self.note.get_or_init(|| note);
+        let mut all = self.note.lock().unwrap_or_else(PoisonError::into_inner);
+        *all = if all.is_empty() { note } else { format!("{all} {note}") };
     }
 
     /// To be asked before each login as the account: may one more be refused?

@@ -10,6 +10,7 @@ mod delivery;
 mod desk;
 mod effort;
 mod egress;
+mod findings;
 mod lambda;
 mod mariadb;
 mod my;
@@ -91,6 +92,21 @@ pub fn engine_of(value: &SecretBytes) -> Option<&'static str> {
     }
     let read: Engine = serde_json::from_slice(value.expose()).ok()?;
     by_engine(&read.engine)
+}
+
+/// `host:port` of the server that a secret's value is for, as the value writes it and in lower case: to tell whether two are
+/// for the same one. None where the value is not JSON with a host.
+#[must_use]
+pub fn server_of(value: &SecretBytes) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Server {
+        host: String,
+        #[serde(default)]
+        port: serde_json::Value,
+    }
+    let Server { host, port } = serde_json::from_slice(value.expose()).ok()?;
+    let port = port.as_str().map_or_else(|| port.to_string(), str::to_owned);
+    Some(format!("{}:{port}", host.to_ascii_lowercase()))
 }
 
 fn by_engine(engine: &str) -> Option<&'static str> {

@@ -4,6 +4,18 @@
 //! A hash is sent, unless the server has a password validation plugin and `strict_password_validation` (its default):
 //! then it takes nothing but the clear text. MariaDB does not hide that from its general log, so we ask for our
 //! session to be left out of it, which needs a privilege that the account may not have.
+//!
+//! Two passwords (10.4.3 and later): two ways to log in, joined by `OR`. They are set together, so that one statement
+//! says all there are, and it may be said again. It takes CREATE USER (or UPDATE on the database mysql), for the account
+//! itself too; what was tried on 10.11 beside that:
+//! - `ALTER USER CURRENT_USER() IDENTIFIED …` answers that all is well and changes nothing: the account is always named.
+//! - `SET PASSWORD` changes the first way with a password alone; where a way without one stands before it (unix_socket),
+//!   it fails with 1699, having changed it.
+//! - `SHOW CREATE USER` shows an account its own hashes.
+//! - Where only clear text is taken, the retained password is checked like a new one, and `password_reuse_check`
+//!   refuses it: there an account is not given two.
+
+mod methods;
 
 use std::sync::Arc;
 
@@ -14,11 +26,12 @@ use zeroize::Zeroizing;
 
 use crate::connection::Kind;
 use crate::effort::STATEMENT;
-use crate::my::accounts::Row;
+use crate::my::accounts::{Method, Row};
+use crate::my::dual::{By, Goal, Lacking, Outlook, granted, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Change, Family, Flavor, Statement, contradiction};
-use crate::quote::{my_account, my_bytes, my_text};
+use crate::my::{Family, Flavor, Statement, contradiction};
+use crate::quote::{my_account, my_bytes, my_text, shown};
 use crate::tls::Trust;
 
 pub(crate) const KIND: Kind = Kind {
@@ -45,7 +58,7 @@ impl Flavor for MariaDb {
     }
 
     fn plugins(&self) -> &'static [Plugin] {
-        &[Plugin::Native, Plugin::Ed25519]
+        &methods::PLUGINS
     }
 
     fn statement_limits(&self) -> String {
@@ -80,7 +93,44 @@ impl Flavor for MariaDb {
             .ok_or_else(|| contradiction(&session.login))
     }
 
-    async fn statements(&self, session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError> {
+    fn takes_two(&self, version: &str) -> bool {
+        numbers(version) >= TWO_SINCE
+    }
+
+    fn two_since(&self) -> &'static str {
+        "MariaDB 10.4.3 or later"
+    }
+
+    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+        let account = shown(&session.by);
+        if by != By::Admin && !may_alter(session).await? {
+            let why = format!("{account} may not give itself a second password");
+            return Ok(Some(Lacking { why, grant: format!("GRANT CREATE USER ON *.* TO {account};") }));
+        }
+        if wants_clear_text(session).await? {
+            let why = format!(
+                "{} takes new passwords in clear text only, and would check the old one as if it were new",
+                session.login.server()
+            );
+            return Ok(Some(Lacking { why, grant: "SET GLOBAL strict_password_validation = OFF;".to_owned() }));
+        }
+        Ok(None)
+    }
+
+    fn outlook(&self, row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError> {
+        methods::outlook(row, goal)
+    }
+
+    async fn statements(
+        &self,
+        session: &mut Session,
+        goal: &Goal<'_>,
+        rows: &[&Row],
+        own: bool,
+    ) -> Result<Vec<Statement>, StepError> {
+        if rows.is_empty() {
+            return Ok(vec![]);
+        }
         let clear = wants_clear_text(session).await?;
         if clear {
             // Not allowed to every account, and no reason to stop.
@@ -90,25 +140,34 @@ impl Flavor for MariaDb {
                 "the server's validation plugin takes clear text only; its general log may show it"
             );
         }
-        let wanted = change.wanted;
-        let secret = |plugin: Plugin| match clear {
-            true => Zeroizing::new(format!("PASSWORD({})", *my_text(&wanted.password))),
-            false => my_text(&String::from_utf8_lossy(&plugin.make(&wanted.password, b""))),
-        };
-        let statement = |(row, plugin): &(&Row, Plugin)| {
-            let secret = secret(*plugin);
-            Zeroizing::new(match change.own {
-                true => format!("SET PASSWORD = {}", *secret),
-                false => format!(
-                    "ALTER USER {} IDENTIFIED VIA {} USING {}",
-                    my_account(&wanted.user, &row.host),
-                    plugin.name(),
-                    *secret
-                ),
-            })
-        };
-        Ok(change.rows.iter().map(statement).collect())
+        let wanted = &goal.parties.wanted;
+        let mut statements = Vec::new();
+        for row in rows {
+            let plugin = row.known_plugin(self.plugins(), wanted)?;
+            let Some(pieces) = methods::target(row, goal)? else { continue };
+            if !(own && row.methods.len() == 1 && pieces.len() == 1) {
+                let account = my_account(&wanted.user, &row.host);
+                let ways = methods::written(&pieces, clear);
+                statements.push(Zeroizing::new(format!("ALTER USER {account} IDENTIFIED VIA {}", *ways)));
+                continue;
+            }
+            // What every account may say of itself.
+            let secret = match clear {
+                true => Zeroizing::new(format!("PASSWORD({})", *my_text(&wanted.password))),
+                false => my_text(&String::from_utf8_lossy(&plugin.make(&wanted.password, b""))),
+            };
+            statements.push(Zeroizing::new(format!("SET PASSWORD = {}", *secret)));
+        }
+        Ok(statements)
     }
+}
+
+/// Since when an account may have more than one way to log in.
+const TWO_SINCE: [u32; 3] = [10, 4, 3];
+
+/// May this session say ALTER USER?
+async fn may_alter(session: &mut Session) -> Result<bool, StepError> {
+    granted(session, &[("CREATE USER", "*.*"), ("UPDATE", "*.*"), ("UPDATE", "`mysql`.*")]).await
 }
 
 /// `global_priv` holds hashes: wiped after use.
@@ -124,7 +183,7 @@ impl From<Vec<u8>> for Zeroized {
     }
 }
 
-async fn wants_clear_text(session: &mut Session) -> Result<bool, StepError> {
+pub(crate) async fn wants_clear_text(session: &mut Session) -> Result<bool, StepError> {
     let sql = "SELECT @@global.strict_password_validation AND EXISTS (SELECT * FROM information_schema.PLUGINS \
                WHERE PLUGIN_TYPE = 'PASSWORD VALIDATION' AND PLUGIN_STATUS = 'ACTIVE')";
     let answer: Vec<i64> = session.rows(sql).await?;
@@ -142,46 +201,60 @@ struct Privileges {
     account_locked: bool,
     #[serde(default)]
     is_role: bool,
+    /// An empty one stands for the `plugin` and `authentication_string` beside this list.
     #[serde(default)]
-    auth_or: Vec<serde::de::IgnoredAny>,
+    auth_or: Vec<Way>,
+}
+
+#[derive(Deserialize)]
+struct Way {
+    plugin: Option<String>,
+    authentication_string: Option<String>,
+}
+
+impl Way {
+    /// An account that was made without any password has neither.
+    fn method(self) -> Method {
+        let plugin = self.plugin.filter(|plugin| !plugin.is_empty());
+        Method {
+            plugin: plugin.unwrap_or_else(|| Plugin::Native.name().to_owned()),
+            stored: self.authentication_string.unwrap_or_default().into_bytes(),
+        }
+    }
 }
 
 fn row(host: String, privileges: &[u8]) -> Option<Row> {
     let read: Privileges = serde_json::from_slice(privileges).ok()?;
-    Some(Row {
-        host,
-        plugin: match (read.is_role, read.plugin) {
-            (true, _) => ROLE.to_owned(),
-            // An account that was made without any password.
-            (false, None) => Plugin::Native.name().to_owned(),
-            (false, Some(plugin)) if plugin.is_empty() => Plugin::Native.name().to_owned(),
-            (false, Some(plugin)) => plugin,
-        },
-        stored: Some(read.authentication_string.unwrap_or_default().into_bytes()),
-        locked: read.account_locked,
-        lock_limit: None,
-        several_ways: read.auth_or.len() > 1,
-    })
+    let main = Way { plugin: read.plugin, authentication_string: read.authentication_string }.method();
+    let mut methods: Vec<Method> =
+        read.auth_or.into_iter().map(|way| if way.plugin.is_none() { main.clone() } else { way.method() }).collect();
+    if methods.is_empty() {
+        methods.push(main);
+    }
+    let mut row = of_methods(host, methods, read.account_locked)?;
+    if read.is_role {
+        ROLE.clone_into(&mut row.plugin);
+    }
+    Some(row)
 }
 
 /// Reads what follows the account in MariaDB's own words.
 fn own_row(text: &str, host: &str) -> Option<Row> {
-    let (plugin, rest) = match text.strip_prefix("IDENTIFIED BY PASSWORD ") {
-        Some(rest) => (Plugin::Native.name(), rest),
-        None => {
-            let rest = text.strip_prefix("IDENTIFIED VIA ").unwrap_or_default();
-            let (plugin, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-            (plugin, rest.strip_prefix("USING ").unwrap_or(rest))
-        }
-    };
-    let stored = rest.strip_prefix('\'').and_then(|rest| rest.split('\'').next()).unwrap_or_default();
+    let (methods, rest) = methods::read(text)?;
+    of_methods(host.to_owned(), methods, rest.contains(" ACCOUNT LOCK"))
+}
+
+fn of_methods(host: String, methods: Vec<Method>, locked: bool) -> Option<Row> {
+    let Method { plugin, stored } = methods::leading(&methods)?.clone();
     Some(Row {
-        host: host.to_owned(),
-        plugin: if plugin.is_empty() { Plugin::Native.name().to_owned() } else { plugin.to_owned() },
-        stored: Some(stored.as_bytes().to_vec()),
-        locked: rest.contains(" ACCOUNT LOCK"),
+        host,
+        plugin,
+        stored: Some(stored),
+        locked,
         lock_limit: None,
-        several_ways: rest.contains("' OR ") || rest.starts_with("OR "),
+        several_ways: false,
+        second: None,
+        methods,
     })
 }
 
@@ -191,31 +264,26 @@ mod tests {
 
     #[test]
     fn what_mariadb_says_of_our_own_row_is_understood() {
-        for (text, plugin, stored, several) in [
-            ("IDENTIFIED BY PASSWORD '*92'", "mysql_native_password", "*92", false),
-            ("IDENTIFIED VIA ed25519 USING 'Zig'", "ed25519", "Zig", false),
-            ("IDENTIFIED VIA unix_socket", "unix_socket", "", false),
-            (
-                "IDENTIFIED VIA mysql_native_password USING '*6' OR ed25519 USING 'I'",
-                "mysql_native_password",
-                "*6",
-                true,
-            ),
-            ("IDENTIFIED VIA unix_socket OR mysql_native_password USING '*6'", "unix_socket", "", true),
+        for (text, plugin, stored, ways) in [
+            ("IDENTIFIED BY PASSWORD '*92'", "mysql_native_password", "*92", 1),
+            ("IDENTIFIED VIA ed25519 USING 'Zig'", "ed25519", "Zig", 1),
+            ("IDENTIFIED VIA unix_socket", "unix_socket", "", 1),
+            ("IDENTIFIED VIA mysql_native_password USING '*6' OR ed25519 USING 'I'", "mysql_native_password", "*6", 2),
+            ("IDENTIFIED VIA unix_socket OR ed25519 USING 'I' ACCOUNT LOCK", "ed25519", "I", 2),
         ] {
             let row = own_row(text, "%").expect("understood");
-            let found = (row.plugin.as_str(), row.stored.as_deref(), row.several_ways);
-            assert_eq!(found, (plugin, Some(stored.as_bytes()), several), "{text}");
+            let found = (row.plugin.as_str(), row.stored.as_deref(), row.methods.len());
+            assert_eq!(found, (plugin, Some(stored.as_bytes()), ways), "{text}");
+            assert_eq!(row.locked, text.ends_with("LOCK"));
         }
     }
 
     #[test]
     fn rows_of_the_catalogue_are_read_and_roles_are_known_as_such() {
         let read = |json: &str| row("%".to_owned(), json.as_bytes());
-        let two = read(
-            r#"{"plugin":"mysql_native_password","authentication_string":"*6","auth_or":[{},{"plugin":"ed25519"}]}"#,
-        );
-        assert!(two.is_some_and(|row| row.several_ways));
+        let two = read(r#"{"plugin":"ed25519","authentication_string":"Z","auth_or":[{"plugin":"unix_socket"},{}]}"#);
+        let plugins = |row: Row| row.methods.into_iter().map(|method| method.plugin).collect::<Vec<_>>();
+        assert_eq!(two.map(plugins), Some(vec!["unix_socket".to_owned(), "ed25519".to_owned()]));
         let locked = read(r#"{"access":1,"plugin":"ed25519","authentication_string":"Z","account_locked":true}"#);
         assert!(locked.is_some_and(|row| row.locked && row.plugin == "ed25519"));
         assert!(read(r#"{"access":1}"#).is_some_and(|row| row.plugin == "mysql_native_password"));

@@ -2,20 +2,26 @@
 //! common is here; `mysql.rs` and `mariadb.rs` say in what they differ. Never here: the store, the API.
 
 pub(crate) mod accounts;
+mod blind;
+pub(crate) mod check;
+pub(crate) mod dual;
 pub(crate) mod errors;
 pub(crate) mod hash;
 pub(crate) mod session;
 mod steps;
+mod verify;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use engine::check::{Report, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
 use zeroize::Zeroizing;
 
 use self::accounts::Row;
+use self::dual::{By, Goal, Lacking, Outlook};
 use self::hash::Plugin;
 use self::session::Session;
 use self::steps::Steps;
@@ -26,7 +32,7 @@ use crate::tls::Trust;
 
 /// In what MySQL and MariaDB differ.
 #[async_trait]
-pub(crate) trait Flavor: Send + Sync {
+pub(crate) trait Flavor: check::Look + Send + Sync {
     fn kind(&self) -> &'static Kind;
 
     /// The plugins whose passwords can be rotated.
@@ -44,20 +50,41 @@ pub(crate) trait Flavor: Send + Sync {
     /// The row we are logged in by, which every account may see.
     async fn own_row(&self, session: &mut Session, host: &str) -> Result<Row, StepError>;
 
-    /// The statements of a change, in order.
-    async fn statements(&self, session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError>;
+    /// Whether accounts of a server of this version may have two passwords.
+    fn takes_two(&self, version: &str) -> bool;
+
+    /// From which version on they may, for messages.
+    fn two_since(&self) -> &'static str;
+
+    /// What else this session lacks for two passwords: see [`dual::lacking`].
+    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError>;
+
+    /// What is to become of a row whose hashes are known.
+    fn outlook(&self, row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError>;
+
+    /// The statements that bring rows to the goal, in order. `own`: by the account itself, whose one row it is.
+    async fn statements(
+        &self,
+        session: &mut Session,
+        goal: &Goal<'_>,
+        rows: &[&Row],
+        own: bool,
+    ) -> Result<Vec<Statement>, StepError>;
+
+    /// Of an account that sees no hashes: the wanted password in the place of `first`, refused where that is not the
+    /// first password. None where the server always shows an account its own.
+    fn swap(&self, _wanted: &Login, _first: &Login, _retain: bool) -> Option<Statement> {
+        None
+    }
+
+    /// Of the same: ends the second password.
+    fn end_second(&self) -> Option<Statement> {
+        None
+    }
 }
 
 /// A statement for a target. It may hold a hash or, where the server takes nothing else, a password.
 pub(crate) type Statement = Zeroizing<String>;
-
-/// What is to be changed.
-pub(crate) struct Change<'a> {
-    pub wanted: &'a Login,
-    pub rows: Vec<(&'a Row, Plugin)>,
-    /// By the account itself, which has no privilege but over its own row.
-    pub own: bool,
-}
 
 /// The rotator of one of the two.
 pub(crate) struct Family<F> {
@@ -97,6 +124,28 @@ impl<F: Flavor + 'static> Rotator for Family<F> {
         let effort = Effort::new(cx.login_budget);
         let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.verify()).await
+    }
+
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Report, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
+    }
+
+    async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let parties = Parties::read(self.flavor.kind(), cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { flavor: &self.flavor, trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.retire()).await?;
+        Ok(effort.done())
     }
 }
 

@@ -3,6 +3,12 @@
 //! An admin sends a hash (`IDENTIFIED WITH … AS 0x…`). The account itself may only say `SET PASSWORD`, which takes the
 //! clear text and nothing else; MySQL writes `<secret>` in its place into its own logs. The current password goes with
 //! it (`REPLACE`), so that `password_require_current` is met whether it is on or not.
+//!
+//! Two passwords (8.0.14 and later): `RETAIN CURRENT PASSWORD` makes the first one the second, and evicts the second
+//! there was; a change without it leaves the second as it is; `DISCARD OLD PASSWORD` ends it, and may be said again.
+//! For its own account it takes APPLICATION_PASSWORD_ADMIN (or CREATE USER), for others CREATE USER. RETAIN is refused
+//! for an empty password (3878) and for a changed plugin (3894): it is only sent where the first password is
+//! AWSCURRENT's, which is not empty, and the plugin is kept.
 
 use std::sync::Arc;
 
@@ -10,13 +16,14 @@ use async_trait::async_trait;
 use engine::outcome::StepError;
 use zeroize::Zeroizing;
 
-use crate::connection::Kind;
+use crate::connection::{Kind, Login};
 use crate::effort::STATEMENT;
 use crate::my::accounts::Row;
+use crate::my::dual::{Aim, By, Goal, Lacking, Outlook, foreign, granted, not_to_be_ended, numbers};
 use crate::my::hash::Plugin;
 use crate::my::session::Session;
-use crate::my::{Change, Family, Flavor, Statement, contradiction};
-use crate::quote::{my_account, my_bytes, my_text};
+use crate::my::{Family, Flavor, Statement, contradiction};
+use crate::quote::{my_account, my_bytes, my_text, shown};
 use crate::tls::Trust;
 
 pub(crate) const KIND: Kind = Kind {
@@ -36,8 +43,11 @@ pub(crate) fn rotator(trust: Arc<Trust>) -> Family<MySql> {
 
 pub(crate) struct MySql;
 
-/// Host, plugin, hash, locked, lock limit.
-type UserRow = (String, String, Option<Vec<u8>>, i64, u32);
+/// Host, plugin, hash, locked, lock limit, hash of the second password.
+type UserRow = (String, String, Option<Vec<u8>>, i64, u32, Option<Vec<u8>>);
+
+/// Since when an account may have two passwords.
+const TWO_SINCE: [u32; 3] = [8, 0, 14];
 
 #[async_trait]
 impl Flavor for MySql {
@@ -60,20 +70,23 @@ impl Flavor for MySql {
     async fn all_rows(&self, session: &mut Session, user: &str) -> Result<Option<Vec<Row>>, StepError> {
         let sql = format!(
             "SELECT Host, plugin, authentication_string, account_locked = 'Y', \
-             COALESCE(User_attributes->>'$.Password_locking.failed_login_attempts', 0) \
+             COALESCE(User_attributes->>'$.Password_locking.failed_login_attempts', 0), \
+             User_attributes->>'$.additional_password' \
              FROM mysql.user WHERE User = {} ORDER BY Host",
             my_bytes(user.as_bytes())
         );
         let Ok(rows) = session.rows_if_allowed::<UserRow>(&sql).await? else {
             return Ok(None);
         };
-        let row = |(host, plugin, stored, locked, limit): UserRow| Row {
+        let row = |(host, plugin, stored, locked, limit, second): UserRow| Row {
             host,
             plugin,
             stored: Some(stored.unwrap_or_default()),
             locked: locked != 0,
             lock_limit: (limit > 0).then_some(limit),
             several_ways: false,
+            second,
+            methods: vec![],
         };
         Ok(Some(rows.into_iter().map(row).collect()))
     }
@@ -88,26 +101,159 @@ impl Flavor for MySql {
             .ok_or_else(|| contradiction(&session.login))
     }
 
-    async fn statements(&self, session: &mut Session, change: &Change<'_>) -> Result<Vec<Statement>, StepError> {
-        let wanted = change.wanted;
-        if change.own {
-            let (new, old) = (my_text(&wanted.password), my_text(&session.login.password));
-            return Ok(vec![Zeroizing::new(format!("SET PASSWORD = {} REPLACE {}", *new, *old))]);
+    fn takes_two(&self, version: &str) -> bool {
+        !version.contains("MariaDB") && numbers(version) >= TWO_SINCE
+    }
+
+    fn two_since(&self) -> &'static str {
+        "MySQL 8.0.14 or later"
+    }
+
+    async fn lacking(&self, session: &mut Session, by: By) -> Result<Option<Lacking>, StepError> {
+        let By::Own { blind } = by else { return Ok(None) };
+        let account = shown(&session.by);
+        if !granted(session, &[("APPLICATION_PASSWORD_ADMIN", "*.*"), ("CREATE USER", "*.*")]).await? {
+            let why = format!("{account} may not keep its old password beside the new one");
+            return Ok(Some(Lacking { why, grant: format!("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO {account};") }));
         }
-        let rows: Vec<String> = change
-            .rows
-            .iter()
-            .map(|(row, plugin)| {
+        if blind && remembers(session).await? {
+            let why = format!(
+                "{account} has a password history, which keeps it from finding out which of two passwords comes first"
+            );
+            return Ok(Some(Lacking { why, grant: format!("GRANT SELECT ON mysql.user TO {account};") }));
+        }
+        Ok(None)
+    }
+
+    fn outlook(&self, row: &Row, goal: &Goal<'_>) -> Result<Outlook, StepError> {
+        plan(row, goal).map(|plan| Outlook { done: !plan.set && !plan.end, retains: plan.retains })
+    }
+
+    async fn statements(
+        &self,
+        session: &mut Session,
+        goal: &Goal<'_>,
+        rows: &[&Row],
+        own: bool,
+    ) -> Result<Vec<Statement>, StepError> {
+        let wanted = &goal.parties.wanted;
+        let (mut set, mut end) = (Vec::new(), Vec::new());
+        for row in rows {
+            let plan = plan(row, goal)?;
+            let plugin = row.known_plugin(self.plugins(), wanted)?;
+            let account = my_account(&wanted.user, &row.host);
+            if plan.set && own {
+                let first = goal.logins().find(|login| row.holds(login, goal.entered)).unwrap_or(&session.login);
+                set.push(swap(wanted, first, plan.retain));
+            } else if plan.set {
                 let hash = plugin.make(&wanted.password, row.stored.as_deref().unwrap_or_default());
-                format!(
-                    "{} IDENTIFIED WITH '{}' AS {}",
-                    my_account(&wanted.user, &row.host),
-                    plugin.name(),
-                    my_bytes(&hash)
-                )
-            })
-            .collect();
-        Ok(vec![Zeroizing::new(format!("ALTER USER {}", rows.join(", ")))])
+                let retain = if plan.retain { RETAIN } else { "" };
+                let how = format!("{account} IDENTIFIED WITH '{}' AS {}{retain}", plugin.name(), my_bytes(&hash));
+                set.push(Zeroizing::new(how));
+            }
+            if plan.end {
+                end.push(if own { END_OWN.to_owned() } else { format!("{account} {END}") });
+            }
+        }
+        if own {
+            return Ok(set.into_iter().chain(end.into_iter().map(Zeroizing::new)).collect());
+        }
+        let set: Vec<&str> = set.iter().map(|how| how.as_str()).collect();
+        let all = [set.join(", "), end.join(", ")];
+        Ok(all
+            .iter()
+            .filter(|rows| !rows.is_empty())
+            .map(|rows| Zeroizing::new(format!("ALTER USER {rows}")))
+            .collect())
+    }
+
+    fn swap(&self, wanted: &Login, first: &Login, retain: bool) -> Option<Statement> {
+        Some(swap(wanted, first, retain))
+    }
+
+    fn end_second(&self) -> Option<Statement> {
+        Some(Zeroizing::new(END_OWN.to_owned()))
+    }
+}
+
+const RETAIN: &str = " RETAIN CURRENT PASSWORD";
+const END: &str = "DISCARD OLD PASSWORD";
+const END_OWN: &str = "ALTER USER USER() DISCARD OLD PASSWORD";
+
+/// The account's own change, which is refused unless its first password is that of `first`.
+fn swap(wanted: &Login, first: &Login, retain: bool) -> Statement {
+    let (new, old) = (my_text(&wanted.password), my_text(&first.password));
+    let retain = if retain { RETAIN } else { "" };
+    Zeroizing::new(format!("SET PASSWORD = {} REPLACE {}{retain}", *new, *old))
+}
+
+/// Does the account have a password history? Then a password that it had before is refused before anything is compared.
+async fn remembers(session: &mut Session) -> Result<bool, StepError> {
+    let shown: Vec<String> = session.rows("SHOW CREATE USER CURRENT_USER()").await?;
+    let servers: Vec<(u64, u64)> =
+        session.rows("SELECT @@global.password_history, @@global.password_reuse_interval").await?;
+    let (text, (history, interval)) =
+        shown.first().zip(servers.first().copied()).ok_or_else(|| contradiction(&session.login))?;
+    let own = |clause: &str, servers: u64| {
+        let says = text.rsplit_once(clause).map(|(_, rest)| rest.split(' ').next().unwrap_or_default());
+        says.and_then(|number| number.parse().ok()).unwrap_or(servers)
+    };
+    Ok(own(" PASSWORD HISTORY ", history) > 0 || own(" PASSWORD REUSE INTERVAL ", interval) > 0)
+}
+
+/// What is to be done about a row whose hashes are known.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// The first password becomes the wanted one,
+    set: bool,
+    /// and what it was before becomes the second.
+    retain: bool,
+    /// The second password is ended, after that.
+    end: bool,
+    retains: bool,
+}
+
+fn plan(row: &Row, goal: &Goal<'_>) -> Result<Plan, StepError> {
+    let wanted = &goal.parties.wanted;
+    let first = |login: &Login| row.holds(login, goal.entered);
+    let second = |login: &Login| row.holds_second(login);
+    let current = goal.current();
+    let set = !first(wanted);
+    let keeps_current = current.is_some_and(second);
+    Ok(match goal.aim {
+        Aim::Beside => {
+            // Only where AWSCURRENT is the first password: repeated, RETAIN would evict it. Where it is the second
+            // already (a second candidate), a change without RETAIN leaves it there.
+            let retain = set && current.is_some_and(first);
+            if retain && row.second.is_some() && !goal.logins().any(second) {
+                return Err(foreign(row, wanted));
+            }
+            Plan { set, retain, end: false, retains: retain || keeps_current }
+        }
+        // AWSCURRENT beside the new one is ended like any other that was, after its grace.
+        Aim::InPlace { ends } => {
+            let end = ends && !keeps_current && goal.logins().any(second);
+            Plan { set, retain: false, end, retains: keeps_current }
+        }
+        Aim::Back { ends } => {
+            let over = second(wanted) || goal.candidates().any(|named| second(&named.login));
+            Plan { set, end: ends && over, ..Plan::default() }
+        }
+        Aim::Alone => alone(row, goal, set)?,
+    })
+}
+
+/// The end of a grace: only a row that is as it was left, or that lost nothing but the order of its two, is changed.
+fn alone(row: &Row, goal: &Goal<'_>, set: bool) -> Result<Plan, StepError> {
+    let wanted = &goal.parties.wanted;
+    let over_is_first = goal.over().is_some_and(|over| row.holds(over, goal.entered));
+    let over_is_second = goal.over().is_some_and(|over| row.holds_second(over));
+    let wanted_is_second = row.holds_second(wanted);
+    match (set, over_is_first) {
+        (false, _) => Ok(Plan { end: over_is_second || wanted_is_second, ..Plan::default() }),
+        (true, true) if wanted_is_second => Ok(Plan { set, end: true, ..Plan::default() }),
+        (true, false) if !over_is_second && !wanted_is_second => Ok(Plan::default()),
+        _ => Err(not_to_be_ended(wanted, &format!("AWSCURRENT is not the first password of {}", shown(&row.host)))),
     }
 }
 
@@ -123,6 +269,8 @@ fn own_row(text: &str, host: &str) -> Option<Row> {
         locked: after(" ACCOUNT LOCK").is_some(),
         lock_limit: limit.filter(|limit| *limit > 0),
         several_ways: after(" AND IDENTIFIED WITH ").is_some(),
+        second: None,
+        methods: vec![],
     })
 }
 

@@ -8,6 +8,8 @@ use engine::port::StepContext;
 use crate::connection::{Kind, Login, parse};
 use crate::quote::shown;
 
+const PREVIOUS: &str = "AWSPREVIOUS";
+
 /// A login and what messages call it.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
@@ -35,6 +37,8 @@ pub(crate) struct Parties {
     try_wanted: bool,
     /// Values left out because they are for another account, for messages.
     pub skipped: Vec<String>,
+    /// AWSPREVIOUS's login, also where another value with its password is among the known ones.
+    previous: Option<Login>,
 }
 
 impl Parties {
@@ -71,6 +75,7 @@ impl Parties {
             admin,
             no_admin,
             skipped: vec![],
+            previous: None,
         };
         parties.add("AWSCURRENT", Ok(current.clone()), &current);
         for known in &material.known {
@@ -84,10 +89,13 @@ impl Parties {
             Ok(mut login) if login.same_account(current) => {
                 // PostgreSQL's locks belong to a database: whoever changes or proves must be in the same one.
                 login.database.clone_from(&current.database);
+                if role == PREVIOUS {
+                    self.previous = Some(login.clone());
+                }
                 let repeated = login.same_password(&self.wanted)
                     || self.known.iter().any(|known| known.login.same_password(&login));
                 if !repeated {
-                    let expected = role != "AWSPREVIOUS";
+                    let expected = role != PREVIOUS;
                     self.known.push(Named { role: role.to_owned(), login, expected });
                 }
             }
@@ -102,6 +110,17 @@ impl Parties {
         let wanted = self.try_wanted.then_some(&self.wanted);
         let again = wanted.filter(|_| !self.known.is_empty());
         wanted.into_iter().chain(self.known.iter().map(|named| &named.login)).chain(again).collect()
+    }
+
+    /// The wanted password is AWSPREVIOUS's: a rollback. That it logs in says nothing then, it may be in its grace.
+    pub(crate) fn rolls_back(&self) -> bool {
+        self.previous.as_ref().is_some_and(|previous| previous.same_password(&self.wanted))
+    }
+
+    /// A value of a rotation that is given up, which must not log in afterwards. AWSPREVIOUS may, while its grace lasts.
+    pub(crate) fn is_candidate(&self, named: &Named) -> bool {
+        let previous = self.previous.as_ref().is_some_and(|previous| previous.same_password(&named.login));
+        named.expected && named.role != "AWSCURRENT" && !previous
     }
 
     /// The admin, or why a rotation that names one cannot go on.

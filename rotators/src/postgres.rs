@@ -2,6 +2,7 @@
 //! verifier computed here, never the clear password. Never here: the store, the API, another engine's SQL.
 
 mod catalogue;
+mod check;
 mod errors;
 mod mirror;
 mod owner;
@@ -11,11 +12,12 @@ mod reach;
 mod session;
 mod sniff;
 mod undo;
+mod verify;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::check::{Preparation, Prepare, Sessions};
+use engine::check::{Preparation, Prepare, Report, Sessions, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
@@ -124,6 +126,20 @@ impl Rotator for Postgres {
         let effort = Effort::new(cx.login_budget);
         let maker = Maker::read(&self.trust, cx, &effort)?;
         effort.within(cx.deadline, &maker.active.server(), maker.run(what)).await
+    }
+
+    async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
+        let parties = Parties::read(&KIND, cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.verify()).await
+    }
+
+    async fn check(&self, cx: &StepContext<'_>) -> Result<Report, StepError> {
+        let parties = Parties::read(&KIND, cx)?;
+        let effort = Effort::new(cx.login_budget);
+        let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
+        effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
     }
 }
 

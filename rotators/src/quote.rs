@@ -20,6 +20,11 @@ pub(crate) fn my_account(user: &str, host: &str) -> String {
     format!("`{}`@`{}`", user.replace('`', "``"), host.replace('`', "``"))
 }
 
+/// A MySQL or MariaDB name that stands alone, such as a plugin's.
+pub(crate) fn my_name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 /// A MySQL or MariaDB text literal for a session whose `sql_mode` has NO_BACKSLASH_ESCAPES (all of ours), where the
 /// quote is the only character with a meaning. Only for what the grammar takes in no other form.
 pub(crate) fn my_text(text: &str) -> Zeroizing<String> {
@@ -64,6 +69,7 @@ mod tests {
         #[test]
         fn a_quoted_name_reads_back_as_the_same_name(name in "[^\0]{1,63}") {
             prop_assert_eq!(unquoted(&pg_name(&name), '"'), Some(name.clone()));
+            prop_assert_eq!(unquoted(&my_name(&name), '`'), Some(name.clone()));
             prop_assert_eq!(unquoted(&my_text(&name), '\''), Some(name));
         }
 

@@ -1,11 +1,16 @@
 //! `pawl rotation`: enable, start, watch and give up rotations.
 
+mod readers;
+mod settings;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::readers::ReaderArgs;
+use self::settings::SettingArgs;
 use super::client::Client;
 use super::secret::token;
 use super::shown::{date, duration, text, time};
@@ -32,6 +37,8 @@ pub(crate) enum RotationVerb {
         #[arg(long)]
         allow_differing_hosts: bool,
         #[command(flatten)]
+        settings: Box<SettingArgs>,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Stop rotating by schedule; an open rotation is given up
@@ -49,6 +56,8 @@ pub(crate) enum RotationVerb {
     },
     /// Show where a rotation stands and what to do about it
     Status(One),
+    /// Show who last read which version, and who is logged in with the credential before
+    Readers(ReaderArgs),
     /// Show who or what started rotations, each step, how long, the verdict
     History {
         #[command(flatten)]
@@ -104,7 +113,7 @@ pub(crate) struct ScheduleArgs {
     /// How long the window is open, such as 3h
     #[arg(long, value_name = "HOURSh")]
     duration: Option<String>,
-    /// IANA time zone of the schedule, such as Europe/Berlin [default: UTC]
+    /// IANA time zone of the schedule, such as Europe/Berlin, or default [default: UTC]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
 }
@@ -132,10 +141,12 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             rotator,
             allow_md5_upgrade,
             allow_differing_hosts,
+            settings,
             connection,
         } => {
             let mut body = json!({"SecretId": secret, "RotateImmediately": now});
             schedule.put(&mut body);
+            settings.put(&mut body);
             if let Some(rotator) = rotator {
                 body["Rotator"] = rotator.into();
             }
@@ -149,12 +160,16 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             }
             let answer = Client::new(&connection)?.ours("EnableRotation", body).await?;
             show_view(&connection, &answer);
+            for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                output::progress(format!("warning: {warning}"));
+            }
         }
         RotationVerb::Disable(one) => {
             let answer = one.client()?.aws("CancelRotateSecret", one.body()).await?;
             one.confirm(&answer, "is no longer rotated by schedule");
         }
         RotationVerb::Now { one, wait, timeout } => now(&one, wait, Duration::from_secs(timeout)).await?,
+        RotationVerb::Readers(args) => readers::run(&args).await?,
         RotationVerb::Status(one) => one.command("DescribeRotation").await?,
         RotationVerb::Pause(one) => one.command("PauseRotation").await?,
         RotationVerb::Resume(one) => one.command("ResumeRotation").await?,
@@ -331,6 +346,10 @@ pub(crate) fn show_view(connection: &Connection, view: &Value) {
         ("rotator", rotator(view)),
         ("schedule", schedule.map(|schedule| schedule + &zone)),
         ("window", text(&rules["Duration"])),
+        ("strategy", settings::strategy(view)),
+        ("grace", settings::grace(view)),
+        ("retiring", settings::retiring(view)),
+        ("verify", text(&view["Verify"]).map(|every| settings::verify(&every))),
         ("next act", date(&view["DueDate"])),
         ("rotates before", date(&view["NextRotationDate"])),
         ("last rotated", date(&view["LastRotatedDate"])),

@@ -1,7 +1,6 @@
-//! A service as its owners write them: reads AWSCURRENT, logs in with it, does that again.
+//! Services as their owners write them: each reads AWSCURRENT, logs in with it, does that again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,69 +11,89 @@ use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;
 use rotators::Registry;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::cli::client::Client;
 use crate::cli::{CliError, Connection, fresh_token};
 use crate::clock::SystemClock;
 
-/// How long a reader rests between two logins.
+/// How long a reader rests between two logins, where it is alone.
 const REST: Duration = Duration::from_millis(20);
 
-/// What a reader has seen so far.
+/// What the readers of one account have seen so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
-    /// Logins it tried.
+    /// Logins they tried.
     pub(super) logins: u64,
     /// Those that the database refused.
     pub(super) refused: u64,
+    /// The longest time from a refusal to the next login that was let in.
+    pub(super) longest_gap: Option<Duration>,
 }
 
 #[derive(Default)]
-struct Counters {
-    logins: AtomicU64,
-    refused: AtomicU64,
+struct Counted {
+    tally: Tally,
+    /// Since when nobody was let in.
+    refused_since: Option<Duration>,
 }
 
-/// A running reader.
-pub(super) struct Reader {
-    counters: Arc<Counters>,
-    task: JoinHandle<()>,
+/// Running readers of one account.
+pub(super) struct Readers {
+    counted: Arc<Mutex<Counted>>,
+    tasks: JoinSet<()>,
 }
 
-impl Reader {
-    pub(super) fn start(name: String, connection: &Connection) -> Result<Self, CliError> {
-        let client = Client::new(connection)?;
-        let counters = Arc::new(Counters::default());
-        let counting = Arc::clone(&counters);
-        let task = tokio::spawn(async move {
-            loop {
-                read_and_log_in(&client, &name, &counting).await;
-                tokio::time::sleep(REST).await;
-            }
-        });
-        Ok(Self { counters, task })
+impl Readers {
+    pub(super) fn start(name: &str, count: usize, connection: &Connection) -> Result<Self, CliError> {
+        let client = Arc::new(Client::new(connection)?);
+        let counted = Arc::<Mutex<Counted>>::default();
+        let mut tasks = JoinSet::new();
+        for _ in 0..count {
+            let (name, client, counted) = (name.to_owned(), Arc::clone(&client), Arc::clone(&counted));
+            tasks.spawn(async move {
+                loop {
+                    read_and_log_in(&client, &name, &counted).await;
+                    // So many more of them, so much more rest: two cores serve the databases as well.
+                    tokio::time::sleep(REST * u32::try_from(count).unwrap_or(1)).await;
+                }
+            });
+        }
+        Ok(Self { counted, tasks })
     }
 
     pub(super) fn tally(&self) -> Tally {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Tally { logins: read(&self.counters.logins), refused: read(&self.counters.refused) }
+        lock(&self.counted).tally
     }
 
-    pub(super) async fn stop(self) -> Tally {
-        self.task.abort();
-        let tally = self.tally();
-        // Cancelled, as asked.
-        let _aborted = self.task.await;
-        tally
+    pub(super) async fn stop(mut self) -> Tally {
+        self.tasks.shutdown().await;
+        self.tally()
     }
 }
 
-async fn read_and_log_in(client: &Client, name: &str, counters: &Counters) {
+fn lock(counted: &Mutex<Counted>) -> MutexGuard<'_, Counted> {
+    counted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn read_and_log_in(client: &Client, name: &str, counted: &Mutex<Counted>) {
     let Ok(value) = client.aws("GetSecretValue", json!({ "SecretId": name })).await else { return };
-    counters.logins.fetch_add(1, Ordering::Relaxed);
-    if logs_in(&value).await.is_err() {
-        counters.refused.fetch_add(1, Ordering::Relaxed);
+    let answer = logs_in(&value).await;
+    let now = SystemClock.since_boot();
+    let mut counted = lock(counted);
+    match answer {
+        Ok(()) => {
+            counted.tally.logins += 1;
+            let gap = counted.refused_since.take().map(|since| now.saturating_sub(since));
+            counted.tally.longest_gap = counted.tally.longest_gap.max(gap);
+        }
+        Err(error) if error.verdict == Verdict::Rejected => {
+            counted.tally.logins += 1;
+            counted.tally.refused += 1;
+            counted.refused_since.get_or_insert(now);
+        }
+        // Nobody answered: that says nothing about the password.
+        Err(_) => {}
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Plan<'a> {
     pub(super) admin_user: &'a str,
     pub(super) admin_password: &'a str,
     pub(super) app_user: &'a str,
+    pub(super) other_user: &'a str,
     pub(super) app_password: &'a str,
     pub(super) port: u16,
     /// The numeric user and group the server runs as, when that is not who we are.
@@ -81,8 +82,8 @@ impl Plan<'_> {
         Recipe {
             // initdb takes the first line as the password; the rest are statements, one a line.
             input: format!(
-                "{}\nCREATE DATABASE app\nCREATE ROLE {} LOGIN PASSWORD '{}'\n",
-                self.admin_password, self.app_user, self.app_password
+                "{}\nCREATE DATABASE app\nCREATE ROLE {} LOGIN PASSWORD '{}'\nCREATE ROLE {} LOGIN PASSWORD '{}'\n",
+                self.admin_password, self.app_user, self.app_password, self.other_user, self.app_password
             ),
             prepare: script(&[
                 self.command(&self.binaries.init, init),
@@ -163,13 +164,15 @@ impl Plan<'_> {
     /// The statements that make the administrator and the database; one a line, as both servers want it.
     fn mysql_admin(&self) -> String {
         let (user, password) = (self.admin_user, self.admin_password);
-        let (app, app_password) = (self.app_user, self.app_password);
+        let (app, other, app_password) = (self.app_user, self.other_user, self.app_password);
         format!(
             "CREATE USER '{user}'@'%' IDENTIFIED BY '{password}';\n\
              GRANT ALL PRIVILEGES ON *.* TO '{user}'@'%' WITH GRANT OPTION;\n\
              CREATE DATABASE app;\n\
              CREATE USER '{app}'@'%' IDENTIFIED BY '{app_password}';\n\
-             GRANT ALL PRIVILEGES ON app.* TO '{app}'@'%';\n"
+             GRANT ALL PRIVILEGES ON app.* TO '{app}'@'%';\n\
+             CREATE USER '{other}'@'%' IDENTIFIED BY '{app_password}';\n\
+             GRANT ALL PRIVILEGES ON app.* TO '{other}'@'%';\n"
         )
     }
 

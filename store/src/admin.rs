@@ -9,16 +9,11 @@ use engine::id::SecretId;
 use engine::secret::SecretBytes;
 
 use crate::model::Named;
-use crate::open::Inner;
-use crate::sealed::{Sealed, kind_of};
-use crate::tx::{Conn, Writing, snapshot};
-use crate::version::version_id;
-use crate::{Store, StoreError, resolve, sealed};
+use crate::tx::{Conn, snapshot};
+use crate::{Store, StoreError, resolve, secret};
 
 /// No id is longer.
 const LONGEST_ID: usize = 2048;
-/// Versions looked at in one transaction.
-const BATCH: i64 = 256;
 
 /// The only key of a secret's JSON that the store looks at. Borrowed, so that no copy is left behind.
 #[derive(serde::Deserialize)]
@@ -68,6 +63,19 @@ impl Store {
         Ok(is_admin)
     }
 
+    /// The secrets of which a labelled version names this one as its admin, by name; those marked for deletion too.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], or the database fails.
+    pub async fn admin_of(&self, id: &str) -> Result<Vec<Named>, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
+        let query = sqlx::query_as(ADMIN_OF).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+        let rows: Vec<(String, String)> = query.fetch_all(&mut *tx).await?;
+        Ok(rows.into_iter().map(|(arn, name)| Named { arn, name }).collect())
+    }
+
     async fn known(&self, id: &str) -> Result<(SecretId, Named), StoreError> {
         if let Some(hit) = self.0.cache.get(id) {
             return Ok((hit.id, Named { arn: hit.arn.clone(), name: hit.name.clone() }));
@@ -86,78 +94,13 @@ pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn:
     Ok(row.is_some())
 }
 
-/// Fills in what an earlier binary left open, for every labelled version.
-pub(crate) async fn look_at_all(inner: &Inner) -> Result<(), StoreError> {
-    let mut after = Some(Place { secret: 0, version: String::new() });
-    while let Some(place) = after {
-        let mut w = Writing::begin(inner).await?;
-        after = look_at_batch(w.conn(), inner, &place, i64::MAX, false).await?;
-        w.commit().await?;
-    }
-    Ok(())
-}
-
-/// The same for all versions of one secret: one of them is about to be labelled.
-pub(crate) async fn look_at(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<(), StoreError> {
-    let mut after = Some(Place { secret: secret.0, version: String::new() });
-    while let Some(place) = after {
-        after = look_at_batch(&mut *conn, inner, &place, secret.0, true).await?;
-    }
-    Ok(())
-}
-
-struct Place {
-    secret: i64,
-    version: String,
-}
-
-#[derive(sqlx::FromRow)]
-struct Raw {
-    secret_id: i64,
-    version_id: String,
-    arn: String,
-    data_key: Vec<u8>,
-    kind: Option<String>,
-    candidate: i64,
-    sealed: Vec<u8>,
-}
-
-/// Returns where to go on; None at the end. What does not open cannot be used either, and is left as it is.
-async fn look_at_batch(
-    conn: &mut Conn,
-    inner: &Inner,
-    after: &Place,
-    last: i64,
-    unlabelled_too: bool,
-) -> Result<Option<Place>, StoreError> {
-    let query = sqlx::query_as(UNSEEN).bind(after.secret).bind(&after.version).bind(last);
-    let rows: Vec<Raw> = query.bind(unlabelled_too).bind(BATCH).fetch_all(&mut *conn).await?;
-    for row in &rows {
-        match mark(inner, row) {
-            Ok(mark) => {
-                let query = sqlx::query(MARK).bind(row.secret_id).bind(&row.version_id);
-                query.bind(mark).execute(&mut *conn).await?;
-            }
-            // One row that cannot be read must not keep all the others from being served.
-            Err(error @ (StoreError::Sealed(_) | StoreError::Inconsistent { .. })) => {
-                tracing::error!(secret.arn = %row.arn, version = %row.version_id, %error, "a version cannot be read");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == BATCH);
-    let last = rows.into_iter().next_back().filter(|_| full);
-    Ok(last.map(|row| Place { secret: row.secret_id, version: row.version_id }))
-}
-
-fn mark(inner: &Inner, row: &Raw) -> Result<String, StoreError> {
-    let candidate = u32::try_from(row.candidate);
-    let candidate = candidate.map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))?;
-    let sealed =
-        Sealed { kind: kind_of(row.kind.as_deref().unwrap_or_default())?, candidate, envelope: row.sealed.clone() };
-    let key = inner.keyring.unwrap(&row.arn, &row.data_key)?;
-    let version = version_id(row.version_id.clone())?;
-    Ok(mark_of(&sealed::open(&key, &row.arn, version.as_str(), &sealed)?.bytes))
+/// Is a rotation at work this moment that uses this secret as its admin? Whoever asks has committed that it is about to
+/// change the admin's password: of the two, at least one sees the other and waits.
+pub(crate) async fn is_in_use(conn: &mut Conn, row: &secret::Row) -> Result<bool, StoreError> {
+    let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
+    let query = sqlx::query_scalar(IS_IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+    let found: Option<i64> = query.fetch_optional(conn).await?;
+    Ok(found.is_some())
 }
 
 const IS_ADMIN: &str = "-- admin::is_admin
@@ -166,20 +109,16 @@ WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AN
   AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
 LIMIT 1";
 
-const UNSEEN: &str = "-- admin::look_at_batch
-SELECT v.secret_id, v.version_id, s.arn, s.data_key, v.kind, COALESCE(v.candidate, 0) AS candidate,
-       COALESCE(c.sealed, v.sealed) AS sealed
-FROM version v
-JOIN secret s ON s.id = v.secret_id
-LEFT JOIN candidate c ON c.secret_id = v.secret_id AND c.version_id = v.version_id AND c.n = v.candidate
-WHERE v.masterarn IS NULL AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
-  AND (v.secret_id, v.version_id) > ($1, $2) AND v.secret_id <= $3
-  AND COALESCE(c.sealed, v.sealed) IS NOT NULL
-  AND ($4 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
-ORDER BY v.secret_id, v.version_id LIMIT $5";
+const ADMIN_OF: &str = "-- admin::admin_of
+SELECT DISTINCT s.arn, s.name FROM version v JOIN secret s ON s.id = v.secret_id
+WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND s.gone = 0
+  AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
+ORDER BY s.name";
 
-const MARK: &str = "-- admin::look_at_batch (mark)
-UPDATE version SET masterarn = $3 WHERE secret_id = $1 AND version_id = $2";
+const IS_IN_USE: &str = "-- admin::is_in_use
+SELECT v.secret_id FROM version v JOIN rotation r ON r.secret_id = v.secret_id
+JOIN label l ON l.secret_id = v.secret_id AND l.version_id = v.version_id AND l.label = 'AWSCURRENT'
+WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND r.state = 'acting' LIMIT 1";
 
 #[cfg(test)]
 mod tests {

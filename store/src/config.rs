@@ -7,7 +7,6 @@ use engine::Time;
 use engine::id::VersionId;
 use engine::label;
 use engine::rotation::{Event, Rotation};
-use engine::schedule::Schedule;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
@@ -15,7 +14,10 @@ use crate::model::{Rotate, RotationView, Serves, Start, Written};
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, candidate, delivery, external, history, registration, resolve, rotation, secret};
+use crate::{
+    Store, StoreError, account, candidate, delivery, external, history, registration, resolve, rotation, secret,
+    setting,
+};
 
 impl Store {
     /// RotateSecret: stores the configuration and opens a rotation, or a trial of the configuration, under the token.
@@ -24,7 +26,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
-    /// [`StoreError::NoValue`], [`StoreError::Schedule`], or the database fails.
+    /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`], or the
+    /// database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -39,7 +42,13 @@ impl Store {
         let Rotate { token, by, start, .. } = rotate.clone();
         external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         let lane = subject.rotation.lane.clone();
+        let (before, said) = (setting::Before::of(&subject.rotation), rotate.options.clone().unwrap_or_default());
+        let was_enabled = subject.rotation.enabled;
         self.configure(&mut subject, rotate, now)?;
+        setting::show(&mut w, &mut subject, &before, &said).await?;
+        if !was_enabled && subject.rotation.lane.is_empty() {
+            account::refuse_shared(w.conn(), subject.secret.id).await?;
+        }
         let begins = start != Start::Wait || lane != subject.rotation.lane;
         if lane != subject.rotation.lane {
             let at = Occasion::called(&self.0, &by, now);
@@ -74,7 +83,7 @@ impl Store {
     }
 
     /// Whether who serves this lane can make a secret's first value. Nothing begins with one that is not called.
-    async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
+    pub(crate) async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
         if lane.is_empty() {
             return Ok(false);
         }
@@ -107,6 +116,7 @@ impl Store {
         let limits = self.0.options.schedule_limits;
         let row = &mut subject.rotation;
         let before = (row.enabled, row.rules.clone(), row.time_zone.clone());
+        let looked = row.look_every();
         match rotate.serves {
             Some(Serves::Builtin) => (row.builtin, row.lane) = (true, String::new()),
             Some(Serves::Registered(name)) => (row.builtin, row.lane) = (false, name),
@@ -115,18 +125,22 @@ impl Store {
         row.rotator = rotate.rotator.or(row.rotator.take());
         row.rules = rotate.rules.or(row.rules.take());
         row.time_zone = rotate.time_zone.or(row.time_zone.take());
-        row.options = rotate.options.unwrap_or(std::mem::take(&mut row.options));
+        if let Some(change) = rotate.options {
+            setting::refuse_how(row, &change)?;
+            change.apply(&mut row.options, &mut row.time_zone);
+        }
         if row.rotator.is_none() && !row.builtin {
             return Err(StoreError::NoRotator);
         }
-        // A zone without rules is checked too.
-        let rules = row.rules.clone().unwrap_or_default();
-        Schedule::parse(&rules, row.time_zone.as_deref(), limits)?;
+        setting::check(row, limits, now)?;
         row.configured = true;
         row.enabled = true;
         row.base = row.base.or(Some(whole_ms(now)));
         if before != (row.enabled, row.rules.clone(), row.time_zone.clone()) {
             subject.replan(now, limits);
+        }
+        if looked != subject.rotation.look_every() || subject.rotation.verify.is_none() {
+            subject.rotation.plan_first_look(&subject.secret.arn, now);
         }
         Ok(())
     }
@@ -267,7 +281,7 @@ impl Store {
         view(&mut tx, row, rotation).await
     }
 
-    async fn end(
+    pub(crate) async fn end(
         &self,
         mut w: Writing<'_>,
         mut subject: Subject,
@@ -311,7 +325,7 @@ async fn exchanged(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>
 
 /// AWS refuses while AWSPENDING sits on a version that is not AWSCURRENT too; we also refuse while a candidate is
 /// unresolved, whatever became of its label.
-fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
+pub(crate) fn refuse_while_pending(subject: &Subject) -> Result<(), StoreError> {
     if !subject.rotation.state.takes_request() || left_over(subject).is_some() {
         return Err(StoreError::RotationOpen);
     }
@@ -327,12 +341,16 @@ fn left_over(subject: &Subject) -> Option<&VersionId> {
 async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
     let rotator = registration::state(conn, &rotation.lane).await?;
     Ok(RotationView {
+        registered: !rotation.lane.is_empty(),
         rotator_disabled: rotator.is_some_and(|(_, disabled)| disabled),
         candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,
         last_test: history::last_test(conn, row.id).await?,
+        verified: rotation.verified.clone(),
+        verify_due: rotation.verify.filter(|_| rotation.is_looked_at()),
         arn: row.arn,
         name: row.name,
         config: rotation.config(),
+        options: rotation.options.clone(),
         paused: rotation.paused,
         due: rotation.due,
         window: rotation.window,

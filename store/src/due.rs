@@ -98,6 +98,7 @@ impl Store {
         let (scheduled, due, overdue): (i64, i64, i64) =
             sqlx::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut *tx).await?;
         let (open, parked): (i64, i64) = sqlx::query_as(COUNT_OPEN).fetch_one(&mut *tx).await?;
+        let drifted: i64 = sqlx::query_scalar(COUNT_DRIFTED).fetch_one(&mut *tx).await?;
         let (enabled, oldest): (i64, Option<i64>) = sqlx::query_as(COUNT_ENABLED).fetch_one(&mut *tx).await?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(RotationCounts {
@@ -107,6 +108,7 @@ impl Store {
             overdue: count(overdue),
             parked: count(parked),
             open: count(open),
+            drifted: count(drifted),
             oldest_current_seconds: oldest.map(|oldest| count((ms(now) - oldest) / 1000)),
         })
     }
@@ -153,19 +155,19 @@ async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
 }
 
 /// This boot's clock, against which leases are measured.
-struct Boot {
-    id: String,
-    since: i64,
+pub(crate) struct Boot {
+    pub(crate) id: String,
+    pub(crate) since: i64,
     /// No lease of this clock lasts longer.
-    longest: i64,
+    pub(crate) longest: i64,
     /// From then on leases are counted that cannot be compared with this clock.
-    opened: i64,
+    pub(crate) opened: i64,
     /// How long a lease is of which nothing else is known.
-    lease: i64,
+    pub(crate) lease: i64,
 }
 
 impl Boot {
-    fn of(inner: &Inner) -> Self {
+    pub(crate) fn of(inner: &Inner) -> Self {
         Self {
             id: inner.options.boot_id.clone(),
             since: millis(inner.clock.since_boot()),
@@ -177,7 +179,7 @@ impl Boot {
 
     /// When a lease ends, on this clock. One that was taken under another boot, or lies further ahead than any lease
     /// of this one can, gets its whole length from when the store was opened.
-    fn ends(&self, until: i64, comparable: bool, length: Option<i64>) -> i64 {
+    pub(crate) fn ends(&self, until: i64, comparable: bool, length: Option<i64>) -> i64 {
         let whole = self.opened + length.unwrap_or(self.lease);
         if comparable && until <= self.since + self.longest { until } else { whole }
     }
@@ -246,7 +248,7 @@ WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms
            ELSE $5 + COALESCE(lease_ms, $6) END <= $3
 ORDER BY lease_until_ms";
 
-const LEASE: &str = "-- due::claim_one
+pub(crate) const LEASE: &str = "-- due::claim_one
 UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL
 WHERE secret_id = $1 RETURNING fence";
 
@@ -278,6 +280,9 @@ SELECT (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND state = 'idle
 const COUNT_OPEN: &str = "-- due::rotation_counts (open)
 SELECT (SELECT COUNT(*) FROM rotation WHERE live = 1 AND state <> 'idle'),
        (SELECT COUNT(*) FROM rotation WHERE live = 1 AND state <> 'idle' AND state = 'parked')";
+
+const COUNT_DRIFTED: &str = "-- due::rotation_counts (drifted)
+SELECT COUNT(*) FROM rotation WHERE live = 1 AND verified LIKE '%\"drifted\":true%'";
 
 const COUNT_ENABLED: &str = "-- due::rotation_counts (enabled)
 SELECT (SELECT COUNT(*) FROM rotation WHERE live = 1 AND enabled = 1),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
+use engine::settings::SettingError;
 
 /// An error and what is behind it, as one line for the log or for whoever starts the server.
 #[must_use]
@@ -108,6 +109,15 @@ pub enum StoreError {
     /// The schedule is not one.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// Settings that contradict each other, or a tag that says none.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Another secret is for the same account, and is rotated.
+    #[error("the account is rotated by {} already", .secrets.join(", "))]
+    AccountShared {
+        /// The names of those secrets.
+        secrets: Vec<String>,
+    },
     /// A page cursor that the store did not make for this query.
     #[error("not a cursor of this query")]
     BadCursor,
@@ -185,6 +195,24 @@ pub enum StoreError {
     /// A sealed row does not open: another keyring, or somebody changed the row.
     #[error("a sealed row does not open")]
     Sealed(#[from] crypto::SealError),
+    /// What is open just now stands in the way of looking at the target, or of working on it beside a rotation.
+    #[error("a rotation is open")]
+    RotationUnderWay,
+    /// Until then the credential before AWSCURRENT has its grace.
+    #[error("the grace of the credential before AWSCURRENT lasts until {0}")]
+    InGrace(engine::Time),
+    /// No version carries AWSPREVIOUS.
+    #[error("there is no AWSPREVIOUS")]
+    NoPrevious,
+    /// The version has no value to go back to, or is not there.
+    #[error("version {0} has no value")]
+    NothingToCarry(String),
+    /// The version has the very value of AWSCURRENT.
+    #[error("version {0} has the value of AWSCURRENT")]
+    SameAsCurrent(String),
+    /// Whoever serves the secret makes its values by itself, and cannot be given one.
+    #[error("the rotator {0} makes its values by itself")]
+    MakesValues(String),
     /// The database contradicts us; never retried.
     #[error("the database contradicts itself: {what}")]
     Inconsistent {

@@ -13,10 +13,11 @@ use engine::secret::{SecretBytes, SecretValue, ValueKind};
 use crate::StoreError;
 use crate::history::Ended;
 use crate::instant::whole_ms;
+use crate::mark::Marks;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{admin, candidate, due, history, registration, sealed, version};
+use crate::{candidate, due, history, registration, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -54,7 +55,7 @@ pub(crate) async fn apply(
         now: at.now,
         jitter: at.jitter,
         next_window: subject.rotation.next_window(at.now, at.limits()),
-        abilities: registration::abilities(w.conn(), &subject.rotation.lane).await?,
+        abilities: registration::abilities(w.conn(), &subject.rotation.lane, &subject.rotation.options).await?,
         current: subject.labels.holder(label::CURRENT).cloned(),
         previous: subject.labels.holder(label::PREVIOUS).cloned(),
         fresh: VersionId::random(&mut rand::rng()),
@@ -81,8 +82,11 @@ pub(crate) async fn apply(
     }
     // A plan is made when AWSCURRENT has moved, or the rotation is given up; what comes after that leaves it alone.
     let promoted = decision.writes.iter().any(|write| matches!(write, Write::Promote));
-    let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted);
+    let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted || run.reconciles);
     settle(subject, promoted || closed && !leaves_plan, at);
+    if decision.writes.iter().any(|write| matches!(write, Write::Promote | Write::Resolve)) {
+        subject.seen_to_log_in(at.now);
+    }
     if closed && leaves_plan {
         make_up(w, subject, at).await?;
     }
@@ -191,7 +195,7 @@ async fn copy_current(
     let (_, value) = current(w, subject, at).await?.ok_or(StoreError::NoValue)?;
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, &value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, &admin::mark_of(&value.bytes), at.now).await?;
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &Marks::of(&value.bytes), at.now).await?;
     subject.labels = subject.labels.pend(token);
     subject.save_labels(w).await?;
     version::make_room(w.conn(), subject.secret.id, at.now, at.limits()).await.map(drop)
@@ -219,8 +223,8 @@ async fn seal(
     let key = subject.key(&at.inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), n, &value)?;
     candidate::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
-    let masterarn = admin::mark_of(&value.bytes);
-    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &masterarn, at.now).await
+    let marks = Marks::of(&value.bytes);
+    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &marks, at.now).await
 }
 
 /// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already. Returns that

@@ -105,7 +105,7 @@ fn durability(event: &Event) -> Durability {
 }
 
 impl Inner {
-    async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
+    pub(crate) async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
         let query = sqlx::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
         query.execute(w.conn()).await?;
         w.wake();
@@ -113,14 +113,14 @@ impl Inner {
     }
 
     /// What is left of the lease, if it still holds and the secret may be worked on.
-    fn check(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
+    pub(crate) fn check(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
         if row.paused {
             return Err(PortError::Fenced);
         }
         self.check_but_for_pause(row, lease)
     }
 
-    fn check_but_for_pause(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
+    pub(crate) fn check_but_for_pause(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
         let held = row.lease.as_ref().filter(|held| held.boot == self.options.boot_id).ok_or(PortError::Fenced)?;
         let left = held.until.saturating_sub(self.clock.since_boot());
         if row.fence != lease.fence || !row.live || left.is_zero() {

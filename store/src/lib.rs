@@ -9,6 +9,7 @@
 //!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
+mod account;
 mod admin;
 mod cache;
 mod candidate;
@@ -24,6 +25,7 @@ mod external;
 mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod grace;
 mod hex;
 mod history;
 mod instant;
@@ -33,25 +35,33 @@ mod label;
 mod lane;
 mod lease;
 mod list;
+mod mark;
 mod material;
 mod model;
 mod open;
 mod pass;
 mod policy;
+mod preflight;
+mod prepare;
 mod principal;
 mod read;
+mod reader;
+mod reconcile;
 mod recover;
 mod registration;
 mod replica;
 mod resolve;
+mod rollback;
 mod rotation;
 mod scope;
 mod sealed;
 mod secret;
 mod session;
+mod setting;
 mod subject;
 mod tag;
 mod tx;
+mod verify;
 mod version;
 mod write;
 

@@ -9,10 +9,59 @@ use engine::port::{Known, Material, Options};
 use engine::rotation::{Rotation, Run, Step};
 use engine::secret::SecretBytes;
 
-use crate::admin::{mark_of, named_by};
+use crate::admin::{self, mark_of, named_by};
+use crate::model::Standing;
 use crate::open::Inner;
-use crate::tx::Conn;
-use crate::{StoreError, candidate, label, resolve, rotation, sealed, secret, version};
+use crate::tx::{Conn, snapshot};
+use crate::{Store, StoreError, candidate, label, reader, resolve, rotation, sealed, secret, version};
+
+impl Store {
+    /// What is needed to look at the target of a secret while nothing is changed there: AWSCURRENT, and the version before
+    /// it, whose credential may be alive still.
+    ///
+    /// # Errors
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::Sealed`], or the database fails.
+    pub async fn standing(&self, id: &str) -> Result<Standing, StoreError> {
+        let mut tx = snapshot(&self.0).await?;
+        let row = resolve::find(&mut tx, id).await?;
+        row.live()?;
+        let (secret, arn) = (row.id, row.arn.clone());
+        let rotation = rotation::load(&mut tx, secret).await?;
+        let labels = label::load(&mut tx, secret).await?;
+        let mut vault = Vault { key: row.key(&self.0.keyring)?, labels, row, conn: &mut tx };
+        let current = vault.labelled(labels::CURRENT).await?;
+        let run = rotation.state.run().cloned();
+        let retiring = match &run {
+            Some(run) => vault.retiring(run).await?,
+            None => None,
+        };
+        let before = match (retiring, vault.labels.holder(labels::PREVIOUS).cloned()) {
+            (None, Some(previous)) => vault.value_of(&previous).await?.map(|value| Known {
+                role: labels::PREVIOUS.to_owned(),
+                value,
+                version: Some(previous),
+            }),
+            (retiring, _) => retiring,
+        };
+        let current_version = vault.labels.holder(labels::CURRENT).cloned();
+        let Admin { value: admin, missing: admin_missing, rotates: admin_rotates } = match &current {
+            Some(current) => admin(vault.conn, &self.0, secret, current).await?,
+            None => Admin::default(),
+        };
+        let material = Material {
+            wanted: current.clone(),
+            current,
+            current_version,
+            known: before.into_iter().collect(),
+            admin,
+            admin_missing,
+            admin_rotates,
+            options: rotation.options,
+            ..Material::default()
+        };
+        Ok(Standing { arn, rotator: rotation.rotator, lane: rotation.lane, run, material })
+    }
+}
 
 /// Gathers the values for the step `rotation` stands at.
 pub(crate) async fn gather(
@@ -63,6 +112,15 @@ pub(crate) async fn gather(
     // A trial waits for nobody, and can do without an admin whose own password is being changed.
     let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
+    let carried = match &run.carries {
+        Some(version) if step == Step::Create => vault.value_of(version).await?,
+        _ => None,
+    };
+    let lagging = match &run.retiring {
+        Some(retiring) if step == Step::Retire => reader::lagging(vault.conn, inner, id, retiring).await?,
+        _ => vec![],
+    };
+    let admin_in_use = step == Step::Set && admin::is_in_use(vault.conn, &vault.row).await?;
     Ok(Material {
         known,
         wanted,
@@ -71,9 +129,32 @@ pub(crate) async fn gather(
         admin,
         admin_missing,
         admin_rotates,
+        admin_in_use,
+        carried,
+        lagging,
         options,
-        ..Material::default()
     })
+}
+
+/// What a rotation left behind under AWSPENDING may log in too, though no candidate says so: a backup brings back what was
+/// dead.
+pub(crate) async fn add_pending(
+    conn: &mut Conn,
+    inner: &Inner,
+    row: &secret::Row,
+    pending: &VersionId,
+    material: &mut Material,
+) -> Result<(), StoreError> {
+    let Some(sealed) = version::get(conn, row.id, pending.as_str()).await?.and_then(|found| found.sealed) else {
+        return Ok(());
+    };
+    let value = sealed::open(&row.key(&inner.keyring)?, &row.arn, pending.as_str(), &sealed)?.bytes;
+    let pending = Known { role: labels::PENDING.to_owned(), value, version: Some(pending.clone()) };
+    let known = std::mem::take(&mut material.known);
+    let (previous, others): (Vec<_>, _) = known.into_iter().partition(|known| known.role == labels::PREVIOUS);
+    let all = previous.into_iter().chain([pending]).chain(others);
+    material.known = distinct(material.wanted.as_ref(), all.collect());
+    Ok(())
 }
 
 /// One secret, opened.
@@ -90,12 +171,10 @@ impl Vault<'_> {
     }
 
     async fn labelled(&mut self, label: &str) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(holder) = self.labels.holder(label).cloned() else {
-            return Ok(None);
-        };
-        let version = version::get(self.conn, self.row.id, holder.as_str()).await?;
-        let sealed = version.and_then(|version| version.sealed);
-        sealed.map(|sealed| self.open(&holder, &sealed)).transpose()
+        match self.labels.holder(label).cloned() {
+            Some(holder) => self.value_of(&holder).await,
+            None => Ok(None),
+        }
     }
 
     async fn candidate(&mut self, run: &Run) -> Result<SecretBytes, StoreError> {
@@ -109,12 +188,15 @@ impl Vault<'_> {
         let Some(retiring) = &run.retiring else {
             return Ok(None);
         };
-        let version = version::get(self.conn, self.row.id, retiring.as_str()).await?;
-        let Some(sealed) = version.and_then(|version| version.sealed) else {
-            return Ok(None);
-        };
-        let (role, value) = (format!("version {retiring}"), self.open(retiring, &sealed)?);
-        Ok(Some(Known { role, value, version: Some(retiring.clone()) }))
+        let value = self.value_of(retiring).await?;
+        let role = format!("version {retiring}");
+        Ok(value.map(|value| Known { role, value, version: Some(retiring.clone()) }))
+    }
+
+    async fn value_of(&mut self, version: &VersionId) -> Result<Option<SecretBytes>, StoreError> {
+        let found = version::get(self.conn, self.row.id, version.as_str()).await?;
+        let sealed = found.and_then(|found| found.sealed);
+        sealed.map(|sealed| self.open(version, &sealed)).transpose()
     }
 
     async fn unresolved(&mut self, run: &Run) -> Result<Vec<Known>, StoreError> {
@@ -179,7 +261,8 @@ async fn admin(conn: &mut Conn, inner: &Inner, own: SecretId, current: &SecretBy
     if row.id == own {
         return missing("is this secret itself");
     }
-    let rotates = rotation::load(&mut *conn, row.id).await?.state.run().is_some_and(|run| run.sets > 0);
+    let rotates =
+        rotation::load(&mut *conn, row.id).await?.state.run().is_some_and(|run| run.sets > 0 && !run.promoted);
     let key = match row.key(&inner.keyring) {
         Ok(key) => key,
         Err(StoreError::Sealed(_)) => return missing("does not open"),

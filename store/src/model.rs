@@ -2,6 +2,8 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod look;
+mod reader;
 mod rotator;
 
 use std::collections::BTreeMap;
@@ -10,12 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Time;
+use engine::check::LastVerified;
 use engine::id::VersionId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
 use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
+use engine::settings::Change;
 
+pub use self::look::{Look, Sight};
+pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
 
@@ -293,8 +299,8 @@ pub struct Rotate {
     pub rules: Option<Rules>,
     /// IANA zone of the schedule.
     pub time_zone: Option<String>,
-    /// What rotators look at.
-    pub options: Option<engine::port::Options>,
+    /// What is said about its settings.
+    pub options: Option<Change>,
     /// What begins at once.
     pub start: Start,
     /// The metadata and role of a managed external secret; its kind is not changed here.
@@ -406,10 +412,14 @@ pub struct RotationView {
     pub rotation: Rotation,
     /// None: never configured.
     pub config: Option<RotationConfig>,
+    /// Its settings, also those that wait for a configuration.
+    pub options: engine::port::Options,
     /// Nothing is done until it is resumed.
     pub paused: bool,
     /// Nothing is done until the rotator that serves it is enabled.
     pub rotator_disabled: bool,
+    /// A registered rotator serves it, and no built-in one.
+    pub registered: bool,
     /// The planned moment of the next act.
     pub due: Option<Time>,
     /// The window planned for.
@@ -424,6 +434,10 @@ pub struct RotationView {
     pub candidates_unresolved: u32,
     /// How the latest test of the configuration went, if the history still has it.
     pub last_test: Option<HistoryEntry>,
+    /// What is known of whether AWSCURRENT logs in.
+    pub verified: LastVerified,
+    /// When it is tried next; None: not by schedule.
+    pub verify_due: Option<Time>,
 }
 
 /// A line of a secret's history.
@@ -483,6 +497,8 @@ pub struct RotationCounts {
     pub parked: u64,
     /// Open in any state, parked included.
     pub open: u64,
+    /// AWSCURRENT was found not to log in.
+    pub drifted: u64,
     /// Age of the oldest AWSCURRENT of secrets whose rotation is enabled, in seconds; None where there is none.
     pub oldest_current_seconds: Option<u64>,
 }

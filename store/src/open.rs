@@ -23,8 +23,9 @@ use crate::cursor::Cursors;
 use crate::instant::ms;
 use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
+use crate::reader::{self, Reads};
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, admin, key, registration, secret};
+use crate::{OpenError, StoreError, key, mark, registration, secret};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Cache,
     pub(crate) access_keys: Kept<key::Keys>,
     pub(crate) rotators: Kept<registration::All>,
+    pub(crate) reads: Reads,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
     /// Since boot, when this store was opened.
@@ -111,11 +113,12 @@ impl Store {
             cache: Cache::default(),
             access_keys: Kept::default(),
             rotators: Kept::default(),
+            reads: Reads::default(),
             changed: Arc::new(Notify::new()),
             _lock: lock,
         };
         check_keyring(&inner).await?;
-        admin::look_at_all(&inner).await?;
+        mark::look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
     }
@@ -131,6 +134,7 @@ impl Store {
 
     /// Closes every connection, after what is under way on it. The lock file is let go when the last clone is dropped.
     pub async fn close(&self) {
+        reader::flush(&self.0).await;
         self.0.readers.close().await;
         self.0.writer.close().await;
     }

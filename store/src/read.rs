@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use engine::Time;
-use engine::id::VersionId;
+use engine::id::{SecretId, VersionId};
 use engine::label;
 use engine::secret::SecretValue;
 
@@ -32,6 +32,33 @@ impl Store {
         stage: Option<&str>,
         now: Time,
     ) -> Result<Value, StoreError> {
+        Ok(self.found(id, version_id, stage, now).await?.1)
+    }
+
+    /// The same for a principal of whom it is kept which version it read last.
+    ///
+    /// # Errors
+    /// As [`Store::get_value`].
+    pub async fn read_value(
+        &self,
+        id: &str,
+        version_id: Option<&str>,
+        stage: Option<&str>,
+        by: &str,
+        now: Time,
+    ) -> Result<Value, StoreError> {
+        let (secret, value) = self.found(id, version_id, stage, now).await?;
+        self.note_read(secret, by, &value.version_id, now).await;
+        Ok(value)
+    }
+
+    async fn found(
+        &self,
+        id: &str,
+        version_id: Option<&str>,
+        stage: Option<&str>,
+        now: Time,
+    ) -> Result<(SecretId, Value), StoreError> {
         let secret = self.cached(id).await?;
         if secret.deleted {
             return Err(StoreError::MarkedForDeletion);
@@ -45,7 +72,7 @@ impl Store {
             }
         };
         if let Some(found) = secret.versions.get(&wanted) {
-            return self.value(&secret, &wanted, found, stage, now).await;
+            return Ok((secret.id, self.value(&secret, &wanted, found, stage, now).await?));
         }
         // Unlabelled versions are not kept in memory.
         let mut tx = snapshot(&self.0).await?;
@@ -53,7 +80,7 @@ impl Store {
         drop(tx);
         let found = row.and_then(|row| remembered(row).map(|(_, found)| found));
         let found = found.ok_or_else(|| StoreError::VersionNotFound(wanted.to_string()))?;
-        self.value(&secret, &wanted, &found, stage, now).await
+        Ok((secret.id, self.value(&secret, &wanted, &found, stage, now).await?))
     }
 
     /// AWSCURRENT's value for the server's own eyes: leaves no day of access. None where there is no value.

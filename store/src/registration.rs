@@ -13,10 +13,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::TimeDelta;
 use crypto::{Binding, Kind, SealError};
 use engine::Time;
-use engine::port::Abilities;
+use engine::port::{Abilities, Options};
 use engine::registration::{Keys, Registration, Settings, SigningKey};
 use engine::rotation::Step;
 use engine::secret::SecretBytes;
+use engine::strategy::Retirement;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -241,12 +242,17 @@ pub(crate) async fn get(w: &mut Writing<'_>, inner: &Inner, name: &str) -> Resul
     Ok(raw.open(inner)?)
 }
 
-/// What the registered rotator of this name can do; nothing beside the four steps where there is none.
-pub(crate) async fn abilities(conn: &mut Conn, name: &str) -> Result<Abilities, StoreError> {
+/// What the rotator that serves a secret can do, with what is settled for that secret. Built-in rotators retire what
+/// setSecret left working.
+pub(crate) async fn abilities(conn: &mut Conn, name: &str, options: &Options) -> Result<Abilities, StoreError> {
+    let ends = options.retirement() != Retirement::Never;
     if name.is_empty() {
-        return Ok(Abilities::default());
+        let retires_after = ends.then(|| options.grace().as_secs());
+        return Ok(Abilities { retires_after, retires_retained: true, ..Abilities::default() });
     }
-    Ok(state(conn, name).await?.map(|(settings, _)| settings.abilities()).unwrap_or_default())
+    let abilities = state(conn, name).await?.map(|(settings, _)| settings.abilities()).unwrap_or_default();
+    let grace = abilities.retires_after.filter(|_| ends);
+    Ok(Abilities { retires_after: grace.map(|grace| options.grace_seconds.unwrap_or(grace)), ..abilities })
 }
 
 /// Whether a step is sent to the registered rotator of this name: each, but a createSecret where Pawl makes the value.

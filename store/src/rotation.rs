@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use engine::Time;
+use engine::check::LastVerified;
 use engine::id::SecretId;
 use engine::rotation::{Rotation, Run, Step};
 use engine::schedule::{Limits, Rules, Schedule, Window, pick};
@@ -46,6 +47,10 @@ pub(crate) struct Row {
     pub(crate) due: Option<Time>,
     pub(crate) fence: i64,
     pub(crate) lease: Option<Held>,
+    /// When AWSCURRENT is tried next.
+    pub(crate) verify: Option<Time>,
+    /// What is known of whether it logs in.
+    pub(crate) verified: LastVerified,
 }
 
 /// A lease as stored.
@@ -68,9 +73,10 @@ impl Row {
         })
     }
 
-    /// A rotation is open. A trial is none, and leaves plans alone; so does what is left when the plan has been made.
+    /// A rotation is open. A trial and setting AWSCURRENT again are none, and leave plans alone; so does what is left when
+    /// the plan has been made.
     pub(crate) fn rotates(&self) -> bool {
-        self.state.run().is_some_and(|run| !run.trial && !run.promoted)
+        self.state.run().is_some_and(|run| !run.trial && !run.promoted && !run.reconciles)
     }
 
     /// The first window after `now`; None without a schedule, or while rotation is not enabled.
@@ -100,6 +106,12 @@ impl Row {
     pub(crate) fn next_rotation(&self) -> Option<Time> {
         let window = self.window.filter(|_| self.enabled)?;
         Some(window.next_rotation_date())
+    }
+
+    /// As the column keeps it; None: nothing is known.
+    fn verified_json(&self) -> Result<Option<String>, StoreError> {
+        let known = self.verified != LastVerified::default();
+        known.then(|| to_json(&self.verified)).transpose()
     }
 
     /// When something is to be done in this state; `now` is the moment of the commit.
@@ -138,6 +150,8 @@ struct Raw {
     lease_owner: Option<String>,
     lease_boot: Option<String>,
     lease_until_ms: Option<i64>,
+    verify_ms: Option<i64>,
+    verified: Option<String>,
 }
 
 impl TryFrom<Raw> for Row {
@@ -173,6 +187,9 @@ impl TryFrom<Raw> for Row {
             due: instant_opt(raw.due_ms)?,
             fence: raw.fence,
             lease,
+            verify: instant_opt(raw.verify_ms)?,
+            // Nothing that is decided by it is worth a rotation that cannot be read.
+            verified: raw.verified.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         })
     }
 }
@@ -211,6 +228,8 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .bind(row.window.map(|window| ms(window.closes)))
         .bind(row.due.map(ms_not_before))
         .bind(&row.lane)
+        .bind(row.verify.map(ms))
+        .bind(row.verified_json()?)
         .execute(conn)
         .await?;
     Ok(())
@@ -241,7 +260,8 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 
 const LOAD: &str = "-- rotation::load
 SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, base_ms,
-       current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms
+       current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
+       verified
 FROM rotation WHERE secret_id = $1";
 
 const INSERT: &str = "-- rotation::insert
@@ -250,5 +270,5 @@ INSERT INTO rotation (secret_id) VALUES ($1)";
 const SAVE: &str = "-- rotation::save
 UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
        options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
-       window_closes_ms = $16, due_ms = $17, lane = $18
+       window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20
 WHERE secret_id = $1";

@@ -18,6 +18,8 @@ pub(crate) struct Subject {
     pub(crate) secret: secret::Row,
     pub(crate) labels: Labels,
     pub(crate) rotation: rotation::Row,
+    /// AWSCURRENT was seen to log in by what is being written.
+    pub(crate) proven: bool,
     saved_labels: Labels,
     loaded_current: Option<VersionId>,
 }
@@ -50,7 +52,7 @@ impl Subject {
         let labels = label::load(w.conn(), secret.id).await?;
         let rotation = rotation::load(w.conn(), secret.id).await?;
         let loaded_current = labels.holder(labels::CURRENT).cloned();
-        Ok(Self { saved_labels: labels.clone(), loaded_current, secret, labels, rotation })
+        Ok(Self { proven: false, saved_labels: labels.clone(), loaded_current, secret, labels, rotation })
     }
 
     /// Its data key.
@@ -85,6 +87,7 @@ impl Subject {
                 None => None,
             };
             self.loaded_current = current;
+            self.rotation.look_after_change(&self.secret.arn, self.proven, now);
         }
         secret::update(w.conn(), &self.secret).await?;
         rotation::save(w.conn(), &self.rotation).await

@@ -1,39 +1,51 @@
-//! Table `tag`. Order of insertion is kept; a key that is given again keeps its place. At most fifty a secret.
+//! Table `tag`. Order of insertion is kept; a key that is given again keeps its place. At most fifty a secret, beside
+//! those that are a view of its settings (`setting.rs`).
 
 use engine::Time;
 use engine::id::SecretId;
+use engine::settings::View;
 
 use crate::model::Tag;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, setting};
 
 /// How many tags one secret may have.
 pub const MOST_TAGS: usize = 50;
 
 impl Store {
-    /// TagResource.
+    /// TagResource. A tag that is a view of a setting changes that.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TagQuota`], or the database fails.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TagQuota`],
+    /// [`StoreError::Setting`], or the database fails.
     pub async fn tag(&self, id: &str, tags: &[Tag], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         put(w.conn(), subject.secret.id, tags).await?;
         subject.secret.tagged = true;
+        if let Some(change) = setting::said_by(tags)? {
+            setting::change(&mut w, &mut subject, change, self.0.options.schedule_limits, now).await?;
+        }
         subject.save(&mut w, now).await?;
         w.commit().await
     }
 
-    /// UntagResource. A key that is not there is no error.
+    /// UntagResource. A key that is not there is no error. Where the tag is a view of a setting, that gets its default.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::Setting`], or the database fails.
     pub async fn untag(&self, id: &str, keys: &[String], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        let mut removed = Vec::new();
         for key in keys {
-            sqlx::query(REMOVE).bind(subject.secret.id.0).bind(key).execute(w.conn()).await?;
+            if remove(w.conn(), subject.secret.id, key).await? {
+                removed.push(key.as_str());
+            }
+        }
+        if let Some(change) = setting::said_without(removed.into_iter()) {
+            setting::change(&mut w, &mut subject, change, self.0.options.schedule_limits, now).await?;
         }
         subject.save(&mut w, now).await?;
         w.commit().await
@@ -46,8 +58,21 @@ pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Resu
         let query = sqlx::query(PUT).bind(secret.0).bind(&tag.key);
         query.bind(&tag.value).execute(&mut *conn).await?;
     }
-    let count: i64 = sqlx::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?;
+    let [strategy, grace, time_zone] = View::ALL.map(View::key);
+    let query = sqlx::query_scalar(COUNT).bind(secret.0).bind(strategy).bind(grace).bind(time_zone);
+    let count: i64 = query.fetch_one(conn).await?;
     if usize::try_from(count).is_ok_and(|count| count > MOST_TAGS) { Err(StoreError::TagQuota) } else { Ok(()) }
+}
+
+/// Takes a tag away; false where there is none of this key.
+pub(crate) async fn remove(conn: &mut Conn, secret: SecretId, key: &str) -> Result<bool, StoreError> {
+    let removed = sqlx::query(REMOVE).bind(secret.0).bind(key).execute(conn).await?;
+    Ok(removed.rows_affected() > 0)
+}
+
+/// The value of the tag of this key.
+pub(crate) async fn value(conn: &mut Conn, secret: SecretId, key: &str) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar(VALUE).bind(secret.0).bind(key).fetch_optional(conn).await?)
 }
 
 /// All tags of a secret in order of insertion.
@@ -62,9 +87,12 @@ VALUES ($1, $2, $3, (SELECT COALESCE(MAX(seq), 0) + 1 FROM tag WHERE secret_id =
 ON CONFLICT (secret_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value";
 
 const COUNT: &str = "-- tag::put (count)
-SELECT COUNT(*) FROM tag WHERE secret_id = $1";
+SELECT COUNT(*) FROM tag WHERE secret_id = $1 AND tag_key NOT IN ($2, $3, $4)";
 
-const REMOVE: &str = "-- tag::untag
+const VALUE: &str = "-- tag::value
+SELECT tag_value FROM tag WHERE secret_id = $1 AND tag_key = $2";
+
+const REMOVE: &str = "-- tag::remove
 DELETE FROM tag WHERE secret_id = $1 AND tag_key = $2";
 
 const ALL: &str = "-- tag::all

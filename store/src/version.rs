@@ -10,6 +10,7 @@ use engine::schedule::Limits;
 
 use crate::StoreError;
 use crate::instant::{instant, ms};
+use crate::mark::Marks;
 use crate::sealed::{Sealed, kind_name, kind_of};
 use crate::tx::Conn;
 
@@ -113,17 +114,18 @@ pub(crate) async fn insert_placeholder(
     Ok(())
 }
 
-/// A version with a value of its own; `masterarn` as [`crate::admin::mark_of`] reads it there.
+/// A version with a value of its own.
 pub(crate) async fn insert(
     conn: &mut Conn,
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
-    masterarn: &str,
+    marks: &Marks,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(INSERT).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now)).bind(masterarn);
+    let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
+    let query = query.bind(&marks.masterarn).bind(&marks.account);
     query.execute(conn).await?;
     Ok(())
 }
@@ -134,11 +136,12 @@ pub(crate) async fn show_candidate(
     secret: SecretId,
     version: &VersionId,
     sealed: &Sealed,
-    masterarn: &str,
+    marks: &Marks,
     now: Time,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(SHOW_CANDIDATE).bind(secret.0).bind(version.as_str());
-    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now)).bind(masterarn);
+    let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now));
+    let query = query.bind(&marks.masterarn).bind(&marks.account);
     query.execute(conn).await?;
     Ok(())
 }
@@ -251,15 +254,16 @@ INSERT INTO version (secret_id, version_id, created_ms, kms_key_id)
 VALUES ($1, $2, $3, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))";
 
 const INSERT: &str = "-- version::insert
-INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, masterarn, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))";
+INSERT INTO version (secret_id, version_id, kind, sealed, created_ms, masterarn, account, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))";
 
 const SHOW_CANDIDATE: &str = "-- version::show_candidate
-INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, masterarn, kms_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))
+INSERT INTO version (secret_id, version_id, kind, candidate, created_ms, masterarn, account, kms_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT COALESCE(s.kms_key_id, '') FROM secret s WHERE s.id = $1))
 ON CONFLICT (secret_id, version_id) DO UPDATE
 SET kind = excluded.kind, sealed = NULL, candidate = excluded.candidate,
-    created_ms = excluded.created_ms, masterarn = excluded.masterarn, kms_key_id = excluded.kms_key_id";
+    created_ms = excluded.created_ms, masterarn = excluded.masterarn, account = excluded.account,
+    kms_key_id = excluded.kms_key_id";
 
 const REMOVE_PLACEHOLDER: &str = "-- version::remove_placeholder
 DELETE FROM version WHERE secret_id = $1 AND version_id = $2 AND sealed IS NULL AND candidate IS NULL";

@@ -12,11 +12,12 @@ use rand::RngExt;
 
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
+use crate::mark::{self, Marks};
 use crate::model::{External, Identity, MoveLabel, Named, NewSecret, PutValue, UpdateSecret, Written};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, admin, external, pass, replica, rotation, sealed, secret, tag, version};
+use crate::{Store, StoreError, admin, external, pass, replica, rotation, sealed, secret, setting, tag, version};
 
 const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -25,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NameTaken`], [`StoreError::NameScheduledForDeletion`], [`StoreError::TokenInUse`],
-    /// [`StoreError::TagQuota`], or the database fails.
+    /// [`StoreError::TagQuota`], [`StoreError::Setting`], or the database fails.
     pub async fn create_secret(&self, new: NewSecret, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         if let Some(row) = secret::by_name(w.conn(), &new.name).await? {
@@ -137,7 +138,7 @@ impl Store {
         if next != subject.labels {
             // Any label will do to bring an old admin's name back, or to take the last one away.
             if keeps_admin && let Some(to) = &to {
-                admin::look_at(w.conn(), &self.0, subject.secret.id).await?;
+                mark::look_at(w.conn(), &self.0, subject.secret.id).await?;
                 let named = version::masterarn(w.conn(), subject.secret.id, to).await?;
                 same_admin(&mut w, &subject, &named).await?;
             }
@@ -248,7 +249,7 @@ async fn relabel(
     at: &Occasion<'_>,
 ) -> Result<(), StoreError> {
     // A version of an earlier binary may get its first label for long.
-    admin::look_at(w.conn(), at.inner, subject.secret.id).await?;
+    mark::look_at(w.conn(), at.inner, subject.secret.id).await?;
     let before = std::mem::replace(&mut subject.labels, next);
     let moved = before.holder(label::CURRENT) != subject.labels.holder(label::CURRENT);
     let Some(run) = subject.rotation.state.run() else {
@@ -326,7 +327,11 @@ async fn insert(w: &mut Writing<'_>, inner: &Inner, new: &NewSecret, now: Time) 
     replica::put(w.conn(), id, &new.replicas).await?;
     let external = External { kind: new.kind.clone().filter(|kind| !kind.is_empty()), ..External::default() };
     external::change(w.conn(), id, &external).await?;
-    Subject::of(w, secret::Row { id, ..row }).await
+    let mut subject = Subject::of(w, secret::Row { id, ..row }).await?;
+    if let Some(change) = setting::said_by(new.tags.as_deref().unwrap_or_default())? {
+        setting::change(w, &mut subject, change, inner.options.schedule_limits, now).await?;
+    }
+    Ok(subject)
 }
 
 /// A new suffix at every creation, so that grants on an old ARN do not carry over.
@@ -355,7 +360,7 @@ async fn make_version(
 ) -> Result<(), StoreError> {
     let key = subject.key(&inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, &admin::mark_of(&value.bytes), now).await
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &Marks::of(&value.bytes), now).await
 }
 
 fn same_value(

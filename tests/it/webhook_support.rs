@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use engine::Time;
 use engine::id::VersionId;
 use engine::outcome::{Done, Made, Proof, StepError};
-use engine::port::{Clock, Guard, Known, Material, Options, Rotator, StepContext};
+use engine::port::{Clock, Guard, Known, Material, Rotator, StepContext};
 use engine::registration::{Keys, Kind, Lambda, Registration, Settings, SigningKey, Webhook};
 use engine::rotation::{Run, Step};
 use engine::secret::SecretBytes;

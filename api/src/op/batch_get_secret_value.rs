@@ -98,6 +98,6 @@ fn only_with_filters(member: &str) -> ApiError {
 }
 
 async fn read(cx: &Cx<'_>, id: &str) -> Result<get_secret_value::Reply, ApiError> {
-    let reading = cx.state.store.get_value(id, None, None, cx.now);
+    let reading = get_secret_value::value(cx, id, None, None);
     Ok(get_secret_value::within(cx, id, reading).await?.into())
 }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use store::{StoreError, Value};
 
 use super::{Cx, Op, Operation};
-use crate::authorize::authorize;
+use crate::authorize::{authorize, rotates};
 use crate::call::Also;
 use crate::error::ApiError;
 use crate::members::{Length, Required, SecretId, request};
@@ -50,6 +50,20 @@ impl Serialize for Reply {
     }
 }
 
+/// One version's value. Who reads it is kept, so that a credential is not ended that is in use still; a rotation function
+/// uses none.
+pub(crate) async fn value(
+    cx: &Cx<'_>,
+    id: &str,
+    version: Option<&str>,
+    stage: Option<&str>,
+) -> Result<Value, StoreError> {
+    match rotates(cx) {
+        true => cx.state.store.get_value(id, version, stage, cx.now).await,
+        false => cx.state.store.read_value(id, version, stage, cx.principal(), cx.now).await,
+    }
+}
+
 /// A value that another operation reads for its caller: authorised, and recorded, as a GetSecretValue of its own.
 pub(crate) async fn within(
     cx: &Cx<'_>,
@@ -74,6 +88,6 @@ impl Operation for Request {
     async fn run(self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let id = self.secret_id.as_deref().unwrap_or_default();
         let (version, stage) = (self.version_id.as_deref(), self.version_stage.as_deref());
-        Ok(Reply(cx.state.store.get_value(id, version, stage, cx.now).await?))
+        Ok(Reply(value(cx, id, version, stage).await?))
     }
 }

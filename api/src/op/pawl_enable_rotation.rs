@@ -1,15 +1,24 @@
 //! pawl.EnableRotation: adopts a secret. RotateSecret with Pawl's settings, and without rotating at once by default.
 
+use engine::check::{Finding, Level, Report};
 use engine::id::VersionId;
-use store::{Rotate, Serves, Start};
+use engine::port::Options;
+use engine::settings::{Change, Said};
+use engine::strategy::{Retirement, Strategy, UnknownStrategy};
+use serde::Serialize;
+use store::{Rotate, Serves, Start, StoreError};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
-use crate::members::{Between, Length, Required, SecretId, request};
-use crate::rotation::Shown;
+use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request};
+use crate::registration::span_of;
+use crate::report;
+use crate::rotation::settings::{self, DEFAULT, said};
+use crate::rotation::{Shown, warnings};
 use crate::rotator;
 use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::token_of;
+use crate::workbench::{NOT_CHECKED, Problem};
 
 request! {
     about secret_id;
@@ -23,6 +32,15 @@ request! {
     rotate_immediately "RotateImmediately": bool [],
     allow_md5_upgrade "AllowMd5Upgrade": bool [],
     allow_differing_hosts "AllowDifferingHosts": bool [],
+    allow_superuser "AllowSuperuser": bool [],
+    strategy "Strategy": String [OneOf(&["single-user", "dual-password", "alternating-users", DEFAULT])],
+    users "Users": Vec<String> [Items(0..=2, 1..=128)],
+    grace "Grace": String [Length(1..=16)],
+    retire "Retire": String [OneOf(&["at-grace-end", "when-drained", "never", DEFAULT])],
+    retire_deadline "RetireDeadline": String [Length(1..=16)],
+    verify "Verify": String [Length(1..=16)],
+    reconcile "Reconcile": bool [],
+    force "Force": bool [],
 }
 
 impl Request {
@@ -34,28 +52,82 @@ impl Request {
         }
     }
 
-    /// The options as they will be: what is not said stays. None where nothing is said.
-    async fn options(&self, cx: &Cx<'_>, id: &str) -> Result<Option<engine::port::Options>, ApiError> {
-        if self.allow_md5_upgrade.is_none() && self.allow_differing_hosts.is_none() {
-            return Ok(None);
-        }
-        let config = cx.state.store.rotation(id).await?.config;
-        let mut options = config.map(|config| config.options).unwrap_or_default();
-        options.allow_md5_upgrade = self.allow_md5_upgrade.unwrap_or(options.allow_md5_upgrade);
-        options.allow_differing_hosts = self.allow_differing_hosts.unwrap_or(options.allow_differing_hosts);
-        Ok(Some(options))
+    /// What is said about the settings. What is not said stays.
+    fn change(&mut self) -> Result<Change, ApiError> {
+        let unknown = |error: UnknownStrategy| ApiError::invalid_parameter(error.to_string());
+        Ok(Change {
+            allow_md5_upgrade: self.allow_md5_upgrade,
+            allow_differing_hosts: self.allow_differing_hosts,
+            allow_superuser: self.allow_superuser,
+            strategy: said(self.strategy.take(), |strategy| strategy.parse().map_err(unknown))?,
+            users: self.users.take().map(settings::users).transpose()?,
+            grace_seconds: said(self.grace.take(), |grace| Ok(span_of("Grace", grace)?.as_secs()))?,
+            retirement: settings::retirement(self.retire.as_deref(), self.retire_deadline.as_deref())?,
+            reconcile: self.reconcile,
+            verify_seconds: settings::verify(self.verify.take())?,
+            time_zone: said(self.time_zone.take(), |zone| Ok(zone.to_owned()))?,
+        })
+    }
+}
+
+/// The code of a finding: two accounts take turns already, made by somebody else.
+const EXISTING_PAIR: &str = "existing-pair";
+
+#[derive(Serialize)]
+pub(crate) struct Reply {
+    #[serde(flatten)]
+    rotation: Shown,
+    /// What somebody should know who enables this.
+    #[serde(rename = "Findings", skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<report::Finding>,
+}
+
+/// What the preflight of a built-in rotator found; nothing where there is no value to look with.
+async fn preflight(cx: &Cx<'_>, id: &str, rotator: Option<&str>, options: Option<Options>) -> Result<Report, ApiError> {
+    let Some(bench) = &cx.state.workbench else { return Ok(Report::default()) };
+    match bench.preflight(id, rotator, options).await {
+        Err(Problem::Store(StoreError::NoValue)) => Ok(Report::default()),
+        other => Ok(other?),
+    }
+}
+
+/// A problem that a person must put right first. A server that cannot be reached just now stands in nobody's way.
+fn obstacle(report: &Report) -> Option<&Finding> {
+    let absent = |finding: &Finding| [NOT_CHECKED, "unreachable"].contains(&finding.code.as_str());
+    report.findings.iter().find(|finding| finding.level == Level::Problem && !absent(finding))
+}
+
+fn refused(finding: &Finding) -> ApiError {
+    let Finding { code, message, remedy, .. } = finding;
+    let remedy = if remedy.is_empty() { String::new() } else { format!(" What to do: {remedy}.") };
+    ApiError::invalid_request(format!(
+        "{message} ({code}).{remedy} Rotation is not enabled: put that right and enable it again (`pawl rotation check` \
+         shows everything that was found), or give Force (--force)."
+    ))
+}
+
+/// Both accounts of a pair that was taken over go on working, as whoever made it left them.
+fn keep_both(id: &str, settled: &Options, change: &mut Change, report: &mut Report) {
+    let is_pair = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
+    if is_pair && settled.strategy == Some(Strategy::AlternatingUsers) && settled.retirement.is_none() {
+        change.retirement = Some(Said::To(Retirement::Never));
+        let said = "the two accounts took turns before: both go on working after a rotation, as they did";
+        let remedy = format!("pawl rotation enable {id} --retire at-grace-end");
+        report.findings.push(Finding::new(Level::Warning, "keeps-both", said).remedy(remedy));
     }
 }
 
 impl Operation for Request {
-    type Reply = Shown;
+    type Reply = Reply;
 
-    async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
+    async fn run(mut self, cx: &Cx<'_>) -> Result<Reply, ApiError> {
         let token = match self.client_request_token.clone() {
             None => VersionId::random(&mut rand::rng()),
             given => token_of(given, ApiError::invalid_parameter)?,
         };
-        let rules = self.rules().parsed(self.time_zone.as_deref(), cx.state.limits)?;
+        let zone = self.time_zone.as_deref().filter(|zone| *zone != DEFAULT);
+        let rules = self.rules().parsed(zone, cx.state.limits)?;
+        let mut change = self.change()?;
         let id = self.secret_id.as_deref().unwrap_or_default();
         let unknown = |name: &str| {
             ApiError::not_found(format!("There is no rotator {name}: `pawl rotator list` shows which there are."))
@@ -64,18 +136,35 @@ impl Operation for Request {
         if let (Some(Serves::Registered(rotator)), Some(bench)) = (&serves, &cx.state.workbench) {
             bench.may_rotate(rotator, id).await?;
         }
+        let settled = change.clone().on(cx.state.store.rotation(id).await?.options);
+        let mut found = match &serves {
+            Some(Serves::Builtin) => preflight(cx, id, self.rotator.as_deref(), Some(settled.clone())).await?,
+            _ => Report::default(),
+        };
+        let forced = match obstacle(&found) {
+            Some(finding) if self.force != Some(true) => return Err(refused(finding)),
+            Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
+            None => None,
+        };
+        keep_both(id, &settled, &mut change, &mut found);
         let rotate = Rotate {
             token,
-            options: self.options(cx, id).await?,
+            options: Some(change),
             rotator: self.rotator.clone(),
             rules,
-            time_zone: self.time_zone.clone(),
+            time_zone: None,
             start: if self.rotate_immediately == Some(true) { Start::Rotate } else { Start::Wait },
             external: store::External::default(),
             by: cx.principal().to_owned(),
             serves,
         };
         cx.state.store.rotate(id, rotate, cx.now).await?;
-        Ok(cx.state.store.rotation(id).await?.into())
+        if let Some(said) = forced {
+            cx.state.store.note(id, "forced", cx.principal(), &said, cx.now).await?;
+        }
+        let told = found.findings.into_iter().filter(|finding| finding.level != Level::Ok).collect();
+        let view = cx.state.store.rotation(id).await?;
+        let warnings = warnings::of(cx, &view).await?;
+        Ok(Reply { rotation: Shown::from(view).warned(warnings), findings: report::findings(told) })
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Reply {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Planned {
+pub(crate) struct Planned {
     #[serde(skip_serializing_if = "Option::is_none")]
     planned: Option<Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +86,15 @@ impl Operation for Request {
 fn standing(view: &RotationView) -> Option<(Window, Time)> {
     let idle = matches!(view.rotation, Rotation::Idle);
     view.window.zip(view.due).filter(|_| idle)
+}
+
+/// The next windows of a schedule as it is stored; none without one.
+pub(crate) fn planned(view: &RotationView, now: Time, count: usize) -> Vec<Planned> {
+    let Some(config) = view.config.as_ref().filter(|config| config.enabled) else { return vec![] };
+    let rules = config.rules.clone().unwrap_or_default();
+    let schedule = Schedule::parse(&rules, config.time_zone.as_deref(), Limits::None).ok().flatten();
+    let forecast = |schedule: &Schedule| Forecast { schedule, secret: Some(view), now }.windows(standing(view), count);
+    schedule.as_ref().map(forecast).unwrap_or_default()
 }
 
 /// What the windows follow from.

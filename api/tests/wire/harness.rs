@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::audit::{NotKept, Record, Trail, Until, Wait};
 use api::sigv4::{Signer, Unsigned, sign};
-use api::workbench::{Case, CheckReport, Problem, Report, Workbench};
+use api::workbench::{Case, CheckReport, NOT_CHECKED, Problem, Report, Workbench};
 use api::{ApiState, router};
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -16,8 +16,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use engine::Time;
+use engine::check::{self, Finding, Level, Preparation, Prepare, Sessions, Verified};
 use engine::outcome::{Done, StepError, Verdict};
-use engine::port::{Clock, RotationStore};
+use engine::port::{Clock, Options as Settings, RotationStore};
 use engine::registration::Registration;
 use engine::rotation::{Event, Outcome, Step};
 use engine::schedule::Limits;
@@ -135,7 +136,7 @@ impl Server {
             limits,
             builtin: Arc::new(|name| ["postgres", "mysql", "mariadb"].contains(&name)),
             builtins: ["postgres", "mysql", "mariadb"].map(ToOwned::to_owned).to_vec(),
-            workbench: Some(Arc::new(Bench)),
+            workbench: Some(Arc::new(Bench(store.clone(), clock.clone()))),
             trail: Some(trail.clone()),
             observer: Some(Arc::new(move |op: &str, status, _took| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((op.to_owned(), status));
@@ -300,7 +301,7 @@ impl Trail for Records {
 }
 
 /// Reaches out to nobody, and says what it was asked.
-struct Bench;
+struct Bench(Store, Arc<TestClock>);
 
 #[async_trait]
 impl Workbench for Bench {
@@ -329,11 +330,57 @@ impl Workbench for Bench {
         }
     }
 
+    async fn sessions(&self, secret_id: &str) -> Result<Option<Vec<Sessions>>, Problem> {
+        match secret_id {
+            id if id.contains("secret:closed") => Err(Problem::Refused("The target did not answer.".to_owned())),
+            id if id.contains("secret:db") => {
+                Ok(Some(vec![Sessions { user: "app".to_owned(), from: "10.0.0.7".to_owned(), count: 2 }]))
+            }
+            _ => Ok(None),
+        }
+    }
+
     async fn may_rotate(&self, rotator: &str, _: &str) -> Result<(), Problem> {
         match rotator {
             "picky" => Err(Problem::Refused("The account may not change its password.".to_owned())),
             _ => Ok(()),
         }
+    }
+
+    async fn verify(&self, secret_id: &str, by: &str) -> Result<(), Problem> {
+        let looked = self.0.look_at(secret_id, "bench", self.1.now()).await?;
+        let Some(look) = looked else { return Err(Problem::Refused("Somebody else is at it.".to_owned())) };
+        let found = match secret_id {
+            "drifted" => Ok(Verified::AnotherLogsIn { role: "AWSPREVIOUS".to_owned() }),
+            "away" => Err(StepError::new(Verdict::Retry, "away", "The server is away.")),
+            _ => Ok(Verified::CurrentLogsIn),
+        };
+        self.0.looked(&look, &found, by, self.1.now()).await?;
+        Ok(())
+    }
+
+    async fn preflight(
+        &self,
+        secret_id: &str,
+        rotator: Option<&str>,
+        options: Option<Settings>,
+    ) -> Result<check::Report, Problem> {
+        self.0.sight(secret_id, None, self.1.now()).await?;
+        let finding = match secret_id {
+            "trusting" => {
+                Finding::new(Level::Problem, "trust", "A wrong password logs in").remedy("change pg_hba.conf")
+            }
+            "away" => Finding::new(Level::Problem, NOT_CHECKED, "The server is away"),
+            "pair" => Finding::new(Level::Ok, "existing-pair", "Two accounts take turns"),
+            _ => Finding::new(Level::Ok, "asked", format!("{rotator:?} {}", options.is_some())),
+        };
+        let statements = vec!["ALTER ROLE app PASSWORD '…'".to_owned()];
+        Ok(check::Report { findings: vec![finding], statements, ..check::Report::default() })
+    }
+
+    async fn prepare(&self, secret_id: &str, what: Prepare, by: &str) -> Result<Preparation, Problem> {
+        let said = Finding::new(Level::Ok, "asked", format!("{what:?} of {secret_id} by {by}"));
+        Ok(Preparation { findings: vec![said], ..Preparation::default() })
     }
 
     fn paused_until(&self, rotator: &str) -> Option<Time> {

@@ -21,6 +21,7 @@ fn expected(role: Role, target: &str) -> Access {
         "secretsmanager.DescribeSecret",
         "secretsmanager.ListSecretVersionIds",
         "pawl.DescribeRotation",
+        "pawl.ListReaders",
     ];
     let of_rotators = ["secretsmanager.PutSecretValue", "secretsmanager.UpdateSecretVersionStage"];
     let always: &[&str] = match role {
@@ -42,6 +43,8 @@ fn expected(role: Role, target: &str) -> Access {
     };
     if always.contains(&target) {
         Access::Always
+    } else if role == Role::Reader && target == "pawl.DeclareReader" {
+        Access::InScope
     } else if of_readers.contains(&target) || role == Role::Rotator && of_rotators.contains(&target) {
         Access::InScope
     } else {
@@ -82,6 +85,7 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         | "pawl.ListDeliveries"
         | "pawl.RotateSigningKey"
         | "pawl.UpdateRotator" => json!({"Name": "hook"}),
+        "pawl.DeclareReader" => json!({"SecretId": id, "CacheSeconds": 60}),
         "pawl.Redeliver" => json!({"Name": "hook", "DeliveryId": 1}),
         "pawl.TestRotator" => json!({"Name": "hook", "SecretId": id}),
         _ => json!({"SecretId": id}),

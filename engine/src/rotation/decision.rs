@@ -83,4 +83,10 @@ pub enum Refusal {
     /// The rotation is under way by itself and needs nobody to resume it.
     #[error("the rotation is not parked")]
     NotParked,
+    /// No credential waits for the end of its grace.
+    #[error("no credential waits to be retired")]
+    NoGrace,
+    /// There is no AWSCURRENT to set again.
+    #[error("the secret has no AWSCURRENT value")]
+    NoCurrent,
 }

@@ -20,6 +20,29 @@ pub enum Event {
         /// Until when it may be retried.
         window_ends: Time,
     },
+    /// A person asks for a rotation that carries the value of an earlier version instead of a new one.
+    RollbackRequested {
+        /// The version to make.
+        token: VersionId,
+        /// Who asks.
+        by: String,
+        /// Until when it may be retried.
+        window_ends: Time,
+        /// The version whose value it carries.
+        carries: VersionId,
+    },
+    /// AWSCURRENT was found not to log in, and is to be set again.
+    ReconcileRequested {
+        /// Who or what asks.
+        by: String,
+        /// Until when it may be retried.
+        window_ends: Time,
+    },
+    /// A person ends the grace now: the credential that was AWSCURRENT is retired at once, whoever still uses it.
+    GraceEnded {
+        /// Who says so.
+        by: String,
+    },
     /// What is configured is to be tested, and nothing rotated (RotateImmediately=false).
     TrialRequested {
         /// The temporary version.

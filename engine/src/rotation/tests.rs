@@ -2,6 +2,7 @@
 
 use chrono::{TimeDelta, TimeZone, Utc};
 
+mod graces;
 mod registered;
 
 use super::*;

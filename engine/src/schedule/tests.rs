@@ -353,6 +353,21 @@ fn s2_6_automatically_after_days_beside_an_expression_is_the_shortest_distance_i
 }
 
 #[test]
+fn the_shortest_interval_is_that_of_the_two_openings_that_are_closest() {
+    let hours = |schedule: &Schedule| schedule.shortest_interval(at(BASE)).map(|interval| interval.as_secs() / 3600);
+    for (text, expected) in [
+        ("10", Some(240)),
+        ("rate(4 hours)", Some(4)),
+        ("cron(0 8 ? * MON-FRI *)", Some(24)),
+        ("cron(0 8,14 1 * ? *)", Some(6)),
+        ("cron(0 8 1 1 ? 2090)", None),
+    ] {
+        assert_eq!(hours(&aws(text, "")), expected, "{text}");
+    }
+    assert_eq!(ours("rate(5 seconds)", "").shortest_interval(at(BASE)), Some(std::time::Duration::from_secs(5)));
+}
+
+#[test]
 fn a_zone_has_to_be_one_of_the_iana_database() {
     let parse = |zone| Schedule::parse(&rules("30", ""), Some(zone), Limits::Aws);
     let zone = parse("Europe/Berlin").map(|schedule| schedule.map(|schedule| schedule.zone()));

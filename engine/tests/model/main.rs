@@ -6,6 +6,7 @@
 //! modelled in `world`. Time is left out: everything that waits is due.
 
 mod issuing;
+mod two_passwords;
 mod world;
 
 use std::collections::BTreeSet;

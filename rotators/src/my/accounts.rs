@@ -6,7 +6,7 @@ use engine::outcome::{StepError, Verdict};
 use super::errors::{LOCKED_CODE, line, told, unsupported_plugin};
 use super::hash::Plugin;
 use crate::connection::Login;
-use crate::parties::Parties;
+use crate::parties::{Named, Parties};
 use crate::quote::{my_account, shown};
 
 /// One row of the account.
@@ -20,15 +20,36 @@ pub(crate) struct Row {
     pub locked: bool,
     /// After how many refused logins the server locks the row.
     pub lock_limit: Option<u32>,
-    /// More than one way to log in (MariaDB's `OR`).
+    /// More than one factor to log in with (MySQL's `AND`).
     pub several_ways: bool,
+    /// MySQL: the hash of the password beside the first one.
+    pub second: Option<Vec<u8>>,
+    /// MariaDB: all ways to log in, in their order; `plugin` and `stored` are those of the first with a password.
+    pub methods: Vec<Method>,
+}
+
+/// One of the ways to log in that MariaDB joins by `OR`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Method {
+    pub plugin: String,
+    pub stored: Vec<u8>,
+}
+
+impl Method {
+    pub(crate) fn holds(&self, login: &Login) -> bool {
+        plugin(&self.plugin).is_some_and(|plugin| plugin.holds(&self.stored, &login.password))
+    }
+}
+
+fn plugin(name: &str) -> Option<Plugin> {
+    [Plugin::Native, Plugin::CachingSha2, Plugin::Ed25519].into_iter().find(|plugin| plugin.name() == name)
 }
 
 impl Row {
     /// The row's plugin, where Pawl can rotate its passwords.
     pub(crate) fn known_plugin(&self, plugins: &[Plugin], login: &Login) -> Result<Plugin, StepError> {
         if self.several_ways {
-            return Err(unsupported_plugin(login, "several ways joined by OR"));
+            return Err(unsupported_plugin(login, "several factors"));
         }
         plugins
             .iter()
@@ -37,16 +58,26 @@ impl Row {
             .ok_or_else(|| unsupported_plugin(login, &self.plugin))
     }
 
-    /// Does the row hold this login's password? Where the hash is hidden, the row is the one we are logged in by, so
-    /// that `entered`, the login that was let in, has the answer.
+    /// Does the row hold this login's password: on MySQL as the first one, on MariaDB as any? Where the hash is hidden,
+    /// the row is the one we are logged in by, so that `entered`, the login that was let in, has the answer.
     pub(crate) fn holds(&self, login: &Login, entered: &Login) -> bool {
-        let plugin =
-            [Plugin::Native, Plugin::CachingSha2, Plugin::Ed25519].into_iter().find(|p| p.name() == self.plugin);
-        match (&self.stored, plugin) {
+        match (&self.stored, plugin(&self.plugin)) {
+            _ if !self.methods.is_empty() => self.methods.iter().any(|method| method.holds(login)),
             (Some(stored), Some(plugin)) => plugin.holds(stored, &login.password),
             (Some(_), None) => false,
             (None, _) => login.same_account(entered) && login.same_password(entered),
         }
+    }
+
+    /// Is this login's password MySQL's second one?
+    pub(crate) fn holds_second(&self, login: &Login) -> bool {
+        let held = self.second.as_ref().zip(plugin(&self.plugin));
+        held.is_some_and(|(stored, plugin)| plugin.holds(stored, &login.password))
+    }
+
+    /// Does this login's password log in by the row at all?
+    pub(crate) fn lets_in(&self, login: &Login, entered: &Login) -> bool {
+        self.holds(login, entered) || self.holds_second(login)
     }
 }
 
@@ -67,12 +98,13 @@ impl Rows {
         self.list.iter().filter(|row| !row.holds(wanted, entered)).collect()
     }
 
-    /// The rows a change has to touch, after every reason not to touch them.
+    /// The rows a change has to touch, which are those that are not `done`, after every reason not to touch them.
     pub(crate) fn to_change<'a>(
         &'a self,
         parties: &Parties,
         entered: &Login,
         allow_differing: bool,
+        done: impl Fn(&Row) -> bool,
     ) -> Result<Vec<&'a Row>, StepError> {
         let wanted = &parties.wanted;
         if self.list.is_empty() {
@@ -81,33 +113,40 @@ impl Rows {
         if self.list.iter().all(|row| row.locked) {
             return Err(told(line(LOCKED_CODE), LOCKED_CODE, Verdict::NeedsPerson, wanted, ""));
         }
-        let lacking = self.lacking(wanted, entered);
+        let lacking: Vec<&Row> = self.list.iter().filter(|row| !done(row)).collect();
         let alike = self.list.len() == 1 || self.all_hold_one(parties, entered);
         if alike || allow_differing {
             return Ok(lacking);
         }
+        let is_ours = |row: &Row| row.lets_in(wanted, entered) || holder(row, parties, entered).is_some_and(|by| by);
         // Rows of an interrupted change hold values of ours: going on makes them equal. A row that holds anything
         // else is somebody's: putting AWSCURRENT back leaves it alone, going forward is refused.
-        let (ours, foreign): (Vec<&Row>, Vec<&Row>) =
-            lacking.into_iter().partition(|row| holder(row, parties, entered).is_some_and(|expected| expected));
+        let (ours, foreign): (Vec<&Row>, Vec<&Row>) = lacking.into_iter().partition(|row| is_ours(row));
         if foreign.is_empty() || (parties.restoring && !ours.is_empty()) {
             return Ok(ours);
         }
         Err(differing(&foreign, wanted))
     }
 
-    /// Rows that hold a value of ours other than the wanted one: an interrupted change left them behind.
+    /// A value of ours other than the wanted one logs in somewhere: an interrupted change left it in a row, or a
+    /// candidate goes on beside AWSCURRENT.
     pub(crate) fn left_behind(&self, parties: &Parties, entered: &Login) -> bool {
-        self.lacking(&parties.wanted, entered)
+        let in_its_place = self
+            .lacking(&parties.wanted, entered)
             .into_iter()
-            .any(|row| holder(row, parties, entered).is_some_and(|expected| expected))
+            .any(|row| holder(row, parties, entered).is_some_and(|expected| expected));
+        let candidates = || parties.known.iter().filter(|named| parties.is_candidate(named));
+        in_its_place || candidates().any(|named| self.list.iter().any(|row| row.lets_in(&named.login, entered)))
     }
 
     /// Which of the other known values a row holds, for messages.
     pub(crate) fn held(&self, parties: &Parties, entered: &Login) -> Option<String> {
         let lacking = self.lacking(&parties.wanted, entered);
-        let held = parties.known.iter().find(|named| lacking.iter().any(|row| row.holds(&named.login, entered)));
-        held.map(|named| named.role.clone())
+        let beside = |named: &Named| {
+            parties.is_candidate(named) && self.list.iter().any(|row| row.lets_in(&named.login, entered))
+        };
+        let instead = |named: &Named| lacking.iter().any(|row| row.holds(&named.login, entered));
+        parties.known.iter().find(|named| instead(named) || beside(named)).map(|named| named.role.clone())
     }
 
     fn all_hold_one(&self, parties: &Parties, entered: &Login) -> bool {

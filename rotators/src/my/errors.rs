@@ -165,6 +165,18 @@ pub(crate) const TABLE: &[Entry] = &[
         "Let the server's policy take passwords of 32 characters from A-Z, a-z, 0-9 and - . _ ~ (one of each kind at least); then resume.",
     ),
     entry(3638, Verdict::Rejected, "rejected the new password because of the password history", ""),
+    entry(
+        3878,
+        Verdict::NeedsPerson,
+        "does not keep the empty password of {user} beside the new one",
+        "Give the account the password of AWSCURRENT; then resume.",
+    ),
+    entry(
+        3894,
+        Verdict::NeedsPerson,
+        "does not keep the password of {user} beside the new one, because its plugin was changed just now",
+        "Resume.",
+    ),
     entry(3891, Verdict::Retry, "says that the password was changed by somebody else just now", ""),
     entry(3892, Verdict::NeedsPerson, "wants the current password for a change", "Name an admin secret in masterarn."),
     entry(

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use engine::outcome::{Proof, StepError, Verdict};
 use engine::port::StepContext;
+use engine::rotation::Step;
+use engine::strategy::Strategy;
 use sha2::{Digest, Sha256};
 
 use super::accounts::{Row, Rows, listed};
+use super::dual::{self, Aim, By, Goal, Outlook, not_to_be_ended, wants_two};
 use super::errors::{Moment, line, told};
 use super::session::{Entry, Session};
-use super::{Change, Flavor, contradiction};
+use super::{Flavor, Statement, contradiction};
 use crate::connection::Login;
 use crate::effort::{CHANGE, Effort, IDLE, LOGIN, STATEMENT};
 use crate::parties::Parties;
@@ -40,32 +43,124 @@ impl Steps<'_> {
         let host = self.lock(&mut session, by_admin, IDLE).await?;
         fail::fail_point!("set::locked");
         let rows = self.rows(&mut session, by_admin, &host).await?;
-        let allow = self.cx.material.options.allow_differing_hosts;
+        let by = by(by_admin, &rows);
+        let aim = self.aim(&mut session, by).await?;
+        self.reach(session, &rows, by, aim).await?;
+        fail::fail_point!("set::after_commit");
+        Ok(())
+    }
+
+    /// What the passwords of the account are to be after this step.
+    async fn aim(&self, session: &mut Session, by: By) -> Result<Aim, StepError> {
+        let lacking = dual::lacking(self.flavor, session, by).await?;
+        let strategy = self.cx.material.options.strategy;
+        if self.parties.restoring {
+            return Ok(Aim::Back { ends: lacking.is_none() });
+        }
+        match lacking {
+            None if wants_two(strategy) => Ok(Aim::Beside),
+            Some(lacking) if strategy == Some(Strategy::DualPassword) => {
+                Err(dual::refused(&lacking, &self.parties.wanted))
+            }
+            Some(lacking) if wants_two(strategy) => {
+                self.effort.note(dual::in_place_note(&lacking));
+                Ok(Aim::InPlace { ends: false })
+            }
+            lacking => Ok(Aim::InPlace { ends: lacking.is_none() }),
+        }
+    }
+
+    /// Brings the account there.
+    async fn reach(&self, mut session: Box<Session>, rows: &Rows, by: By, aim: Aim) -> Result<(), StepError> {
         let entered = session.login.clone();
-        let lacking = rows.to_change(self.parties, &entered, allow)?;
-        if lacking.is_empty() {
+        let goal = Goal { aim, parties: self.parties, entered: &entered };
+        let allow = self.cx.material.options.allow_differing_hosts || aim == Aim::Alone;
+        if by == (By::Own { blind: true }) {
+            for row in rows.to_change(self.parties, &entered, allow, |_| false)? {
+                row.known_plugin(self.flavor.plugins(), &self.parties.wanted)?;
+            }
+            self.reach_blindly(&mut session, &goal).await?;
             session.close().await;
             return Ok(());
         }
-        let change = self.change(&lacking, !by_admin && rows.list.len() == 1)?;
-        for statement in self.flavor.statements(&mut session, &change).await? {
-            self.cx.guard.still_ours(CHANGE).await?;
-            fail::fail_point!("set::before_change");
-            self.effort.sending();
-            session.run(&statement, Moment::Changing).await?;
-            self.effort.answered();
-            fail::fail_point!("set::after_change");
+        let outlooks: Vec<_> =
+            rows.list.iter().map(|row| (row.host.as_str(), self.flavor.outlook(row, &goal))).collect();
+        let outlook = |row: &Row| outlooks.iter().find(|(host, _)| *host == row.host).map(|(_, outlook)| outlook);
+        let done = |row: &Row| matches!(outlook(row), Some(Ok(Outlook { done: true, .. })));
+        let lacking = rows.to_change(self.parties, &entered, allow, done)?;
+        for row in &lacking {
+            if let Some(Err(error)) = outlook(row) {
+                return Err(error.clone());
+            }
         }
-        fail::fail_point!("set::after_commit");
+        let own = by != By::Admin && rows.list.len() == 1;
+        for statement in self.flavor.statements(&mut session, &goal, &lacking, own).await? {
+            self.send(&mut session, &statement).await?;
+        }
+        if outlooks.iter().any(|(_, outlook)| matches!(outlook, Ok(Outlook { retains: true, .. }))) {
+            self.effort.retains_current();
+        }
         session.close().await;
         Ok(())
     }
 
-    fn change<'r>(&'r self, rows: &[&'r Row], own: bool) -> Result<Change<'r>, StepError> {
-        let wanted = &self.parties.wanted;
-        let rows: Result<Vec<_>, StepError> =
-            rows.iter().map(|row| Ok((*row, row.known_plugin(self.flavor.plugins(), wanted)?))).collect();
-        Ok(Change { wanted, rows: rows?, own })
+    /// Sends one changing statement.
+    pub(super) async fn send(&self, session: &mut Session, statement: &Statement) -> Result<(), StepError> {
+        self.cx.guard.still_ours(CHANGE).await?;
+        self.before_change();
+        self.effort.sending();
+        session.run(statement, Moment::Changing).await?;
+        self.effort.answered();
+        self.after_change();
+        Ok(())
+    }
+
+    fn before_change(&self) {
+        if self.cx.step == Step::Retire {
+            fail::fail_point!("retire::before_change");
+        } else {
+            fail::fail_point!("set::before_change");
+        }
+    }
+
+    fn after_change(&self) {
+        if self.cx.step == Step::Retire {
+            fail::fail_point!("retire::after_change");
+        } else {
+            fail::fail_point!("set::after_change");
+        }
+    }
+
+    /// Ends the password before AWSCURRENT. That sessions use it cannot be seen: they are the same account's.
+    pub(super) async fn retire(&self) -> Result<(), StepError> {
+        fail::fail_point!("retire::before_login");
+        if self.parties.known.is_empty() {
+            self.effort
+                .note("The version before has no password of its own on this account: nothing was ended.".to_owned());
+            return Ok(());
+        }
+        let WayIn { mut session, by_admin } = self.way_in().await?;
+        fail::fail_point!("retire::connected");
+        if !by_admin && !session.login.same_password(&self.parties.wanted) {
+            return Err(not_to_be_ended(&self.parties.wanted, "AWSCURRENT's password does not log in, and it does"));
+        }
+        let host = self.lock(&mut session, by_admin, IDLE).await?;
+        fail::fail_point!("retire::locked");
+        let rows = self.rows(&mut session, by_admin, &host).await?;
+        let by = by(by_admin, &rows);
+        if let Some(lacking) = dual::lacking(self.flavor, &mut session, by).await?
+            && by != By::Admin
+        {
+            return Err(dual::refused(&lacking, &self.parties.wanted));
+        }
+        let entered = session.login.clone();
+        let blind = by == (By::Own { blind: true });
+        if !blind && !rows.list.iter().any(|row| row.lets_in(&self.parties.wanted, &entered)) {
+            return Err(not_to_be_ended(&self.parties.wanted, "no row of the account has AWSCURRENT's password"));
+        }
+        self.reach(session, &rows, by, Aim::Alone).await?;
+        fail::fail_point!("retire::after_commit");
+        Ok(())
     }
 
     /// The session that makes the change: the admin's where one is named, else the first of the account's own values
@@ -88,7 +183,7 @@ impl Steps<'_> {
     }
 
     /// Logs in as the account. None: the password was refused.
-    async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
+    pub(super) async fn enter(&self, login: &Login) -> Result<Option<Box<Session>>, StepError> {
         self.effort.may_log_in(&self.parties.account())?;
         match Session::open(login, self.trust).await {
             Entry::In(session) => Ok(Some(session)),
@@ -152,7 +247,7 @@ impl Steps<'_> {
     }
 
     /// The account's rows as this session sees them.
-    async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
+    pub(super) async fn rows(&self, session: &mut Session, by_admin: bool, host: &str) -> Result<Rows, StepError> {
         let user = &self.parties.wanted.user;
         let rows = match self.flavor.all_rows(session, user).await? {
             Some(list) => Rows { list },
@@ -200,7 +295,7 @@ impl Steps<'_> {
         }
     }
 
-    async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
+    pub(super) async fn open_admin(&self, admin: &Login) -> Result<Box<Session>, StepError> {
         match Session::open(admin, self.trust).await {
             Entry::In(session) => Ok(session),
             Entry::Failed(error) => Err(error),
@@ -262,7 +357,7 @@ impl Steps<'_> {
         fail::fail_point!("prove::locked");
         let rows = self.rows(&mut keeper, true, "%").await?;
         // What a new password would not cure must not be tried for ever.
-        rows.to_change(self.parties, admin, true)?;
+        rows.to_change(self.parties, admin, true, |row| row.holds(wanted, admin))?;
         let lacking = rows.lacking(wanted, admin).len();
         let logged_in = lacking < rows.list.len() && self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
@@ -285,21 +380,41 @@ impl Steps<'_> {
         fail::fail_point!("prove::locked");
         let again = self.logs_in(wanted).await?;
         fail::fail_point!("prove::after_login");
-        let proof = match self.flavor.all_rows(&mut keeper, &wanted.user).await?.map(|list| Rows { list }) {
-            Some(rows) if rows.left_behind(self.parties, wanted) => {
-                Proof::CanRestore { held: rows.held(self.parties, wanted) }
-            }
-            Some(_) => Proof::CurrentLogsIn,
-            None => {
-                tracing::debug!(host, "only the account's own row can be seen: others were never changed");
-                Proof::CurrentLogsIn
-            }
+        let candidate = match again {
+            true => self.candidate_alive(&mut keeper, &host).await?,
+            false => None,
         };
+        let proof = candidate.map_or(Proof::CurrentLogsIn, |held| Proof::CanRestore { held: Some(held) });
         self.unlock(keeper).await?;
         Ok(again.then_some(proof))
     }
 
-    async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
+    /// What a value is called that still logs in although it must not: in a row of its own, or beside AWSCURRENT.
+    async fn candidate_alive(&self, keeper: &mut Session, host: &str) -> Result<Option<String>, StepError> {
+        let entered = keeper.login.clone();
+        let rows = match self.flavor.all_rows(keeper, &entered.user).await? {
+            Some(list) => Rows { list },
+            None => Rows { list: vec![self.flavor.own_row(keeper, host).await?] },
+        };
+        let by = by(false, &rows);
+        if by == (By::Own { blind: false }) {
+            let held = || rows.held(self.parties, &entered).unwrap_or_else(|| "another value".to_owned());
+            return Ok(rows.left_behind(self.parties, &entered).then(held));
+        }
+        // Which rows other hosts have, and what they hold, is not seen: those were never changed. Only an account that
+        // may have two passwords is asked for them, because each that is refused counts.
+        let two = wants_two(self.cx.material.options.strategy)
+            && self.parties.known.iter().any(|named| self.parties.is_candidate(named))
+            && dual::lacking(self.flavor, keeper, by).await?.is_none();
+        for named in self.parties.known.iter().filter(|named| two && self.parties.is_candidate(named)) {
+            if self.logs_in(&named.login).await? {
+                return Ok(Some(named.role.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn logs_in(&self, login: &Login) -> Result<bool, StepError> {
         match self.enter(login).await? {
             Some(session) => {
                 session.close().await;
@@ -329,6 +444,13 @@ impl Steps<'_> {
     }
 }
 
+fn by(by_admin: bool, rows: &Rows) -> By {
+    match by_admin {
+        true => By::Admin,
+        false => By::Own { blind: rows.list.iter().any(|row| row.stored.is_none()) },
+    }
+}
+
 /// The key is the account, not the secret, so that two secrets of one account exclude each other too. Lock names have
 /// at most 64 characters, and do not tell letters' cases apart; names of accounts may be longer, and do.
 fn lock_name(user: &str) -> String {
@@ -336,7 +458,7 @@ fn lock_name(user: &str) -> String {
     format!("pawl.{}", &digest[..40])
 }
 
-fn admin_refused(admin: &Login, error: &StepError) -> StepError {
+pub(super) fn admin_refused(admin: &Login, error: &StepError) -> StepError {
     let message =
         format!("{} refuses the login of the admin {} (error {}).", admin.server(), shown(&admin.user), error.code);
     StepError::new(Verdict::NeedsPerson, "admin-refused", message)
@@ -356,7 +478,7 @@ fn row_lacks(rows: &[&Row], login: &Login) -> StepError {
     .remedy("See whether something else sets this account's password too.")
 }
 
-fn right_but_refused(login: &Login) -> StepError {
+pub(super) fn right_but_refused(login: &Login) -> StepError {
     StepError::new(
         Verdict::NeedsPerson,
         "1045",

@@ -33,10 +33,14 @@ pub(crate) struct Role {
 /// Begins the transaction of a change: the server's limits first, then the lock of this account. Its key is the
 /// account, not the secret, so that two secrets of one account exclude each other too.
 pub(crate) async fn lock(session: &mut Session, account: &Login, by_admin: bool) -> Result<(), StepError> {
+    session.batch(&locking(account, by_admin), Moment::Before).await.map_err(standby)
+}
+
+/// What [`lock`] sends.
+pub(crate) fn locking(account: &Login, by_admin: bool) -> String {
     // A role may have another role set at login; its own password it changes as itself.
     let role = if by_admin { "" } else { "SET LOCAL ROLE NONE; " };
-    let sql = format!("BEGIN READ WRITE; {}{role}{}", limits(IDLE.as_millis()), take_lock(account),);
-    session.batch(&sql, Moment::Before).await.map_err(standby)
+    format!("BEGIN READ WRITE; {}{role}{}", limits(IDLE.as_millis()), take_lock(account))
 }
 
 /// The same lock while a proof is made: nothing is changed, so the session may be idle during a login.

@@ -21,3 +21,5 @@ CREATE INDEX rotation_drifted ON rotation (secret_id) WHERE live = 1 AND verifie
 -- has looked yet, which is what an earlier binary leaves behind. Empty: not a database's value.
 ALTER TABLE version ADD COLUMN account TEXT;
 CREATE INDEX version_account ON version (account) WHERE account IS NOT NULL AND account <> '';
+CREATE INDEX version_unseen_account ON version (secret_id)
+    WHERE account IS NULL AND (sealed IS NOT NULL OR candidate IS NOT NULL);

@@ -35,7 +35,7 @@ pub(crate) async fn configuration_that_is_left_out_is_kept(world: World) {
     let first = Rotate {
         rotator: Some("postgres".to_owned()),
         time_zone: Some("Europe/Berlin".to_owned()),
-        options: Some(options.clone()),
+        options: Some(options.clone().into()),
         ..on_schedule("c", "rate(10 days)")
     };
     world.store.rotate("s", first, world.now()).await.unwrap();

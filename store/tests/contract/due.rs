@@ -200,6 +200,7 @@ pub(crate) async fn counts_tell_what_is_scheduled_due_overdue_parked_and_open(wo
         enabled: 3,
         scheduled: 2,
         due: 1,
+        drifted: 0,
         overdue: 0,
         parked: 0,
         open: 1,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod about;
+mod accounts;
 mod admins;
 mod cache;
 mod config;
@@ -20,12 +21,16 @@ mod lanes;
 mod lease;
 mod life;
 mod list;
+mod looks;
 mod material;
 mod passes;
 mod pruning;
+mod readers;
+mod rollbacks;
 mod rotators;
 mod secrets;
 mod sessions;
+mod settings;
 mod sqlite;
 mod tokens;
 mod trial;
@@ -212,6 +217,32 @@ contract! { over_sqlite:
         a_mover_of_labels_that_keeps_the_admin_brings_no_other_back,
         a_list_for_a_scope_shows_what_is_in_it_and_no_admin_secret_that_is_not_named,
     },
+    accounts::{
+        two_secrets_of_one_account_are_not_both_rotated,
+        a_secret_that_was_rotated_before_goes_on_whatever_else_is_for_its_account,
+        accounts_that_take_turns_are_both_the_secrets,
+        what_an_earlier_binary_wrote_is_looked_at_too,
+        the_secrets_that_name_an_admin_are_told,
+    },
+    settings::{
+        a_tag_is_a_view_of_its_setting_whichever_was_written,
+        how_a_tag_was_written_stays_while_it_says_the_same,
+        settings_that_came_by_tag_wait_for_the_rotation_to_be_configured,
+        a_new_secret_takes_its_settings_from_its_tags,
+        a_tag_that_says_no_setting_is_refused_and_nothing_is_written,
+        tags_of_settings_take_no_room_from_others,
+        taking_a_tag_away_that_is_not_there_changes_nothing,
+        a_schedule_within_the_grace_is_refused_wherever_it_is_said,
+        a_registered_rotator_takes_no_strategy,
+        another_zone_by_tag_plans_anew_and_makes_nothing_due,
+    },
+    readers::{
+        a_reader_is_told_with_the_version_it_read_last,
+        readers_outlive_a_restart,
+        whoever_reads_a_version_that_is_retired_is_named_to_its_rotator,
+        a_reader_that_declares_its_cache_is_told_whether_it_has_read_or_not,
+        readers_go_with_their_secret_and_a_read_that_comes_late_brings_nothing_back,
+    },
     rotators::{
         a_rotator_is_read_back_as_it_was_registered,
         a_row_that_was_changed_behind_our_back_is_not_used,
@@ -251,5 +282,30 @@ contract! { over_sqlite:
         a_delivery_that_the_rotation_has_left_behind_is_not_repeated,
         a_rotation_asked_for_in_the_grace_of_another_begins_when_that_is_over,
         a_person_who_saw_awscurrent_log_in_ends_what_was_given_up,
+    },
+    looks::{
+        a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
+        what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
+        drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_look_that_finds_out_nothing_is_no_drift,
+        what_was_found_about_another_awscurrent_is_discarded,
+        a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,
+        a_look_whose_process_died_is_not_repeated_at_once_and_keeps_nobody_out,
+        a_lease_of_another_boot_is_waited_for_and_then_over,
+        secrets_of_an_earlier_binary_get_their_first_look_spread_over_the_interval,
+        a_look_has_awscurrent_and_whatever_else_may_log_in,
+        reconciling_proves_awscurrent_first_and_ends_the_drift,
+        reconciling_needs_a_rotation_that_is_configured_and_not_paused,
+        the_policy_sets_awscurrent_again_three_times_and_then_stops,
+        the_policy_begins_nothing_where_nobody_could_set_the_password,
+        work_beside_rotations_is_leased_and_told_before_it_begins,
+    },
+    rollbacks::{
+        a_rollback_is_a_rotation_that_carries_awsprevious,
+        a_rollback_needs_another_value_to_go_back_to,
+        a_rotator_that_makes_its_values_cannot_be_given_one,
+        a_rollback_to_what_is_in_its_grace_begins_at_once_and_keeps_it,
+        a_grace_that_is_ended_retires_at_once_and_lets_what_waits_begin,
+        within_a_grace_awscurrent_is_looked_at_and_not_set_again,
     },
 }

@@ -279,7 +279,10 @@ async fn the_queue_is_read_from_its_index() {
         ("src/candidate.rs", "UNRESOLVED", "candidate_unresolved"),
         ("src/secret.rs", "BY_NAME", "secret_name"),
         ("src/admin.rs", "IS_ADMIN", "version_masterarn"),
-        ("src/admin.rs", "UNSEEN", "version_unseen"),
+        ("src/admin.rs", "ADMIN_OF", "version_masterarn"),
+        ("src/mark.rs", "UNSEEN", "version_unseen"),
+        ("src/mark.rs", "UNSEEN_ACCOUNT", "version_unseen_account"),
+        ("src/account.rs", "OTHERS", "version_account"),
     ];
     for (file, name, index) in cases {
         let plan = plan(&mut raw, file, name).await;

@@ -1,6 +1,5 @@
 //! The official AWS SDK for Rust over every operation: typed replies, typed errors, its own paginators.
 
-mod http;
 mod policies;
 mod replication;
 mod rotation;
@@ -10,39 +9,18 @@ mod versions;
 use std::fmt::Debug;
 
 use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::primitives::DateTime;
-use aws_sdk_secretsmanager::{Client, Config};
 
 use super::assert_all_called;
-use crate::harness::pawl::{Home, Pawl};
-
-/// The SDK, as the administrator, and what was asked with it.
-fn sdk(home: &Home, pawl: &Pawl) -> (Client, http::Http) {
-    let credentials = std::fs::read_to_string(home.data().join("credentials")).expect("credentials");
-    let value = |name: &str| {
-        let line = credentials.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix('='));
-        line.expect("is in the file").trim().to_owned()
-    };
-    let key = Credentials::new(value("aws_access_key_id"), value("aws_secret_access_key"), None, None, "file");
-    let http = http::Http::default();
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(&pawl.url)
-        .credentials_provider(key)
-        .http_client(http.clone())
-        .build();
-    (Client::from_conf(config), http)
-}
+use crate::harness::pawl::Home;
+use crate::harness::sdk::sdk;
 
 #[test]
 fn the_rust_sdk_drives_every_operation() {
-    pawl::boot::install_tls_provider();
     let home = Home::new();
     let pawl = home.serve_as_aws();
-    let (client, http) = sdk(&home, &pawl);
+    let (client, http) = sdk(&pawl);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         secrets::lives_and_dies(&client).await;

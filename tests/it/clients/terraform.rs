@@ -106,11 +106,13 @@ fn terraform_applies_plans_nothing_changes_and_destroys() {
     let applied = terraform.apply(FIRST);
     is_as_first_declared(&applied);
     is_rotated(&pawl, &account);
+    has_settings(&pawl, "1h");
     terraform.is_settled(FIRST);
 
     let changed = terraform.apply(SECOND);
     is_as_changed(&applied, &changed);
     is_rotated(&pawl, &account);
+    has_settings(&pawl, "15m");
     terraform.is_settled(SECOND);
     is_gone_when_destroyed(&terraform);
 }
@@ -150,6 +152,13 @@ fn is_rotated(pawl: &Pawl, account: &Account) {
     });
     assert!(account.logs_in(&pawl.current_password("terraform/account")));
     assert!(!account.logs_in(&account.password), "the first password is dead");
+}
+
+/// The tags are a view of the settings, whatever they are written like.
+fn has_settings(pawl: &Pawl, grace: &str) {
+    let view = pawl.status("terraform/account");
+    let shown = ["Strategy", "Grace", "TimeZone"].map(|setting| view[setting].clone());
+    assert_eq!(shown, ["single-user", grace, "Europe/Berlin"].map(Value::from), "{view:#}");
 }
 
 fn is_gone_when_destroyed(terraform: &Terraform<'_>) {

@@ -5,8 +5,10 @@ pub(crate) mod pawl;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod schema;
+pub(crate) mod sdk;
 pub(crate) mod servers;
 pub(crate) mod service;
+pub(crate) mod shapes;
 pub(crate) mod wire;
 
 use std::sync::Mutex;

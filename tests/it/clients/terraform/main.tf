@@ -108,6 +108,13 @@ resource "aws_secretsmanager_secret" "empty" {
 resource "aws_secretsmanager_secret" "account" {
   name                    = "terraform/account"
   recovery_window_in_days = 0
+
+  # Settings that AWS has no field for.
+  tags = {
+    "pawl:strategy" = "single-user"
+    "pawl:grace"    = var.changed ? "0900" : "1h"
+    "pawl:timezone" = "Europe/Berlin"
+  }
 }
 
 resource "aws_secretsmanager_secret_version" "account" {

@@ -1,25 +1,45 @@
-//! The SDK's HTTP over the client that Pawl has already: its own would bring another TLS provider.
-//! Notes which operations were asked.
+//! The AWS SDK for Rust as a client of a running `pawl serve`. Its HTTP goes over the client that Pawl has already: its own
+//! would bring another TLS provider; and notes which operations were asked.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_secretsmanager::config::http::{HttpRequest, HttpResponse};
-use aws_sdk_secretsmanager::config::{HttpClient, RuntimeComponents};
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, HttpClient, Region, RuntimeComponents};
 use aws_sdk_secretsmanager::error::{BoxError, ConnectorError};
+use aws_sdk_secretsmanager::{Client, Config};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 
+use super::pawl::Pawl;
+
+/// The SDK, as the administrator, and what was asked with it.
+pub(crate) fn sdk(pawl: &Pawl) -> (Client, Http) {
+    pawl::boot::install_tls_provider();
+    let by = pawl.administrator();
+    let secret = by.secret.expose_str().expect("text").to_owned();
+    let key = Credentials::new(by.access_key_id, secret, None, None, "file");
+    let http = Http::default();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(&pawl.url)
+        .credentials_provider(key)
+        .http_client(http.clone())
+        .build();
+    (Client::from_conf(config), http)
+}
+
 #[derive(Clone, Debug, Default)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     called: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Http {
     /// The operations that were asked until now.
-    pub(super) fn called(&self) -> BTreeSet<String> {
+    pub(crate) fn called(&self) -> BTreeSet<String> {
         self.called.lock().expect("no test has panicked").clone()
     }
 
