@@ -126,6 +126,14 @@ fn admin_is_other(admin: &Login) -> StepError {
         .remedy("Name in masterarn an admin that is neither of the two, then resume.")
 }
 
+/// The one of the two accounts that came first; with AWS's functions the other is a member of it.
+pub(crate) fn first_user<'u>(options: &'u Options, user: &'u str) -> &'u str {
+    match &options.users {
+        Some([first, _]) => first,
+        None => user.strip_suffix(CLONE).filter(|base| !base.is_empty()).unwrap_or(user),
+    }
+}
+
 fn no_admin(active: &Login) -> StepError {
     let message = format!(
         "Alternating users are changed by an admin, and the secret of {} at {} names none.",

@@ -4,16 +4,22 @@
 mod catalogue;
 mod check;
 mod errors;
+mod mirror;
+mod owner;
+mod pair;
 mod pooler;
+mod prepare;
+mod reach;
 mod session;
 mod site;
 mod sniff;
+mod undo;
 mod verify;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::check::{Report, Verified};
+use engine::check::{Preparation, Prepare, Report, Sessions, Verified};
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};
 use engine::port::{Rotator, StepContext};
 use engine::secret::SecretBytes;
@@ -22,10 +28,13 @@ use zeroize::Zeroizing;
 
 use self::catalogue::{change, lock, read_role, stored_as_md5};
 use self::errors::Moment;
+use self::pair::Turn;
+use self::prepare::Maker;
 use self::session::{Entry, Manner, Session, md5_hash, no_password_asked};
 use self::sniff::Asked;
-use crate::connection::{Kind, Login, next_value};
+use crate::connection::{Kind, Login, next_value, parse};
 use crate::effort::{CHANGE, Effort};
+use crate::pair::Pair;
 use crate::parties::Parties;
 use crate::quote::{pg_name, shown};
 use crate::tls::Trust;
@@ -62,26 +71,63 @@ impl Rotator for Postgres {
     }
 
     async fn set(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(&KIND, cx)?;
         let effort = Effort::new(cx.login_budget);
+        if let Some(pair) = Pair::read(&KIND, cx)? {
+            let turn = Turn { trust: &self.trust, cx, pair: &pair, effort: &effort };
+            effort.within(cx.deadline, &pair.active.server(), turn.set()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(&KIND, cx)?;
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.set()).await?;
         Ok(effort.done())
     }
 
     async fn test(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
-        let parties = Parties::read(&KIND, cx)?;
         let effort = Effort::new(cx.login_budget);
+        if let Some(pair) = Pair::read(&KIND, cx)? {
+            let turn = Turn { trust: &self.trust, cx, pair: &pair, effort: &effort };
+            effort.within(cx.deadline, &pair.active.server(), turn.test()).await?;
+            return Ok(effort.done());
+        }
+        let parties = Parties::read(&KIND, cx)?;
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.test()).await?;
         Ok(effort.done())
     }
 
     async fn prove(&self, cx: &StepContext<'_>) -> Result<Proof, StepError> {
-        let parties = Parties::read(&KIND, cx)?;
         let effort = Effort::new(cx.login_budget);
+        if let Some(pair) = Pair::read(&KIND, cx)? {
+            let turn = Turn { trust: &self.trust, cx, pair: &pair, effort: &effort };
+            return effort.within(cx.deadline, &pair.active.server(), turn.prove()).await;
+        }
+        let parties = Parties::read(&KIND, cx)?;
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.prove()).await
+    }
+
+    async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
+        let effort = Effort::new(cx.login_budget);
+        // Where it is about one account, its old password ended when the new one was set.
+        let Some(pair) = Pair::read(&KIND, cx)? else { return Ok(effort.done()) };
+        let turn = Turn { trust: &self.trust, cx, pair: &pair, effort: &effort };
+        effort.within(cx.deadline, &pair.active.server(), turn.retire()).await?;
+        Ok(effort.done())
+    }
+
+    async fn sessions(&self, cx: &StepContext<'_>) -> Result<Option<Vec<Sessions>>, StepError> {
+        let effort = Effort::new(cx.login_budget);
+        let Some((current, old)) = current_and_old(cx)? else { return Ok(None) };
+        let admin = crate::parties::admin(&KIND, cx, &current).unwrap_or_default();
+        let look = pair::sessions_with(&self.trust, &effort, &current, admin.as_ref(), &old);
+        effort.within(cx.deadline, &current.server(), look).await.map(Some)
+    }
+
+    async fn prepare(&self, cx: &StepContext<'_>, what: Prepare) -> Result<Preparation, StepError> {
+        let effort = Effort::new(cx.login_budget);
+        let maker = Maker::read(&self.trust, cx, &effort)?;
+        effort.within(cx.deadline, &maker.active.server(), maker.run(what)).await
     }
 
     async fn verify(&self, cx: &StepContext<'_>) -> Result<Verified, StepError> {
@@ -97,6 +143,15 @@ impl Rotator for Postgres {
         let step = Steps { trust: &self.trust, cx, parties: &parties, effort: &effort };
         effort.within(cx.deadline, &parties.wanted.server(), step.check()).await
     }
+}
+
+/// AWSCURRENT and the user before it, where that is another one on the same server.
+fn current_and_old(cx: &StepContext<'_>) -> Result<Option<(Login, String)>, StepError> {
+    let (Some(current), Some(old)) = (&cx.material.current, cx.material.known.first()) else { return Ok(None) };
+    let current = parse(&KIND, "AWSCURRENT", current)?;
+    let old = parse(&KIND, &old.role, &old.value)?;
+    let another = old.same_server(&current) && old.user != current.user;
+    Ok(another.then_some((current, old.user)))
 }
 
 /// How to log in where nothing is changed by it: an md5 account that Set refuses must still be able to give up.

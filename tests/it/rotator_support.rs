@@ -4,6 +4,7 @@
 pub(crate) mod hosts;
 mod lossy;
 mod names;
+pub(crate) mod pair;
 
 use std::net::TcpListener;
 use std::sync::mpsc::{Sender, channel};
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 use self::lossy::{Loss, lossy_way_to};
 pub(crate) use self::names::{any_name_works, rotates_under_this_name};
-use crate::harness::account::{Account, admin_secret, execute, logs_in};
+use crate::harness::account::{Account, admin_secret, logs_in};
 use crate::harness::unique;
 
 /// The password that ends an account in these tests.
@@ -144,14 +145,6 @@ impl Case {
     /// A value made by the rotator itself.
     pub(crate) fn create(&self) -> Value {
         self.try_create().expect("a new value")
-    }
-
-    pub(crate) fn try_create(&self) -> Result<Value, StepError> {
-        let password = SecretBytes::from(unique("Canary-9next-"));
-        let rotator = self.registry();
-        let made = self.run(&Holds, Step::Create, None, async |cx| self.rotator(&rotator).create(cx, &password).await);
-        let made = made?.value.expect("a built-in rotator makes the value");
-        Ok(serde_json::from_slice(made.expose()).expect("JSON"))
     }
 
     pub(crate) fn set(&self, wanted: &Value) -> Result<Done, StepError> {

@@ -114,19 +114,11 @@ impl Steps<'_> {
     }
 
     fn before_change(&self) {
-        if self.cx.step == Step::Retire {
-            fail::fail_point!("retire::before_change");
-        } else {
-            fail::fail_point!("set::before_change");
-        }
+        fail::fail_point!(if self.cx.step == Step::Retire { "retire::before_change" } else { "set::before_change" });
     }
 
     fn after_change(&self) {
-        if self.cx.step == Step::Retire {
-            fail::fail_point!("retire::after_change");
-        } else {
-            fail::fail_point!("set::after_change");
-        }
+        fail::fail_point!(if self.cx.step == Step::Retire { "retire::after_change" } else { "set::after_change" });
     }
 
     /// Ends the password before AWSCURRENT. That sessions use it cannot be seen: they are the same account's.

@@ -1,5 +1,7 @@
 //! Owns what is read and locked on a PostgreSQL server before a role is changed. Never here: the change.
 
+use std::time::Duration;
+
 use engine::outcome::{StepError, Verdict};
 use tokio_postgres::types::Type;
 use zeroize::Zeroizing;
@@ -49,12 +51,36 @@ pub(crate) async fn lock_for_proof(session: &mut Session, account: &Login) -> Re
     session.batch(&sql, Moment::Before).await
 }
 
+/// Begins a transaction under the locks of both accounts of a pair, always in the same order. It may be idle for
+/// `patience`: for [`IDLE`] before a change, for longer while logins are tried.
+pub(crate) async fn lock_both(session: &mut Session, users: [&str; 2], patience: Duration) -> Result<(), StepError> {
+    let mut users = users;
+    users.sort_unstable();
+    let locks = users.map(lock_of).join("; ");
+    let sql = format!("BEGIN READ WRITE; {}{CATALOGUE_ONLY}; {locks}", limits(patience.as_millis()));
+    session.batch(&sql, Moment::Before).await.map_err(standby)
+}
+
+/// From here on the session may be silent no longer than before any change.
+pub(crate) async fn hurry(session: &mut Session) -> Result<(), StepError> {
+    let sql = format!("SET LOCAL idle_in_transaction_session_timeout = {}", IDLE.as_millis());
+    session.batch(&sql, Moment::Before).await
+}
+
+/// Names mean the server's own catalogue and nothing that an account has made: an admin works in the account's database.
+pub(crate) const CATALOGUE_ONLY: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+
 fn take_lock(account: &Login) -> String {
-    let key = pg_text(&format!("{PREFIX}{}", account.user));
+    lock_of(&account.user)
+}
+
+fn lock_of(user: &str) -> String {
+    let key = pg_text(&format!("{PREFIX}{user}"));
     format!("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({key}, {SEED}))")
 }
 
-fn limits(idle_ms: u128) -> String {
+/// The server's own limits on a transaction, which begins with them.
+pub(crate) fn limits(idle_ms: u128) -> String {
     let statement_ms = STATEMENT.as_millis();
     // Below the statement's limit, so that a lock that is held is told from a server that is slow.
     let lock_ms = statement_ms * 3 / 4;
@@ -72,6 +98,17 @@ pub(crate) fn change(login: &Login, verifier: &str) -> Zeroizing<String> {
         "SELECT pg_catalog.pg_advisory_xact_lock({ROLE_DDL}); ALTER ROLE {} PASSWORD '{verifier}'; COMMIT",
         pg_name(&login.user)
     ))
+}
+
+/// Several statements of one change, in the same way as [`change`].
+pub(crate) fn changes<'s>(statements: impl IntoIterator<Item = &'s str>) -> Zeroizing<String> {
+    let mut sql = Zeroizing::new(format!("SELECT pg_catalog.pg_advisory_xact_lock({ROLE_DDL}); "));
+    for statement in statements {
+        sql.push_str(statement);
+        sql.push_str("; ");
+    }
+    sql.push_str("COMMIT");
+    sql
 }
 
 /// `BEGIN READ WRITE` on a standby is "feature not supported".

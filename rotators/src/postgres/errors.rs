@@ -60,6 +60,19 @@ pub(crate) const TABLE: &[Entry] = &[
         "has no role {user}",
         "Create the role, or correct \"username\" in the secret.",
     ),
+    entry(
+        "0LP01",
+        Verdict::NeedsPerson,
+        "takes no grant that makes two roles members of each other",
+        "Of the two accounts one may be a member of the other: REVOKE the membership that is there the wrong way round.",
+    ),
+    entry("42710", Verdict::Retry, "has had a role made under the same name at the same moment", ""),
+    entry(
+        "2BP01",
+        Verdict::Retry,
+        "still has objects that depend on the role: something was made at the same moment",
+        "Run it again; what was made meanwhile is moved then.",
+    ),
     entry("22023", Verdict::Rejected, "rejected the new password by its policy", ""),
     entry(
         "0A000",

@@ -96,6 +96,17 @@ impl Session {
         self.settle(reply, Moment::Before)
     }
 
+    /// Runs a query that returns any number of rows.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, StepError> {
+        let Self { client, wire, ended, .. } = self;
+        let reply = reply_in_time(driven(wire, ended, client.query_typed(sql, params))).await;
+        self.settle(reply, Moment::Before)
+    }
+
     fn settle<T>(&self, reply: Option<Result<T, Error>>, moment: Moment) -> Result<T, StepError> {
         match reply {
             Some(Ok(value)) => Ok(value),

@@ -286,8 +286,7 @@ fn f60_aws_90_a_right_without_grant_option_is_named_with_the_grant_that_the_admi
         case.admin = Some(admin.secret(&json!({})));
         let wanted = case.create();
         let mut said = Vec::new();
-        loop {
-            let Err(error) = case.set(&wanted) else { break };
+        while let Err(error) = case.set(&wanted) {
             let found = (error.verdict, error.code.as_str());
             assert_eq!(found, (Verdict::NeedsPerson, "no-grant-option"), "{error:?}");
             assert!(two.case.logs_in(&two.case.password()), "AWSCURRENT works");
