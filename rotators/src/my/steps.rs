@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use engine::outcome::{Proof, StepError, Verdict};
 use engine::port::StepContext;
-use engine::rotation::Step;
 use engine::strategy::Strategy;
 
 use super::accounts::{Row, Rows, listed};
@@ -114,11 +113,19 @@ impl Steps<'_> {
     }
 
     fn before_change(&self) {
-        fail::fail_point!(if self.cx.step == Step::Retire { "retire::before_change" } else { "set::before_change" });
+        fail::fail_point!(if self.cx.step == engine::rotation::Step::Retire {
+            "retire::before_change"
+        } else {
+            "set::before_change"
+        });
     }
 
     fn after_change(&self) {
-        fail::fail_point!(if self.cx.step == Step::Retire { "retire::after_change" } else { "set::after_change" });
+        fail::fail_point!(if self.cx.step == engine::rotation::Step::Retire {
+            "retire::after_change"
+        } else {
+            "set::after_change"
+        });
     }
 
     /// Ends the password before AWSCURRENT. That sessions use it cannot be seen: they are the same account's.
