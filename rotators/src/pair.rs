@@ -8,7 +8,7 @@ use engine::rotation::Step;
 use engine::strategy::Strategy;
 
 use crate::connection::{Kind, Login, parse};
-use crate::parties::{self, Named};
+use crate::parties::{self, Named, PREVIOUS};
 use crate::quote::shown;
 
 /// What AWS's rotation functions append to the user's name for its second account.
@@ -32,7 +32,8 @@ pub(crate) struct Pair {
 impl Pair {
     /// The pair of this step, or None where it is about one account: where its values (or what a rotation left of them)
     /// are all for AWSCURRENT's own. What a rotation has begun it ends in the same way, whatever the settings say by
-    /// then, so that its values decide; the settings decide in createSecret ([`next_user`]).
+    /// then, so that its values decide; the settings decide in createSecret ([`next_user`]) and before the first Set, so
+    /// that nobody who may only write the secret turns the admin on a second account.
     ///
     /// # Errors
     /// NeedsPerson where a value cannot be read, where `wanted` is for neither of the two accounts, or where there is no
@@ -48,13 +49,16 @@ impl Pair {
             _ => None,
         };
         let of_other = |login: &Login| login.same_server(&active) && login.user == other;
+        // A rollback into a grace carries the very password that may go on logging in where it is given up.
+        let in_grace = parties::previous(kind, cx).filter(|previous| cx.run.retiring.is_some() && of_other(previous));
         let mut idle: Vec<Named> = Vec::new();
         for known in &material.known {
             let Ok(mut login) = parse(kind, &known.role, &known.value) else { continue };
             let repeated = wanted.iter().chain(idle.iter().map(|named| &named.login)).any(|l| l.same_password(&login));
             if of_other(&login) && !repeated {
                 login.database.clone_from(&active.database);
-                let expected = known.role != "AWSPREVIOUS";
+                let kept = in_grace.as_ref().is_some_and(|previous| previous.same_password(&login));
+                let expected = known.role != PREVIOUS && !kept;
                 idle.push(Named { role: known.role.clone(), login, expected });
             }
         }
@@ -63,7 +67,10 @@ impl Pair {
             // Giving up: something of the other account was sent. Retiring: what is to be ended is the other's.
             None => idle.iter().any(|named| named.expected),
         };
-        if !is_pair {
+        // The Set that is beginning is counted already.
+        let has_begun = cx.run.sets > u32::from(cx.step == Step::Set);
+        let is_chosen = material.options.strategy == Some(Strategy::AlternatingUsers);
+        if !is_pair || !(is_chosen || has_begun) {
             return Ok(None);
         }
         let admin = parties::admin(kind, cx, &active)?.ok_or_else(|| no_admin(&active))?;

@@ -8,7 +8,7 @@ use engine::port::StepContext;
 use crate::connection::{Kind, Login, parse};
 use crate::quote::shown;
 
-const PREVIOUS: &str = "AWSPREVIOUS";
+pub(crate) const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// A login and what messages call it.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Parties {
             admin,
             no_admin,
             skipped: vec![],
-            previous: None,
+            previous: previous(kind, cx).filter(|previous| previous.same_account(&current)),
             grace: cx.run.retiring.is_some(),
         };
         parties.add("AWSCURRENT", Ok(current.clone()), &current);
@@ -92,9 +92,6 @@ impl Parties {
             Ok(mut login) if login.same_account(current) => {
                 // PostgreSQL's locks belong to a database: whoever changes or proves must be in the same one.
                 login.database.clone_from(&current.database);
-                if role == PREVIOUS {
-                    self.previous = Some(login.clone());
-                }
                 let repeated = login.same_password(&self.wanted)
                     || self.known.iter().any(|known| known.login.same_password(&login));
                 if !repeated {
@@ -181,6 +178,11 @@ impl Parties {
              in masterarn, then resume.",
         ))
     }
+}
+
+/// AWSPREVIOUS's login, where it is one of this kind.
+pub(crate) fn previous(kind: &Kind, cx: &StepContext<'_>) -> Option<Login> {
+    parse(kind, PREVIOUS, cx.material.previous.as_ref()?).ok()
 }
 
 /// The admin that the secret names, where one is named and may be used on this server.

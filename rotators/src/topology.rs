@@ -92,6 +92,7 @@ pub(crate) fn material_at(kind: &Kind, material: &Material, place: &Place) -> Ma
     Material {
         wanted: material.wanted.as_ref().map(at),
         current: material.current.as_ref().map(at),
+        previous: material.previous.as_ref().map(at),
         admin: material.admin.as_ref().map(at),
         known: material.known.iter().map(known).collect(),
         ..material.clone()

@@ -126,6 +126,7 @@ pub(crate) async fn gather(
         wanted,
         current,
         current_version,
+        previous,
         admin,
         admin_missing,
         admin_rotates,

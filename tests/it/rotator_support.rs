@@ -231,7 +231,7 @@ impl Case {
         let material = Material {
             wanted: wanted.map(secret),
             current: Some(secret(&self.current)),
-            current_version: None,
+            previous: self.known.iter().find(|(role, _)| role == "AWSPREVIOUS").map(|(_, value)| secret(value)),
             known,
             admin: self.admin.as_ref().map(secret),
             admin_missing: self.admin_missing.clone(),
