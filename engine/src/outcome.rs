@@ -47,6 +47,9 @@ pub const STILL_USED: &str = "still-used";
 /// The code of a Retire whose version is still the last one that somebody read.
 pub const STILL_READ: &str = "still-read";
 
+/// The code of a Retire that could not see whether there are such sessions.
+pub const SESSIONS_UNSEEN: &str = "sessions-unseen";
+
 /// Why a step did not succeed. Holds no secret: `message` and `remedy` are our own sentences,
 /// with at most identifiers and the server's code in them, never its free text about values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +112,7 @@ impl StepError {
     /// What is to be retired is still used: an answer InProgress that its own deadline bounds.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.verdict == Verdict::InProgress && [STILL_USED, STILL_READ].contains(&self.code.as_str())
+        self.verdict == Verdict::InProgress && [STILL_USED, STILL_READ, SESSIONS_UNSEEN].contains(&self.code.as_str())
     }
 
     /// The same, having cost the account `n` more refused logins.

@@ -58,7 +58,7 @@ pub struct Material {
     pub current: Option<SecretBytes>,
     /// AWSCURRENT's version.
     pub current_version: Option<VersionId>,
-    /// AWSPREVIOUS's value, also where it is the one wanted or stands among the known ones as something else: a rollback
+    /// AWSPREVIOUS's value, or that of the version that is to be retired when its grace is over; also where it is the one wanted or stands among the known ones as something else: a rollback
     /// carries it. None for the steps that log in nowhere, and for Retire.
     pub previous: Option<SecretBytes>,
     /// Other values that may log in, likeliest first: AWSCURRENT, AWSPREVIOUS, unresolved candidates.

@@ -118,7 +118,7 @@ pub fn step(state: &Rotation, event: Event, at: &Moment) -> Result<Decision, Ref
             let run = Run { kept: run.stored, ..run };
             Ok(match run.closing {
                 true => close(run, vec![note("interfered", what)], at),
-                false => give_up(run, Write::DropPlaceholder, note("interfered", what), at),
+                false => interfered(run, note("interfered", what), at),
             })
         }
         (Rotation::Waiting { run, step: Step::Retire, not_before }, Event::Abandoned)
@@ -186,6 +186,9 @@ fn ask_again(open: Rotation, asked: Run, at: &Moment) -> Result<Decision, Refusa
             Ok(grace::ask_within(&run, asked, not_before, at))
         }
         Rotation::Acting { run, step: Step::Retire } if run.promoted => Ok(grace::ask_at_its_end(&run, asked)),
+        Rotation::Parked { run, step: Step::Retire, reason } if run.promoted => {
+            Ok(grace::left_alone(&run, asked, &reason.message, at))
+        }
         _ => Err(Refusal::Open),
     }
 }
@@ -251,6 +254,17 @@ fn fill(run: Run, value: SecretBytes) -> Result<(Run, Write), Refusal> {
         return Err(Refusal::AlreadyFilled);
     }
     Ok((Run { candidate: 1, attempt: 0, ..run }, Write::Seal { candidate: 1, value }))
+}
+
+/// Somebody has changed AWSCURRENT, or taken AWSPENDING away. That ends no grace.
+fn interfered(run: Run, why: Write, at: &Moment) -> Decision {
+    if run.promoted {
+        let mut writes = vec![why.clone()];
+        if let Some(grace) = grace::goes_on(&run, &mut writes, at) {
+            return grace;
+        }
+    }
+    give_up(run, Write::DropPlaceholder, why, at)
 }
 
 /// The way back. Without a candidate nothing was ever sent, so there is nothing to prove.

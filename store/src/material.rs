@@ -112,6 +112,11 @@ pub(crate) async fn gather(
     // A trial waits for nobody, and can do without an admin whose own password is being changed.
     let (admin, admin_rotates) = if run.trial && admin_rotates { (None, false) } else { (admin, admin_rotates) };
     let known = distinct(wanted.as_ref(), known);
+    // Labels may have moved since: what is in its grace is what is to be retired.
+    let previous = match &run.retiring {
+        Some(retiring) if previous.is_some() => vault.value_of(retiring).await?,
+        _ => previous,
+    };
     let carried = match &run.carries {
         Some(version) if step == Step::Create => vault.value_of(version).await?,
         _ => None,

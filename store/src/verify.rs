@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use engine::Time;
+use engine::account::digest;
 use engine::check::{LastVerified, Verified};
 use engine::id::SecretId;
 use engine::label;
@@ -146,11 +147,16 @@ impl Store {
             Ok(answer) => before.clone().found(answer.clone(), now),
             Err(error) => before.clone().failed(error, now),
         };
-        subject.rotation.verified = after;
+        let account = look.sight.material.current.as_ref().and_then(digest);
+        let is_known = account.is_some() && before.account == account;
+        subject.rotation.verified = match found {
+            Ok(Verified::CurrentLogsIn) => after.of(account),
+            _ => after,
+        };
         let may_help = look.sight.material.admin.is_some() || matches!(found, Ok(Verified::AnotherLogsIn { .. }));
         if found.is_ok() {
             tell(&mut w, &mut subject, &before, by, now).await?;
-            self.by_policy(&mut w, &mut subject, may_help, now).await?;
+            self.by_policy(&mut w, &mut subject, may_help && is_known, now).await?;
         }
         subject.rotation.plan_next_look(&subject.secret.arn, now);
         let last = subject.rotation.verified.clone();

@@ -206,6 +206,9 @@ fn the_policy_sets_awscurrent_again_and_stops_after_three_times_against_a_rival(
     let account = Account::create(server);
     let extra = with_admin(&pawl, server);
     let name = adopted(&pawl, &account, &extra, &["--verify", "1s", "--reconcile"]);
+    wait_for("AWSCURRENT was seen to log in", SOON, || {
+        (pawl.status(&name)["Verified"]["Answer"] == "current-logs-in").then_some(())
+    });
     for n in 1..=3 {
         set_outside(&account, "a-rivals-password");
         wait_for("AWSCURRENT was set again", SOON, || account.logs_in(&account.password).then_some(()));

@@ -37,6 +37,9 @@ pub struct LastVerified {
     pub lock_limit: Option<u32>,
     /// When AWSCURRENT was set again by policy, oldest first.
     pub reconciled: Vec<Time>,
+    /// The account that AWSCURRENT was for when it was last seen to log in, as a digest. The policy sets no other again: the
+    /// value is written by people who may not be allowed to choose an account's password.
+    pub account: Option<String>,
     /// It was set again [`MOST_RECONCILED`] times and is refused all the same: the policy has stopped.
     pub rival: bool,
 }
@@ -71,6 +74,12 @@ impl LastVerified {
         }
     }
 
+    /// AWSCURRENT is for this account, and was seen to log in.
+    #[must_use]
+    pub fn of(self, account: Option<String>) -> Self {
+        Self { account, ..self }
+    }
+
     /// After a look that found out nothing: a network error is no drift, and what is known stays.
     #[must_use]
     pub fn failed(self, error: &StepError, at: Time) -> Self {
@@ -82,7 +91,7 @@ impl LastVerified {
     /// AWSCURRENT is another value now, of which nothing is known.
     #[must_use]
     pub fn forgotten(self) -> Self {
-        Self { lock_limit: self.lock_limit, reconciled: self.reconciled, ..Self::default() }
+        Self { lock_limit: self.lock_limit, reconciled: self.reconciled, account: self.account, ..Self::default() }
     }
 
     /// Whether the policy may set AWSCURRENT again.

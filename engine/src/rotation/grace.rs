@@ -71,16 +71,32 @@ pub(super) fn withdraw(run: Run, not_before: Time, at: &Moment) -> Decision {
     wait(before, Step::Retire, not_before, writes)
 }
 
-/// A rollback into a grace that is given up: where AWSPREVIOUS is still what was to be retired, it is, when its grace is
-/// over. None for anything else.
+/// What waits for the end of a grace is given up, or somebody has written a value or moved a label in it: the old credential
+/// is retired all the same, when its grace is over, unless it is AWSCURRENT again. Retire looks before it ends anything.
+/// None where nothing is to be retired, or where the rotator made the credential (it may be wanted again then).
 pub(super) fn goes_on(run: &Run, writes: &mut Vec<Write>, at: &Moment) -> Option<Decision> {
-    let retiring = run.retiring.clone().filter(|retiring| run.carries.as_ref() == Some(retiring))?;
-    let current = at.current.clone().filter(|_| at.previous.as_ref() == Some(&retiring))?;
+    let retiring = run.retiring.clone()?;
+    let current = at.current.clone().filter(|current| *current != retiring)?;
+    let is_previous = at.previous.as_ref() == Some(&retiring);
+    // A rollback that has begun may have made it the account's own again, wherever the labels are now.
+    let goes_on = at.abilities.retires_retained || run.carries.as_ref() == Some(&retiring) && is_previous;
+    if !goes_on {
+        return None;
+    }
     let not_before = run.retire_at.map_or(at.now, |over| over.max(at.now));
     writes.push(note("retiring", format!("version {retiring} is retired at {}", shown(not_before))));
     let before = Run::new(current, run.started_by.clone(), run.window_ends);
     let run = Run { promoted: true, retiring: Some(retiring), retire_at: run.retire_at, ..before };
     Some(wait(run, Step::Retire, not_before, std::mem::take(writes)))
+}
+
+/// The old credential could not be retired, which is no reason to rotate no more: a rotation that is asked for begins.
+pub(super) fn left_alone(before: &Run, asked: Run, reason: &str, at: &Moment) -> Decision {
+    let version = before.retiring.as_ref().map_or("", VersionId::as_str);
+    let left = format!("version {version} could not be retired ({reason}); it may log in until its account is changed");
+    let mut writes = requested(&asked);
+    writes.push(note("called-off", left));
+    wait(asked, Step::Create, at.now, writes)
 }
 
 /// A person ends the grace. Without its end nothing holds the old credential any longer.

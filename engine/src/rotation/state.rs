@@ -237,13 +237,16 @@ impl Rotation {
     }
 
     /// Whether a new rotation may be asked for: none is open, or all that is left of one is to retire the credential
-    /// before it, which the new one then waits for; or AWSCURRENT is to be set again, which the new one does instead.
+    /// before it, which the new one then waits for unless that has failed; or AWSCURRENT is to be set again, which the new one
+    /// does instead.
     #[must_use]
     pub fn takes_request(&self) -> bool {
         match self {
             Self::Idle => true,
             Self::Waiting { run, .. } | Self::Parked { run, .. } if run.reconciles => true,
-            Self::Waiting { run, step: Step::Retire, .. } | Self::Acting { run, step: Step::Retire } => run.promoted,
+            Self::Waiting { run, step: Step::Retire, .. }
+            | Self::Acting { run, step: Step::Retire }
+            | Self::Parked { run, step: Step::Retire, .. } => run.promoted,
             _ => false,
         }
     }

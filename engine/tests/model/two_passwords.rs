@@ -78,6 +78,8 @@ enum Action {
     LoseReply(u8),
     Reject,
     MoveCurrentToPrevious,
+    /// The JSON around the password is edited: another version with the same password.
+    PlainWrite,
     RemovePending,
     Abandon,
     Resume,
@@ -167,7 +169,6 @@ impl World {
     /// The statements of a step, decided from what the server's catalogue shows: both passwords.
     fn plan(&self, rules: Rules, act: Step, run: &Run) -> Vec<Statement> {
         let current = self.current_value();
-        let previous = self.previous.and_then(|version| self.value_of(version));
         match act {
             Step::Set => {
                 let wanted = self.value_of(Self::index(run.token.as_str())).expect("sealed before it is set");
@@ -181,7 +182,7 @@ impl World {
                 }
             }
             Step::Restore | Step::Retire => {
-                let kept = previous.filter(|_| act == Step::Restore && in_its_grace(run));
+                let kept = self.in_its_grace(run).filter(|_| act == Step::Restore);
                 if kept == Some(self.primary) {
                     return vec![Statement::Retain(current)];
                 }
@@ -191,6 +192,12 @@ impl World {
             }
             _ => vec![],
         }
+    }
+
+    /// A rollback into a grace: what it carries goes on logging in until that is over, also where it is given up.
+    fn in_its_grace(&self, run: &Run) -> Option<Value> {
+        let retiring = run.retiring.as_ref().filter(|_| run.retiring == run.carries)?;
+        self.value_of(Self::index(retiring.as_str()))
     }
 
     fn run_first(&mut self, statements: &[Statement], count: usize) {
@@ -215,7 +222,7 @@ impl World {
             Step::Test if !self.value_of(version).is_some_and(|value| self.logs_in(value)) => failed(Verdict::Rejected),
             Step::Prove => {
                 let current = self.current_value();
-                let previous = self.previous.and_then(|version| self.value_of(version)).filter(|_| in_its_grace(run));
+                let previous = self.in_its_grace(run);
                 let is_left =
                     |second| second != current && previous != Some(second) && self.candidates.contains(&second);
                 let left = self.second.is_some_and(is_left);
@@ -244,11 +251,6 @@ impl World {
         }
         self.apply(Event::Ended { step: act, outcome });
     }
-}
-
-/// A rollback into a grace: AWSPREVIOUS goes on logging in until that is over, also where the rollback is given up.
-fn in_its_grace(run: &Run) -> bool {
-    run.retiring.is_some() && run.retiring == run.carries
 }
 
 fn failed(verdict: Verdict) -> Outcome {
@@ -308,6 +310,7 @@ impl Model for Rules {
             actions.extend((!open).then_some(Action::Reconcile));
             actions.extend(open.then_some(Action::Abandon));
             actions.extend(open.then_some(Action::EndGrace));
+            actions.push(Action::PlainWrite);
             actions.extend(world.previous.map(|_| Action::MoveCurrentToPrevious));
             actions.extend(world.pending.map(|_| Action::RemovePending));
         }
@@ -322,6 +325,7 @@ impl Model for Rules {
                 | Action::Abandon
                 | Action::EndGrace
                 | Action::MoveCurrentToPrevious
+                | Action::PlainWrite
                 | Action::RemovePending
         ));
         let (by, window_ends) = ("m".to_owned(), doomsday());
@@ -356,6 +360,12 @@ impl Model for Rules {
             Action::MoveCurrentToPrevious => {
                 next.move_current(world.previous?);
                 (next.users_word, next.called_off) = (true, true);
+                next.apply(Event::Interfered { what: String::new() });
+            }
+            Action::PlainWrite => {
+                next.versions.push(Some(next.current_value()));
+                next.move_current(u8::try_from(next.versions.len() - 1).expect("few versions"));
+                next.pending = None;
                 next.apply(Event::Interfered { what: String::new() });
             }
             Action::RemovePending => {

@@ -20,9 +20,14 @@ fn hourly() -> Change {
     Change { verify_seconds: Some(Said::To(HOUR)), ..Change::default() }
 }
 
+/// The value of an account.
+fn value(user: &str, password: &str) -> String {
+    format!(r#"{{"engine":"postgres","host":"db","username":"{user}","password":"{password}"}}"#)
+}
+
 /// A secret that is rotated by schedule and looked at every hour.
 async fn looked_at(world: &World, name: &str, options: Change) {
-    world.create(name, r#"{"password":"one"}"#).await;
+    world.create(name, &value(name, "one")).await;
     let request = Rotate { options: Some(options), ..on_schedule(&format!("on-{name}"), "rate(30 days)") };
     world.store.rotate(name, request, world.now()).await.unwrap();
 }
@@ -255,6 +260,7 @@ async fn reconciled(world: &World) {
 
 pub(crate) async fn the_policy_sets_awscurrent_again_three_times_and_then_stops(world: World) {
     looked_at(&world, "s", Change { reconcile: Some(true), ..hourly() }).await;
+    assert!(found(&world, "s", Verified::CurrentLogsIn).await);
     for _ in 0..3 {
         assert!(found(&world, "s", previous()).await);
         let state = world.state("s").await;
@@ -274,6 +280,18 @@ pub(crate) async fn the_policy_sets_awscurrent_again_three_times_and_then_stops(
     reconciled(&world).await;
     assert!(found(&world, "s", previous()).await);
     assert!(world.state("s").await.run().is_some_and(|run| run.reconciles));
+}
+
+/// Whoever may write the value may not choose the password of any account that way.
+pub(crate) async fn the_policy_sets_no_account_again_that_was_never_seen_to_log_in(world: World) {
+    looked_at(&world, "s", Change { reconcile: Some(true), ..hourly() }).await;
+    assert!(found(&world, "s", previous()).await);
+    assert_eq!(world.state("s").await, Rotation::Idle, "not even this one has been seen");
+    assert!(found(&world, "s", Verified::CurrentLogsIn).await);
+    world.put("s", "v2", &value("payroll", "mine")).await.unwrap();
+    assert!(found(&world, "s", previous()).await);
+    let view = world.store.rotation("s").await.unwrap();
+    assert!(view.rotation == Rotation::Idle && view.verified.drifted, "{view:?}");
 }
 
 pub(crate) async fn the_policy_begins_nothing_where_nobody_could_set_the_password(world: World) {

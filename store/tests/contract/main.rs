@@ -298,6 +298,7 @@ contract! { over_sqlite:
         reconciling_proves_awscurrent_first_and_ends_the_drift,
         reconciling_needs_a_rotation_that_is_configured_and_not_paused,
         the_policy_sets_awscurrent_again_three_times_and_then_stops,
+        the_policy_sets_no_account_again_that_was_never_seen_to_log_in,
         the_policy_begins_nothing_where_nobody_could_set_the_password,
         work_beside_rotations_is_leased_and_told_before_it_begins,
     },

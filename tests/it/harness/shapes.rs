@@ -25,13 +25,12 @@ pub(crate) const SHAPES: [Shape; 5] = [
 ];
 
 impl Shape {
-    /// An account that may use the database `app`; None where there is no such server.
+    /// An account that uses the database `app`; None where there is no such server.
     pub(crate) fn account(&self) -> Option<Account> {
         let server = servers::shared(self.engine)?;
         let account = Account::create(server);
-        if self.engine == Engine::Postgres {
-            execute(server, &format!("GRANT USAGE, CREATE ON SCHEMA public TO {}", account.user));
-        } else {
+        // A role may use PostgreSQL's public schema without being told.
+        if self.engine != Engine::Postgres {
             execute(server, &format!("GRANT SELECT, INSERT, CREATE ON app.* TO '{}'@'%'", account.user));
         }
         Some(account)

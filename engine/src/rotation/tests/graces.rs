@@ -2,7 +2,7 @@
 //! grace, a rollback, AWSCURRENT set again.
 
 use super::*;
-use crate::outcome::{STILL_READ, STILL_USED};
+use crate::outcome::{SESSIONS_UNSEEN, STILL_READ, STILL_USED};
 
 /// A built-in rotator of a secret whose grace is a minute.
 const GRACE: Abilities = Abilities {
@@ -88,7 +88,7 @@ fn a_person_may_end_the_grace_at_once_and_only_a_grace() {
 
 #[test]
 fn what_is_still_used_is_looked_at_again_for_as_long_as_its_own_deadline_says() {
-    for code in [STILL_USED, STILL_READ] {
+    for code in [STILL_USED, STILL_READ, SESSIONS_UNSEEN] {
         let mut state = then(&promoted(true).next, Event::Leased, 60).next;
         for hour in 1..=48 {
             let held = StepError::new(Verdict::InProgress, code, "somebody").retry_after(Duration::from_secs(60));
@@ -206,4 +206,55 @@ fn awscurrent_changed_by_hand_meanwhile_is_the_one_that_is_set_and_giving_up_end
 fn a_secret_without_a_value_has_nothing_to_set_again() {
     let at = Moment { current: None, ..at(0) };
     assert_eq!(step(&Rotation::Idle, reconcile(), &at).err(), Some(Refusal::NoCurrent));
+}
+
+fn interfered() -> Event {
+    Event::Interfered { what: "somebody wrote a value".to_owned() }
+}
+
+/// After a person has written AWSCURRENT: `w` has it.
+fn written_over(state: &Rotation, event: Event, second: i64) -> Decision {
+    let (current, previous) = (Some(token('w')), Some(token('a')));
+    let at = Moment { abilities: GRACE, current, previous, ..at(second) };
+    step(state, event, &at).expect("it is taken")
+}
+
+#[test]
+fn a_value_written_in_the_grace_does_not_keep_the_old_credential_alive() {
+    let acting = then(&promoted(true).next, Event::Leased, 60).next;
+    for (state, second, due) in [(promoted(true).next, 5, 60), (acting, 61, 61)] {
+        let written = written_over(&state, interfered(), second);
+        let (step, not_before, run) = waiting(&written.next);
+        assert_eq!((step, not_before, run.promoted), (Step::Retire, time(due), true));
+        assert_eq!((&run.retiring, &run.token), (&Some(token('c')), &token('w')));
+    }
+}
+
+#[test]
+fn awspending_taken_off_a_rotation_that_waits_for_a_grace_leaves_the_grace_as_it_was() {
+    let waits = then(&promoted(true).next, requested('n'), 5).next;
+    let taken_off = then(&waits, interfered(), 6);
+    let (step, not_before, run) = waiting(&taken_off.next);
+    assert_eq!((step, not_before, run.promoted, &run.retiring), (Step::Retire, time(60), true, &Some(token('c'))));
+    let retires = then(&waits, Event::Leased, 60).next;
+    let abandoned = then(&retires, Event::Abandoned, 61);
+    assert_eq!(waiting(&abandoned.next).0, Step::Retire);
+}
+
+#[test]
+fn a_grace_that_a_person_abandons_is_called_off() {
+    let abandoned = then(&promoted(true).next, Event::Abandoned, 5);
+    assert_eq!(abandoned.next, Rotation::Idle);
+    assert!(kinds(&abandoned).contains(&"called-off"), "{abandoned:?}");
+}
+
+#[test]
+fn a_credential_that_cannot_be_retired_stands_in_no_rotations_way() {
+    let retires = then(&promoted(true).next, Event::Leased, 60).next;
+    let parked = then(&retires, fails(Step::Retire, Verdict::NeedsPerson), 61).next;
+    assert!(parked.takes_request());
+    let begun = then(&parked, requested('n'), 62);
+    let (step, _, run) = waiting(&begun.next);
+    assert_eq!((step, &run.retiring), (Step::Create, &None));
+    assert!(kinds(&begun).contains(&"called-off"), "{begun:?}");
 }

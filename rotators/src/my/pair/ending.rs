@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::check::Sessions;
-use engine::outcome::{Proof, StepError, Verdict};
+use engine::outcome::{Proof, SESSIONS_UNSEEN, StepError, Verdict};
 
 use super::Turns;
 use super::twins::{enumerated, rows};
@@ -170,7 +170,7 @@ fn sees_sessions(line: &str) -> bool {
 
 fn unseen(admin: &str, verdict: Verdict) -> StepError {
     let message = format!("The admin {} may not see who is logged in.", shown(admin));
-    StepError::new(verdict, "sessions-unseen", message).remedy(format!("Run GRANT PROCESS ON *.* TO {}.", shown(admin)))
+    StepError::new(verdict, SESSIONS_UNSEEN, message).remedy(format!("Run GRANT PROCESS ON *.* TO {}.", shown(admin)))
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ for account in accounts:
     if account["admin"]:
         admin = client.create_secret(Name=name + "-admin", SecretString=json.dumps(account["admin"]))
         value["masterarn"] = admin["ARN"]
-    created = client.create_secret(Name=name, SecretString=json.dumps(value))
+    # In place, so that whoever called finds the old password dead at once.
+    in_place = [{"Key": "pawl:strategy", "Value": "single-user"}]
+    created = client.create_secret(Name=name, SecretString=json.dumps(value), Tags=in_place)
     check("the ARN ends in a hyphen and six characters", created["ARN"].split(":")[-1][-7] == "-")
     first = created["VersionId"]
     check("no rotation fields before rotation was configured", "RotationEnabled" not in client.describe_secret(SecretId=name))
