@@ -94,6 +94,7 @@ impl<'a> Maker<'a> {
         }
         let owner = match view.owner() {
             Some(owner) => {
+                plan.findings.extend(self.shared_with_others(&mut admin, owner).await?);
                 if apply {
                     stop_at_problems(&plan)?;
                 }
@@ -119,7 +120,7 @@ impl<'a> Maker<'a> {
                 self.in_database(database, &statement).await?;
             }
         }
-        plan.already = plan.statements.is_empty();
+        plan.already = plan.statements.is_empty() && stop_at_problems(&plan).is_ok();
         if apply {
             self.logs_in_after().await?;
             plan.applied = true;
