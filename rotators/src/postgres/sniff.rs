@@ -162,6 +162,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sniffed<S> {
         self.look(&buf.filled()[before..]);
         // The driver would answer as soon as it has read this.
         if self.never_clear && !self.over && self.question.answer() == Asked::Clear {
+            buf.set_filled(before);
             return Poll::Ready(Err(io::Error::other("asked for the clear password")));
         }
         polled
