@@ -16,6 +16,7 @@ use super::errors::Moment;
 use super::mirror::{MASK, Statement, create, grant, set};
 use super::owner::{Facts, Setting, View, contradiction, facts, field};
 use super::pair::{current_refused, enter, open_admin};
+use super::parameters::Forbidden;
 use super::reach::{Kind, Owned, owned};
 use super::session::{Session, md5_hash};
 use super::sniff::Asked;
@@ -291,6 +292,12 @@ impl<'a> Maker<'a> {
         }
         if let Some((message, remedy)) = self.rights(admin, view).await? {
             problem("privilege", message, remedy);
+        }
+        if let Some(forbidden) =
+            Forbidden::among(admin, &self.active, view.version, view.active.settings.iter()).await?
+        {
+            let (who, account) = (&self.admin.user, &view.active.name);
+            problem("privilege", forbidden.says(who, account), forbidden.mends(who, account));
         }
         Ok(problems)
     }
