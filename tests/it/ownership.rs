@@ -341,7 +341,7 @@ fn what_an_undo_would_lose_stops_it_before_anything_is_changed() {
 #[test]
 fn a_group_with_other_members_is_never_taken_for_the_pairs_owner() {
     let Some(server) = servers::postgres() else { return };
-    let (mut case, _) = owning(server);
+    let mut case = pair(server);
     let (name, group, other) = (case.user.clone(), unique("grp"), Account::create(server));
     execute(
         server,

@@ -38,12 +38,12 @@ impl Forbidden {
             true => "pg_catalog.has_parameter_privilege(n.name, 'SET')",
             false => "false",
         };
-        // What only superusers may see has no row; a name with a point is a module's, which is anybody's where no row
-        // says otherwise.
+        // These two have no row for whoever may not see them; others without one (role, a module's) are anybody's.
         let sql = format!(
             "SELECT DISTINCT n.name FROM pg_catalog.unnest($1) AS n(name) \
              LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(n.name) \
-             WHERE COALESCE(s.context IN ('superuser', 'superuser-backend'), pg_catalog.strpos(n.name, '.') = 0) \
+             WHERE COALESCE(s.context IN ('superuser', 'superuser-backend'), \
+             pg_catalog.lower(n.name) IN ('session_preload_libraries', 'dynamic_library_path')) \
              AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) \
              AND NOT {granted} ORDER BY 1"
         );
