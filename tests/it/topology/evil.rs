@@ -20,12 +20,12 @@ struct Evil {
 }
 
 impl Evil {
+    #[expect(clippy::disallowed_methods, reason = "a server for one test, which ends with the process")]
     fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let heard = Arc::new(Mutex::new(vec![]));
         let hears = Arc::clone(&heard);
-        // Ends with the test's process.
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| hear(stream, &hears)));
         Self { address, heard }
     }
