@@ -52,6 +52,9 @@ pub(crate) struct Login {
     pub channel_binding: bool,
     /// Every host at which the same account can be reached, `host` first.
     pub places: Vec<Place>,
+    /// The value has a list of hosts, so that its password goes to servers that it was not changed at: none of them is
+    /// told it in clear.
+    pub spread: bool,
 }
 
 impl fmt::Debug for Login {
@@ -134,6 +137,7 @@ pub(crate) fn parse(kind: &Kind, what: &str, value: &SecretBytes) -> Result<Logi
     let port = port(kind, what, raw.port.as_ref())?;
     Ok(Login {
         channel: Channel::decide(ssl, &host, root),
+        spread: raw.hosts.is_some(),
         places: places(what, raw.hosts.as_ref(), Place { host: host.clone(), port })?,
         port,
         channel_binding,

@@ -7,6 +7,7 @@ mod errors;
 mod mirror;
 mod owner;
 mod pair;
+mod parameters;
 mod pooler;
 mod prepare;
 mod reach;

@@ -106,8 +106,19 @@ fn value_at(kind: &Kind, value: &SecretBytes, place: &Place) -> Option<SecretByt
     let text = with(&text, "port", &Value::from(place.port))?;
     match login.places.len() {
         1 => Some(SecretBytes::from(text.as_str())),
-        _ => Some(SecretBytes::from(with(&text, "hosts", &Value::Null)?.as_str())),
+        // An empty list, so that it is still seen to be one of several.
+        _ => Some(SecretBytes::from(with(&text, "hosts", &Value::Array(vec![]))?.as_str())),
     }
+}
+
+/// What may log in to make a change after which the new credential is shown to all of these hosts: values that list
+/// every one of them. Whoever may write the secret but not read it could else list a host of their own in AWSCURRENT,
+/// and have AWSPREVIOUS set a password that is sent there.
+pub(crate) fn listing_all(kind: &Kind, known: &[Known], places: &[Place]) -> Vec<Known> {
+    let lists_all = |known: &&Known| {
+        parse(kind, "a value", &known.value).is_ok_and(|login| places.iter().all(|it| login.places.contains(it)))
+    };
+    known.iter().filter(lists_all).cloned().collect()
 }
 
 /// A login at one of the hosts that its value lists.
@@ -230,5 +241,18 @@ mod values {
         assert_eq!(at.known[0].value.expose(), alone.expose());
         let wanted = parse(&KIND, "AWSCURRENT", at.wanted.as_ref().expect("there")).expect("read");
         assert_eq!(wanted.server(), "b.example:5432");
+    }
+
+    #[test]
+    fn a_value_that_lacks_one_of_the_hosts_makes_no_change_that_is_shown_to_it() {
+        let known = |value| Known { role: "AWSPREVIOUS".to_owned(), value, version: None };
+        let kept = |hosts: &Value, places: &[&str]| {
+            let places: Vec<_> = places.iter().map(|it| Place { host: (*it).to_owned(), port: 5432 }).collect();
+            listing_all(&KIND, &[known(value(hosts)), known(SecretBytes::from("no JSON"))], &places).len()
+        };
+        let both = json!({"hosts": ["b.example", "c.example"]});
+        assert_eq!(kept(&both, &["a.example", "B.example"]), 1);
+        assert_eq!(kept(&both, &["a.example", "evil.example"]), 0);
+        assert_eq!(kept(&json!({}), &["a.example", "evil.example"]), 0);
     }
 }

@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Writes down how that work ended, and gives the lease back. Where it was done the secret's strategy is the one it
-    /// was done for.
+    /// was done for; where there was nothing to undo it stays.
     ///
     /// # Errors
     /// The database fails.
@@ -75,7 +75,9 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let Some(mut subject) = Subject::by_id(&mut w, look.lease.secret).await? else { return Ok(()) };
         self.0.give_back(&mut w, &look.lease).await?;
-        let done = matches!(ended, Ok(preparation) if preparation.applied || preparation.already);
+        // An undo that found nothing to undo says nothing about how the account is to be rotated.
+        let undoes = matches!(what, Prepare::ShowUndo | Prepare::Undo);
+        let done = matches!(ended, Ok(it) if it.applied || (it.already && !undoes));
         if done {
             let (before, change) = (setting::Before::of(&subject.rotation), strategy_of(what));
             change.clone().apply(&mut subject.rotation.options, &mut subject.rotation.time_zone);
@@ -83,6 +85,7 @@ impl Store {
         }
         let (kind, said) = match ended {
             Ok(_) if done => ("prepared", "it was done: the secret's strategy goes with it from now on".to_owned()),
+            Ok(it) if it.already => ("prepared", "there was nothing to undo, and nothing was changed".to_owned()),
             Ok(_) => ("prepare-failed", "it was not done".to_owned()),
             Err(error) if error.verdict == Verdict::Unknown => {
                 ("prepare-failed", format!("it may have been done: {}; ask for it again", error.message))

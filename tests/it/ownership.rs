@@ -339,6 +339,38 @@ fn what_an_undo_would_lose_stops_it_before_anything_is_changed() {
 }
 
 #[test]
+fn a_group_with_other_members_is_never_taken_for_the_pairs_owner() {
+    let Some(server) = servers::postgres() else { return };
+    let mut case = pair(server);
+    let (name, group, other) = (case.user.clone(), unique("grp"), Account::create(server));
+    execute(
+        server,
+        &format!(
+            "CREATE ROLE {group}; GRANT {group} TO {name}, {0}; ALTER ROLE {name} SET role = '{group}'",
+            other.user
+        ),
+    );
+    for what in [Prepare::Show, Prepare::ShowUndo] {
+        let shown = case.prepare(what).expect("shown, with the problem");
+        let problem = shown.findings.iter().find(|found| found.code == "owner-shared").expect("it is named");
+        assert!(problem.level == Level::Problem && problem.message.contains(&other.user), "{problem:?}");
+        assert!(!shown.already);
+    }
+    for what in [Prepare::Apply, Prepare::Undo] {
+        fails(case.prepare(what), Verdict::NeedsPerson, "owner-shared");
+    }
+    assert!(value_logs_in(&case, &case.current) && other.logs_in(&other.password));
+    assert_eq!(ask_admin(server, "app", &format!("SELECT 1 FROM pg_roles WHERE rolname = '{group}'")), ["1"]);
+    // Where it is theirs alone, it may be what they share; who may only grant it is no member.
+    execute(server, &format!("REVOKE {group} FROM {}", other.user));
+    case.prepare(Prepare::Apply).expect("theirs");
+    rotate(&mut case);
+    rotate(&mut case);
+    let undone = case.prepare(Prepare::Undo).expect("and back");
+    assert!(undone.findings.iter().all(|found| found.code != "strategy"), "{undone:?}");
+}
+
+#[test]
 fn preparing_and_undoing_stop_at_a_lost_lease_and_a_late_statement_changes_nothing() {
     let Some(server) = servers::postgres() else { return };
     let (case, dbname) = owning(server);

@@ -1,5 +1,6 @@
 //! A secret with several hosts: real standbys that replicate, stop replicating, and are promoted.
 
+mod evil;
 mod family;
 
 use std::io::Write as _;

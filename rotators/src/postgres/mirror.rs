@@ -100,6 +100,12 @@ impl View {
     /// In the shared shape both have the same settings. In AWS's, where the second account was made without any, what is
     /// missing is added and nothing is taken away.
     fn settings(&self, idle: &str) -> Vec<Statement> {
+        let (sets, resets) = self.differing_settings();
+        sets.into_iter().map(|wanted| set(idle, wanted)).chain(resets.into_iter().map(|it| reset(idle, it))).collect()
+    }
+
+    /// The settings that [`View::mends`] gives the idle account, and those it takes away.
+    pub(super) fn differing_settings(&self) -> (Vec<&Setting>, Vec<&Setting>) {
         let has: &[Setting] = self.idle.as_ref().map_or(&[], |idle| &idle.settings);
         let shared = matches!(self.shape, Shape::SharedOwner(_));
         let same_place = |one: &Setting, other: &Setting| one.name == other.name && one.database == other.database;
@@ -108,8 +114,7 @@ impl View {
             false => !has.iter().any(|found| same_place(found, wanted)),
         };
         let extra = |found: &&Setting| shared && !self.active.settings.iter().any(|wanted| same_place(found, wanted));
-        let resets = has.iter().filter(extra).map(|found| reset(idle, found));
-        self.active.settings.iter().filter(lacks).map(|wanted| set(idle, wanted)).chain(resets).collect()
+        (self.active.settings.iter().filter(lacks).collect(), has.iter().filter(extra).collect())
     }
 }
 

@@ -294,6 +294,23 @@ async fn memberships(
     rows.iter().map(membership).collect()
 }
 
+/// The members of `owner` beside the two accounts and whoever asks. From version 16 on whoever made a role is given the
+/// right to grant it, which is no membership.
+pub(super) async fn others_in(
+    session: &mut Session,
+    login: &Login,
+    owner: &str,
+    pair: [&String; 2],
+) -> Result<Vec<String>, StepError> {
+    let sql = "SELECT DISTINCT g.rolname::text FROM pg_catalog.pg_auth_members m \
+               JOIN pg_catalog.pg_roles g ON g.oid = m.member JOIN pg_catalog.pg_roles o ON o.oid = m.roleid \
+               WHERE o.rolname = $1 AND g.rolname <> ALL ($2) AND g.rolname NOT IN (current_user, session_user) \
+               AND COALESCE((pg_catalog.to_jsonb(m) ->> 'inherit_option')::bool \
+               OR (pg_catalog.to_jsonb(m) ->> 'set_option')::bool, true) ORDER BY 1";
+    let rows = session.rows(sql, &[(&owner, Type::TEXT), (&pair.as_slice(), Type::TEXT_ARRAY)]).await?;
+    rows.iter().map(|row| field(row, 0, login)).collect()
+}
+
 /// A column, which a server of any version has in this type.
 pub(super) fn field<'r, T: tokio_postgres::types::FromSql<'r>>(
     row: &'r Row,

@@ -16,6 +16,7 @@ use super::catalogue::{self, changes, lock, lock_both, read_role, stored_as_md5}
 use super::errors::{Moment, line, told};
 use super::mirror::Statement;
 use super::owner::{Facts, View, facts, field};
+use super::parameters::Forbidden;
 use super::reach::{Eyes, Gap};
 use super::session::{Entry, Manner, Session, md5_hash, no_password_asked};
 use super::sniff::Asked;
@@ -63,6 +64,7 @@ impl Turn<'_> {
         self.keeps_its_hash(&mut admin, &view).await?;
         let gaps = view.gaps(&mut admin, Eyes { trust: self.trust, login: &self.pair.admin }).await?;
         self.refuse(&gaps)?;
+        self.may_set(&mut admin, &view).await?;
         let verifier = (!has_it).then(|| Zeroizing::new(scram_sha_256(wanted.password.as_bytes())));
         let mends = view.mends(&self.pair.other, verifier.as_ref().map(|verifier| verifier.as_str()));
         self.effort.retains_current();
@@ -378,6 +380,18 @@ impl Turn<'_> {
             shown(&self.pair.other)
         );
         StepError { message, ..error }.remedy(format!("As a superuser run {remedy}"))
+    }
+
+    /// 42501 of settings that only superusers give a role: no right on roles mends that.
+    async fn may_set(&self, admin: &mut Session, view: &View) -> Result<(), StepError> {
+        let (sets, resets) = view.differing_settings();
+        let differing = sets.into_iter().chain(resets);
+        let Some(forbidden) = Forbidden::among(admin, &self.pair.active, view.version, differing).await? else {
+            return Ok(());
+        };
+        let (who, account) = (&self.pair.admin.user, &view.active.name);
+        Err(StepError::new(Verdict::NeedsPerson, "42501", forbidden.says(who, account))
+            .remedy(format!("As a superuser run {}", forbidden.mends(who, account))))
     }
 
     fn still_used(&self, open: &[Sessions]) -> StepError {

@@ -16,6 +16,7 @@ use super::errors::Moment;
 use super::mirror::{MASK, Statement, create, grant, set};
 use super::owner::{Facts, Setting, View, contradiction, facts, field};
 use super::pair::{current_refused, enter, open_admin};
+use super::parameters::Forbidden;
 use super::reach::{Kind, Owned, owned};
 use super::session::{Session, md5_hash};
 use super::sniff::Asked;
@@ -94,6 +95,7 @@ impl<'a> Maker<'a> {
         }
         let owner = match view.owner() {
             Some(owner) => {
+                plan.findings.extend(self.shared_with_others(&mut admin, owner).await?);
                 if apply {
                     stop_at_problems(&plan)?;
                 }
@@ -119,7 +121,7 @@ impl<'a> Maker<'a> {
                 self.in_database(database, &statement).await?;
             }
         }
-        plan.already = plan.statements.is_empty();
+        plan.already = plan.statements.is_empty() && stop_at_problems(&plan).is_ok();
         if apply {
             self.logs_in_after().await?;
             plan.applied = true;
@@ -290,6 +292,12 @@ impl<'a> Maker<'a> {
         }
         if let Some((message, remedy)) = self.rights(admin, view).await? {
             problem("privilege", message, remedy);
+        }
+        if let Some(forbidden) =
+            Forbidden::among(admin, &self.active, view.version, view.active.settings.iter()).await?
+        {
+            let (who, account) = (&self.admin.user, &view.active.name);
+            problem("privilege", forbidden.says(who, account), forbidden.mends(who, account));
         }
         Ok(problems)
     }

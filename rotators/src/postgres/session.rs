@@ -169,7 +169,7 @@ async fn connect(
     match tls {
         None => {
             config.ssl_mode(SslMode::Disable);
-            let stream = Sniffed::new(stream, question);
+            let stream = Sniffed::new(stream, question, login.spread);
             let (client, wire) = config.connect_raw(stream, NoTls).await.map_err(Trouble::Driver)?;
             Ok((client, Box::pin(wire)))
         }
@@ -178,7 +178,7 @@ async fn connect(
             let bound = login.channel_binding && !manner.md5;
             config.channel_binding(if bound { ChannelBinding::Require } else { ChannelBinding::Prefer });
             let Ok(connector) = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut MakeRustlsConnect::new(tls), host);
-            let tls = SniffTls { connector, question };
+            let tls = SniffTls { connector, question, never_clear: login.spread };
             let (client, wire) = config.connect_raw(stream, tls).await.map_err(Trouble::Driver)?;
             Ok((client, Box::pin(wire)))
         }

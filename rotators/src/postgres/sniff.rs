@@ -105,6 +105,8 @@ pub(crate) struct Sniffed<S> {
     /// How much of its end is still to come and is not looked at.
     skip: usize,
     over: bool,
+    /// A server that asks for the clear password is not answered.
+    never_clear: bool,
     question: Question,
 }
 
@@ -114,8 +116,8 @@ const HEAD: usize = 5;
 const LONGEST: usize = 1024;
 
 impl<S> Sniffed<S> {
-    pub(crate) fn new(inner: S, question: Question) -> Self {
-        Self { inner, message: vec![], skip: 0, over: false, question }
+    pub(crate) fn new(inner: S, question: Question, never_clear: bool) -> Self {
+        Self { inner, message: vec![], skip: 0, over: false, never_clear, question }
     }
 
     fn look(&mut self, mut bytes: &[u8]) {
@@ -158,6 +160,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Sniffed<S> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.look(&buf.filled()[before..]);
+        // The driver would answer as soon as it has read this.
+        if self.never_clear && !self.over && self.question.answer() == Asked::Clear {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::Error::other("asked for the clear password")));
+        }
         polled
     }
 }
@@ -186,6 +193,7 @@ impl<S: TlsStream + Unpin> TlsStream for Sniffed<S> {
 pub(crate) struct SniffTls<C> {
     pub connector: C,
     pub question: Question,
+    pub never_clear: bool,
 }
 
 impl<S, C> TlsConnect<S> for SniffTls<C>
@@ -200,8 +208,8 @@ where
 
     fn connect(self, stream: S) -> Self::Future {
         let connecting = self.connector.connect(stream);
-        let question = self.question;
-        Box::pin(async move { Ok(Sniffed::new(connecting.await?, question)) })
+        let Self { question, never_clear, .. } = self;
+        Box::pin(async move { Ok(Sniffed::new(connecting.await?, question, never_clear)) })
     }
 }
 
@@ -213,7 +221,7 @@ mod tests {
 
     async fn heard(bytes: &[u8], chunk: usize) -> Question {
         let question = Question::default();
-        let mut stream = Sniffed::new(bytes, question.clone());
+        let mut stream = Sniffed::new(bytes, question.clone(), false);
         let mut read = vec![];
         let mut piece = vec![0; chunk];
         while let Ok(n @ 1..) = stream.read(&mut piece).await {
@@ -251,6 +259,17 @@ mod tests {
             assert_eq!((heard.answer(), heard.salt().as_deref()), (Asked::Scram, Some("c2Fs")), "{chunk}");
             assert_eq!((heard.password_taken(), heard.backend()), (rest, rest.then_some(258)), "{chunk}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_the_clear_password_never_reaches_a_driver_that_must_not_answer_it() {
+        for bytes in [&b"R\0\0\0\x08\0\0\0\x03"[..], b"N\0\0\0\x04R\0\0\0\x08\0\0\0\x03"] {
+            let mut stream = Sniffed::new(bytes, Question::default(), true);
+            let error = stream.read_to_end(&mut vec![]).await.expect_err("kept back");
+            assert_eq!(error.kind(), io::ErrorKind::Other);
+        }
+        let mut stream = Sniffed::new(&b"R\0\0\0\x0c\0\0\0\x05salt"[..], Question::default(), true);
+        assert_eq!(stream.read_to_end(&mut vec![]).await.expect("passed on"), 13);
     }
 
     #[tokio::test]

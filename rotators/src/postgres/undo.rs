@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::catalogue::{CATALOGUE_ONLY, limits};
 use super::errors::Moment;
 use super::mirror::{MASK, Statement, reset, set};
-use super::owner::{Facts, View, facts, field};
+use super::owner::{Facts, View, facts, field, others_in};
 use super::pair::sessions_of;
 use super::prepare::{Maker, reassign, refusal, stop_at_problems};
 use super::reach::{Kind, grant_of, granted_on, grants, owned};
@@ -39,7 +39,7 @@ impl Maker<'_> {
             return Ok(Preparation { already: true, ..Preparation::default() });
         };
         let mut plan = Preparation::default();
-        self.hindrances(&mut admin, &view, &mut plan).await?;
+        self.hindrances(&mut admin, &view, &owner, &mut plan).await?;
         let databases = self.databases(&mut admin, &view).await?;
         if !databases.is_empty() {
             let givers = [&self.active.user, &self.other].map(String::as_str);
@@ -87,7 +87,14 @@ impl Maker<'_> {
         self.logs_in_after().await
     }
 
-    async fn hindrances(&self, admin: &mut Session, view: &View, plan: &mut Preparation) -> Result<(), StepError> {
+    async fn hindrances(
+        &self,
+        admin: &mut Session,
+        view: &View,
+        owner: &str,
+        plan: &mut Preparation,
+    ) -> Result<(), StepError> {
+        plan.findings.extend(self.shared_with_others(admin, owner).await?);
         let (user, other) = (shown(&view.active.name), shown(&self.other));
         if first_user(&self.cx.material.options, &view.active.name) != view.active.name {
             let message = format!("AWSCURRENT is for {user}, and the account that stays is {other}.");
@@ -104,10 +111,30 @@ impl Maker<'_> {
             let message = format!("{open} sessions of {other} are open: they go on until they end.");
             plan.findings.push(Finding::new(Level::Warning, "sessions", message));
         }
-        let message = "The next rotation makes a second account again unless the strategy is changed.";
-        let remedy = "Set the strategy to single-user, or to none.";
-        plan.findings.push(Finding::new(Level::Warning, "strategy", message).remedy(remedy));
         Ok(())
+    }
+
+    /// A group that others are members of too is nobody's account: whoever takes it for the pair's owner gives them all
+    /// that the account has, or them to the account.
+    pub(super) async fn shared_with_others(
+        &self,
+        admin: &mut Session,
+        owner: &str,
+    ) -> Result<Option<Finding>, StepError> {
+        let others = others_in(admin, &self.active, owner, [&self.active.user, &self.other]).await?;
+        let Some(first) = others.first() else { return Ok(None) };
+        let all = others.iter().map(|other| shown(other)).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "The role {} has other members than {} and {}: {all}. It may be a group that was never made for the two.",
+            shown(owner),
+            shown(&self.active.user),
+            shown(&self.other)
+        );
+        let statement = format!("REVOKE {} FROM {}", shown(&pg_name(owner)), shown(&pg_name(first)));
+        Ok(Some(Finding::new(Level::Problem, "owner-shared", message).remedy(format!(
+            "Where it is the pair's own, run {statement} for each of them (they may be members of the account itself); \
+             else leave it."
+        ))))
     }
 
     /// The databases in which anything depends on one of the login roles.

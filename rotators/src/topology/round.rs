@@ -15,7 +15,7 @@ use engine::rotation::Step;
 use tokio::time::timeout;
 
 use super::reach::reach;
-use super::{Knock, Place, Site, login_at, material_at};
+use super::{Knock, Place, Site, listing_all, login_at, material_at};
 use crate::connection::{Kind, Login, parse};
 
 /// Taken off the step's deadline: less than a step at one host takes off, so that its own verdict comes first.
@@ -141,7 +141,12 @@ impl<'a, R: Site> Round<'a, R> {
         place: &Place,
         step: impl for<'c> Fn(&'c R, &'c StepContext<'c>) -> Answer<'c, T> + Send + Sync,
     ) -> Result<T, StepError> {
-        let material = material_at(self.kind(), self.cx.material, place);
+        let mut material = material_at(self.kind(), self.cx.material, place);
+        // What of them may log in is decided by the values as they were written.
+        if self.cx.step == Step::Set {
+            let known = listing_all(self.kind(), &self.cx.material.known, &self.places);
+            material.known.retain(|it| known.iter().any(|kept| kept.role == it.role && kept.version == it.version));
+        }
         let guard = Tap { guard: self.cx.guard, changing: &self.changing };
         let login_budget = self.cx.login_budget.saturating_sub(self.refused.load(Ordering::SeqCst));
         let cx = StepContext { material: &material, guard: &guard, login_budget, ..*self.cx };

@@ -53,7 +53,14 @@ impl<R: Site> Round<'_, R> {
         if let (Some(place), Some(other)) = (refused.first(), let_in.first()) {
             return Err(differs(place, other, "refuses AWSCURRENT, which logs in"));
         }
-        // Where AWSCURRENT works nowhere, setSecret says what can be done.
+        // An admin says what is wrong with the account. Without one nothing proves that whoever listed the hosts is
+        // entitled to what is sent there.
+        if let Some(place) = refused.first()
+            && let_in.is_empty()
+            && self.cx.material.admin.is_none()
+        {
+            return Err(refused_everywhere(place));
+        }
         self.other_account_everywhere(&there).await
     }
 
@@ -205,6 +212,17 @@ fn not_ready(error: StepError) -> StepError {
         error.message
     );
     StepError { message, ..error }
+}
+
+fn refused_everywhere(place: &Place) -> StepError {
+    let message = format!(
+        "{place} refuses AWSCURRENT, which lists several hosts: the new password would be sent to all of them. Nothing \
+         was changed."
+    );
+    StepError::new(Verdict::NeedsPerson, "current-refused", message).remedy(
+        "See who wrote AWSCURRENT and its \"hosts\"; write the right value by a plain PutSecretValue, or name an admin \
+         secret in masterarn, then resume.",
+    )
 }
 
 fn differs(place: &Place, other: &Place, how: &str) -> StepError {

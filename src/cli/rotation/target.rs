@@ -191,6 +191,9 @@ async fn prepare(one: &One, apply: bool, undo: bool) -> Result<(), CliError> {
     let shape = if undo { "one account" } else { "alternating users" };
     output::progress(match (answer["Applied"] == true, answer["Already"] == true) {
         (true, _) => format!("done: {} has the shape of {shape}, and its strategy goes with it", one.secret),
+        (_, true) if undo => {
+            format!("there was nothing to undo: {} has no shared owner, and its strategy stays as it was", one.secret)
+        }
         (_, true) => format!("{} has the shape of {shape} already", one.secret),
         _ if apply => "nothing was done".to_owned(),
         _ => "nothing was changed; --apply runs these statements".to_owned(),

@@ -326,6 +326,11 @@ pub(crate) async fn work_beside_rotations_is_leased_and_told_before_it_begins(wo
     store.end_work(&work, Prepare::Undo, &failed, "tester", world.now()).await.unwrap();
     let options = store.rotation("s").await.unwrap().config.unwrap().options;
     assert_eq!(options.strategy, Some(Strategy::AlternatingUsers), "nobody knows whether it was undone");
+    let work = store.begin_work("s", Prepare::Undo, "o", "tester", world.now()).await.unwrap().unwrap();
+    let nothing = Ok(Preparation { already: true, ..Preparation::default() });
+    store.end_work(&work, Prepare::Undo, &nothing, "tester", world.now()).await.unwrap();
+    let options = store.rotation("s").await.unwrap().config.unwrap().options;
+    assert_eq!(options.strategy, Some(Strategy::AlternatingUsers), "there was nothing to undo");
     store.rotate("s", rotate("r"), world.now()).await.unwrap();
     let asked = store.begin_work("s", apply, "o", "tester", world.now()).await;
     assert!(matches!(asked, Err(StoreError::RotationUnderWay)), "{asked:?}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use engine::check::Level;
+use engine::check::{Level, Report};
 use engine::outcome::Verdict;
 use engine::strategy::Strategy;
 use pawl::servers::{Engine, Server};
@@ -213,7 +213,8 @@ fn a_pair_is_looked_at_whole() {
     let clone = format!("{}_clone", case.user);
     let report = passes(&case, &["shape"]);
     assert_eq!(report.strategy, Some(Strategy::AlternatingUsers));
-    assert!(report.statements.contains(&format!("CREATE ROLE \"{clone}\" LOGIN PASSWORD '…'")), "{report:#?}");
+    let shows = |report: &Report, begins: &str| report.statements.iter().any(|text| text.starts_with(begins));
+    assert!(shows(&report, &format!("CREATE ROLE \"{clone}\" LOGIN PASSWORD '…'")), "{report:#?}");
     assert_eq!(found(&report, Level::Warning, "shape").remedy, "pawl rotation prepare NAME");
 
     let owner = unique("o");
@@ -223,7 +224,8 @@ fn a_pair_is_looked_at_whole() {
     );
     let report = passes(&case, &["role-set"]);
     assert!(found(&report, Level::Ok, "shape").message.contains(&owner));
-    assert!(report.statements.contains(&format!("GRANT \"{owner}\" TO \"{clone}\"")), "{report:#?}");
+    assert!(shows(&report, &format!("GRANT \"{owner}\" TO \"{clone}\"")), "{report:#?}");
+    assert!(shows(&report, &format!("ALTER ROLE \"{clone}\" SET \"role\" TO '{owner}'")), "{report:#?}");
 
     execute(server, &format!("CREATE ROLE {clone} LOGIN"));
     let report = passes(&case, &["role-set"]);
@@ -231,6 +233,24 @@ fn a_pair_is_looked_at_whole() {
     assert!(report.statements.iter().any(|text| text.contains(&format!("ALTER ROLE \"{clone}\" PASSWORD '…'"))));
     execute(server, &format!("ALTER ROLE {clone} NOLOGIN"));
     finds_and_mends(case, Level::Problem, "nologin", Mend::Pasted);
+}
+
+#[test]
+fn a_setting_that_only_superusers_give_is_named_with_what_lets_the_admin_give_it() {
+    let Some(server) = servers::postgres() else { return };
+    let case = by_weak_admin(with_strategy(Case::new(server), Strategy::AlternatingUsers), ENOUGH);
+    let set = "SET log_statement = 'none'";
+    execute(server, &format!("ALTER ROLE {0} {set}; ALTER ROLE {0} SET work_mem = '5MB'", case.user));
+    let report = check(&case);
+    let problem = found(&report, Level::Problem, "privilege");
+    assert!(problem.message.contains("log_statement") && !problem.message.contains("work_mem"), "{problem:?}");
+    let shown = format!("ALTER ROLE \"{}_clone\" SET \"log_statement\" TO …", case.user);
+    assert!(report.statements.contains(&shown), "{report:#?}");
+    let error = case.set(&case.create()).expect_err("Set says the same");
+    assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "42501"));
+    assert!(error.remedy.contains(&problem.remedy), "{} {}", error.remedy, problem.remedy);
+    finds_and_mends(case.clone(), Level::Problem, "privilege", Mend::Pasted);
+    case.set(&case.create()).expect("and so it rotates");
 }
 
 #[test]

@@ -10,10 +10,12 @@ use super::judge::{self, lacking};
 use super::{MASK, Seen, change, locking};
 use crate::connection::Login;
 use crate::findings::Findings;
-use crate::pair::next_user;
+use crate::pair::{first_user, next_user};
+use crate::postgres::owner::View;
+use crate::postgres::parameters::Forbidden;
 use crate::postgres::session::Session;
 use crate::postgres::{KIND, Steps};
-use crate::quote::{pg_name, shown};
+use crate::quote::shown;
 
 /// What a rotation of the pair would send.
 pub(super) struct Turns {
@@ -73,7 +75,34 @@ impl Steps<'_> {
                 lacking(seen.server.number, &rights, idle, &other, findings);
             }
         }
-        Ok(Some(Turns { statements: statements(active, &other, idle.is_some(), &shape) }))
+        // As Set reads it; where that cannot be done here, Set says why.
+        let first = first_user(options, &active.user);
+        let view = View::read(session, active, &other.user, first).await.ok();
+        if let (Some(view), Some(admin)) = (&view, &self.parties.admin) {
+            self.judge_settings(session, view, admin, findings).await?;
+        }
+        let mends = match &view {
+            Some(view) => view.mends(&other.user, Some(MASK)).into_iter().map(|mend| mend.shown).collect(),
+            None => vec![change(&other, MASK).to_string()],
+        };
+        Ok(Some(Turns { statements: statements(active, &other, mends) }))
+    }
+
+    /// The settings that the other account gets must be ones that the admin may give.
+    async fn judge_settings(
+        &self,
+        session: &mut Session,
+        view: &View,
+        admin: &Login,
+        findings: &mut Findings,
+    ) -> Result<(), StepError> {
+        let (sets, resets) = view.differing_settings();
+        let forbidden = Forbidden::among(session, admin, view.version, sets.into_iter().chain(resets)).await?;
+        if let Some(forbidden) = forbidden {
+            let (who, account) = (&admin.user, &view.active.name);
+            findings.problem("privilege", forbidden.says(who, account), forbidden.mends(who, account));
+        }
+        Ok(())
     }
 
     fn judge_shape(&self, shape: &Shape, active: &Login, findings: &mut Findings) {
@@ -130,22 +159,9 @@ async fn shape(session: &mut Session, active: &Login, other: &Login, seen: &Seen
 }
 
 /// Message by message: the idle account is made or changed, later the old one is ended.
-fn statements(active: &Login, other: &Login, exists: bool, shape: &Shape) -> Vec<String> {
-    let (base, idle) = (shown(&pg_name(&active.user)), shown(&pg_name(&other.user)));
+fn statements(active: &Login, other: &Login, mends: Vec<String>) -> Vec<String> {
     let mut all = vec![locking(other, true)];
-    if exists {
-        all.push(change(other, MASK).to_string());
-    } else {
-        all.push(format!("CREATE ROLE {idle} LOGIN PASSWORD '{MASK}'"));
-        match &shape.owner {
-            Some(owner) => {
-                let owner = shown(&pg_name(owner));
-                all.extend([format!("GRANT {owner} TO {idle}"), format!("ALTER ROLE {idle} SET role = {owner}")]);
-            }
-            None => all.push(format!("GRANT {base} TO {idle}")),
-        }
-        all.push("COMMIT".to_owned());
-    }
-    all.extend([locking(active, true), change(active, MASK).to_string()]);
+    all.extend(mends);
+    all.extend(["COMMIT".to_owned(), locking(active, true), change(active, MASK).to_string()]);
     all
 }
