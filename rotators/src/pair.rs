@@ -3,7 +3,7 @@
 //! account or on another server; that is decided here, before anything is connected. Never here: connections.
 
 use engine::outcome::{StepError, Verdict};
-use engine::port::{Options, StepContext};
+use engine::port::{Known, Options, StepContext};
 use engine::rotation::Step;
 use engine::strategy::Strategy;
 
@@ -32,8 +32,9 @@ pub(crate) struct Pair {
 impl Pair {
     /// The pair of this step, or None where it is about one account: where its values (or what a rotation left of them)
     /// are all for AWSCURRENT's own. What a rotation has begun it ends in the same way, whatever the settings say by
-    /// then, so that its values decide; the settings decide in createSecret ([`next_user`]) and before the first Set, so
-    /// that nobody who may only write the secret turns the admin on a second account.
+    /// then: its values name the other account. The settings name it in createSecret ([`next_user`]) and before the first
+    /// Set, and for a value that somebody else filled in, so that nobody who may only write the secret turns the admin
+    /// on a stranger.
     ///
     /// # Errors
     /// NeedsPerson where a value cannot be read, where `wanted` is for neither of the two accounts, or where there is no
@@ -42,12 +43,12 @@ impl Pair {
         let material = cx.material;
         let Some(current) = &material.current else { return Ok(None) };
         let active = parse(kind, "AWSCURRENT", current)?;
-        let Some(other) = other_user(&material.options, &active.user) else { return Ok(None) };
         let forward = matches!(cx.step, Step::Set | Step::Test | Step::Finish);
         let wanted = match &material.wanted {
             Some(value) if forward => Some(parse(kind, "the value to be set", value)?),
             _ => None,
         };
+        let Some(other) = other_of(kind, cx, &active, wanted.as_ref()) else { return Ok(None) };
         let of_other = |login: &Login| login.same_server(&active) && login.user == other;
         // A rollback into a grace carries the very password that may go on logging in where it is given up.
         let in_grace = parties::previous(kind, cx).filter(|previous| cx.run.retiring.is_some() && of_other(previous));
@@ -62,15 +63,8 @@ impl Pair {
                 idle.push(Named { role: known.role.clone(), login, expected });
             }
         }
-        let is_pair = match &wanted {
-            Some(wanted) => of_other(wanted),
-            // Giving up: something of the other account was sent. Retiring: what is to be ended is the other's.
-            None => idle.iter().any(|named| named.expected),
-        };
-        // The Set that is beginning is counted already.
-        let has_begun = cx.run.sets > u32::from(cx.step == Step::Set);
-        let is_chosen = material.options.strategy == Some(Strategy::AlternatingUsers);
-        if !is_pair || !(is_chosen || has_begun) {
+        // Giving up: something of the other account was sent. Retiring: what is to be ended is the other's.
+        if wanted.is_none() && !idle.iter().any(|named| named.expected) {
             return Ok(None);
         }
         let admin = parties::admin(kind, cx, &active)?.ok_or_else(|| no_admin(&active))?;
@@ -89,6 +83,63 @@ impl Pair {
     pub(crate) fn account(&self) -> String {
         format!("{} at {}", shown(&self.other), self.active.server())
     }
+}
+
+/// The other account of this step, where there is one: the first that a value of it is for, and that it may be about.
+fn other_of(kind: &Kind, cx: &StepContext<'_>, active: &Login, wanted: Option<&Login>) -> Option<String> {
+    let material = cx.material;
+    let another = |login: &Login| login.same_server(active) && login.user != active.user;
+    let of_known = |known: &Known| parse(kind, &known.role, &known.value).ok().filter(another).map(|login| login.user);
+    if cx.step == Step::Retire {
+        // It was AWSCURRENT, and setSecret said that it goes on working beside its successor.
+        return material.known.first().and_then(of_known);
+    }
+    let named = other_user(&material.options, &active.user);
+    let chosen = named.as_ref().filter(|_| material.options.strategy == Some(Strategy::AlternatingUsers));
+    // The Set that is beginning is counted already. What createSecret made was for the account of the settings then.
+    let begun = cx.run.sets > u32::from(cx.step == Step::Set);
+    let made = begun && cx.run.stored > 0;
+    if let Some(wanted) = wanted {
+        let carries = begun && cx.run.carries.is_some();
+        let may = match cx.run.carries {
+            None => made,
+            Some(_) => carries && named.as_ref() == Some(&wanted.user),
+        };
+        return Some(wanted.user.clone()).filter(|user| another(wanted) && (may || chosen == Some(user)));
+    }
+    // A candidate of this rotation's own version; others were AWSCURRENT once, by whoever wrote them.
+    let own = |known: &&Known| known.version.as_ref().is_none_or(|version| *version == cx.run.token);
+    let may = |known: &Known, user: &String| {
+        chosen == Some(user) || begun && named.as_ref() == Some(user) || made && own(&known) && cx.run.carries.is_none()
+    };
+    let candidates = material.known.iter().filter(|known| known.role != PREVIOUS);
+    let mut found = candidates.filter_map(|known| of_known(known).filter(|user| may(known, user)));
+    found.next()
+}
+
+/// Whether this secret knows a value for the other account: AWSPREVIOUS or a candidate. Then it is no stranger.
+pub(crate) fn knows(kind: &Kind, cx: &StepContext<'_>, active: &Login, other: &str) -> bool {
+    let of_other = |login: Login| login.same_server(active) && login.user == other;
+    let wanted = cx.material.wanted.as_ref().map(engine::secret::SecretBytes::expose);
+    let known = cx.material.known.iter().filter(|known| Some(known.value.expose()) != wanted);
+    let known = known.filter_map(|known| parse(kind, &known.role, &known.value).ok());
+    known.chain(parties::previous(kind, cx)).any(of_other)
+}
+
+/// The other account is there and nothing says that it belongs to this secret.
+pub(crate) fn stranger(active: &Login, other: &str, because: &str, drop: &str) -> StepError {
+    let message = format!(
+        "There is an account {} at {} already, and {because}: it may be anybody's.",
+        shown(other),
+        active.server()
+    );
+    let user = &active.user;
+    StepError::new(Verdict::NeedsPerson, "stranger", message).remedy(format!(
+        "Where it is the second of the two, name both with `pawl rotation enable NAME --strategy alternating-users --users \
+         {},{}`; else name another account there, or drop or rename it ({drop}).",
+        shown(user),
+        shown(other)
+    ))
 }
 
 /// The user of the next value: the other of the two where accounts take turns, else None.
