@@ -201,3 +201,123 @@ fn no_admin(active: &Login) -> StepError {
     StepError::new(Verdict::NeedsPerson, "no-admin", message)
         .remedy("Put the ARN of an admin's secret for the same server into the value as \"masterarn\", then resume.")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use engine::Time;
+    use engine::id::VersionId;
+    use engine::port::{Guard, Material};
+    use engine::rotation::Run;
+    use engine::secret::SecretBytes;
+
+    use super::*;
+    use crate::postgres::KIND;
+
+    struct Holds;
+
+    #[async_trait]
+    impl Guard for Holds {
+        async fn still_ours(&self, _needed: Duration) -> Result<(), StepError> {
+            Ok(())
+        }
+    }
+
+    fn value(user: &str, password: &str) -> SecretBytes {
+        let text = format!(
+            r#"{{"engine":"postgres","host":"db","port":5432,"username":"{user}","password":"{password}","dbname":"d"}}"#
+        );
+        SecretBytes::from(text)
+    }
+
+    fn token(letter: &str) -> VersionId {
+        VersionId::new(letter.repeat(32)).expect("a token")
+    }
+
+    /// A rotation whose candidate was made by createSecret and set once.
+    fn begun() -> Run {
+        let now = Time::from_timestamp(1_800_000_000, 0).expect("a time");
+        Run { candidate: 1, sets: 1, stored: 1, issued: 1, ..Run::new(token("t"), String::new(), now) }
+    }
+
+    fn alternating() -> Options {
+        Options { strategy: Some(Strategy::AlternatingUsers), ..Options::default() }
+    }
+
+    fn material(options: Options, wanted: Option<SecretBytes>, known: Vec<(&str, SecretBytes, &str)>) -> Material {
+        let known = known.into_iter().map(|(role, value, version)| Known {
+            role: role.to_owned(),
+            value,
+            version: Some(token(version)),
+        });
+        Material {
+            wanted,
+            current: Some(value("app", "one")),
+            known: known.collect(),
+            admin: Some(value("boss", "secret")),
+            options,
+            ..Material::default()
+        }
+    }
+
+    /// The other account of a step, where it is one about two.
+    fn other(step: Step, run: &Run, material: &Material) -> Option<String> {
+        let cx = StepContext {
+            arn: "arn",
+            step,
+            run,
+            material,
+            attempted: run.sets > 1,
+            login_budget: 3,
+            deadline: Duration::from_secs(10),
+            guard: &Holds,
+            scramble: &SecretBytes::from("scramble"),
+            hold: false,
+        };
+        Pair::read(&KIND, &cx).expect("readable").map(|pair| pair.other)
+    }
+
+    fn named(user: &str) -> Option<String> {
+        Some(user.to_owned())
+    }
+
+    #[test]
+    fn what_has_begun_goes_on_with_the_account_of_its_values_whatever_the_settings_say_by_then() {
+        let others = Options { users: Some(["x".to_owned(), "y".to_owned()]), ..alternating() };
+        for options in [Options::default(), others] {
+            let forward = material(options.clone(), Some(value("green", "two")), vec![]);
+            assert_eq!(other(Step::Test, &begun(), &forward), named("green"));
+            assert_eq!(other(Step::Set, &Run { sets: 2, ..begun() }, &forward), named("green"));
+            assert_eq!(other(Step::Set, &begun(), &forward), None, "its first Set is only beginning");
+            let back = vec![("AWSPENDING", value("green", "two"), "t"), ("AWSPREVIOUS", value("green", "0"), "p")];
+            let back = material(options.clone(), Some(value("app", "one")), back);
+            assert_eq!(other(Step::Prove, &begun(), &back), named("green"));
+            assert_eq!(other(Step::Restore, &begun(), &back), named("green"));
+            let over = material(options, Some(value("app", "one")), vec![("version p", value("green", "two"), "p")]);
+            let ended = Run { sets: 0, stored: 0, ..begun() };
+            assert_eq!(other(Step::Retire, &ended, &over), named("green"));
+        }
+    }
+
+    #[test]
+    fn a_value_that_somebody_else_filled_in_turns_the_admin_on_no_stranger() {
+        // A person was needed for its first Set, and resumed it: it counts as begun.
+        let filled = Run { sets: 2, stored: 0, ..begun() };
+        let forward = |options| material(options, Some(value("stranger", "two")), vec![]);
+        assert_eq!(other(Step::Set, &filled, &forward(alternating())), None);
+        assert_eq!(other(Step::Test, &filled, &forward(Options::default())), None);
+        let back = vec![("AWSPENDING", value("stranger", "two"), "t")];
+        let back = material(Options::default(), Some(value("app", "one")), back);
+        assert_eq!(other(Step::Prove, &filled, &back), None);
+        // Nothing was ever sent.
+        assert_eq!(other(Step::Prove, &Run { sets: 0, ..begun() }, &back), None);
+        // It was AWSCURRENT once, by whoever wrote that; the candidate is for AWSCURRENT's own account.
+        let written = vec![("candidate 1 of p", value("stranger", "two"), "p")];
+        let written = material(Options::default(), Some(value("app", "one")), written);
+        assert_eq!(other(Step::Restore, &begun(), &written), None);
+        let clone = material(alternating(), Some(value("app_clone", "two")), vec![]);
+        assert_eq!(other(Step::Set, &Run { sets: 1, ..filled }, &clone), named("app_clone"), "by the settings");
+    }
+}
