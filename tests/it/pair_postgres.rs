@@ -239,7 +239,7 @@ fn an_idle_account_that_may_do_more_is_not_changed() {
     assert!(value_logs_in(&case, &value), "nothing was changed");
     let mut admin_too = pair(server);
     admin_too.options.users = Some([admin_too.user.clone(), server.admin_user.clone()]);
-    fails(admin_too.set(&admin_too.create()), Verdict::NeedsPerson, "superuser");
+    fails(admin_too.set(&admin_too.create()), Verdict::NeedsPerson, "admin-is-account");
     assert!(admin_too.logs_in(&admin_too.password()), "nothing was changed");
 }
 
