@@ -2,6 +2,7 @@
 //!
 //! Never here: values. A view says how many candidates are unresolved, not what they are.
 
+pub(crate) mod pair;
 pub(crate) mod settings;
 mod verified;
 pub(crate) mod warnings;

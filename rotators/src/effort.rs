@@ -31,6 +31,7 @@ pub(crate) struct Effort {
     refused: AtomicU32,
     lock_limit: AtomicU32,
     sent: AtomicBool,
+    changed: AtomicBool,
     note: Mutex<String>,
     retains: AtomicBool,
 }
@@ -43,6 +44,7 @@ impl Effort {
             refused: AtomicU32::new(0),
             lock_limit: AtomicU32::new(0),
             sent: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
             note: Mutex::default(),
             retains: AtomicBool::new(false),
         }
@@ -69,6 +71,11 @@ impl Effort {
                 format!("The step's time ran out at {server} before anything was changed."),
             ),
         };
+        // Retry says that nothing was changed; a Set of which a part landed must not count as never begun.
+        if error.verdict == Verdict::Retry && self.changed.load(Ordering::SeqCst) {
+            error.verdict = Verdict::Unknown;
+            error.message += " This step had changed something by then.";
+        }
         error.failed_logins = self.refused.load(Ordering::SeqCst);
         error.lock_limit = match self.lock_limit.load(Ordering::SeqCst) {
             0 => None,
@@ -129,6 +136,12 @@ impl Effort {
         self.sent.store(true, Ordering::SeqCst);
     }
 
+    /// The server accepted a changing statement: whatever the step fails by from here, something was changed.
+    pub(crate) fn changed(&self) {
+        self.changed.store(true, Ordering::SeqCst);
+        self.answered();
+    }
+
     /// The server answered: silence from here says nothing about the change.
     pub(crate) fn answered(&self) {
         self.sent.store(false, Ordering::SeqCst);
@@ -169,6 +182,33 @@ mod tests {
         effort.answered();
         let answered = effort.within(Duration::from_secs(1), "db:1", never()).await;
         assert_eq!(answered.expect_err("time ran out").verdict, Verdict::Retry);
+
+        effort.changed();
+        let changed = effort.within(Duration::from_secs(1), "db:1", never()).await;
+        assert_eq!(changed.expect_err("time ran out").verdict, Verdict::Unknown);
+    }
+
+    #[tokio::test]
+    async fn after_the_first_accepted_change_a_failure_is_not_one_that_changed_nothing() {
+        let fails = |verdict| async move { Err::<(), _>(StepError::new(verdict, "lease", "The lease is gone.")) };
+        let effort = Effort::new(10);
+        let limit = Duration::from_secs(1);
+        effort.sending();
+        effort.answered();
+        let refused = effort.within(limit, "db:1", fails(Verdict::Retry)).await;
+        assert_eq!(refused.expect_err("a refused statement changed nothing").verdict, Verdict::Retry);
+        effort.sending();
+        effort.changed();
+        effort.sending();
+        effort.answered();
+        for (verdict, told) in [
+            (Verdict::Retry, Verdict::Unknown),
+            (Verdict::Rejected, Verdict::Rejected),
+            (Verdict::NeedsPerson, Verdict::NeedsPerson),
+        ] {
+            let error = effort.within(limit, "db:1", fails(verdict)).await.expect_err("it fails");
+            assert_eq!((error.verdict, error.code.as_str()), (told, "lease"));
+        }
     }
 
     #[test]

@@ -145,6 +145,23 @@ impl Parties {
         named.expected && named.role != "AWSCURRENT" && !kept
     }
 
+    /// Retire: what is to be ended must be of AWSCURRENT's account, or there must be nothing.
+    ///
+    /// # Errors
+    /// NeedsPerson where it is of another one, which is not changed from here.
+    pub(crate) fn may_retire(&self) -> Result<(), StepError> {
+        let Some(version) = self.skipped.first() else { return Ok(()) };
+        let message = format!(
+            "The credential of {version} is to be ended, and it is for another account than AWSCURRENT's, {}. Nothing was \
+             changed.",
+            self.account()
+        );
+        Err(StepError::new(Verdict::NeedsPerson, "other-account", message).remedy(
+            "Give that account another password by hand, or lock it, when nobody uses it any more; then abandon what is left \
+             of this rotation: AWSCURRENT stays as it is.",
+        ))
+    }
+
     /// The admin, or why a rotation that names one cannot go on.
     pub(crate) fn admin_or_error(&self) -> Result<Option<&Login>, StepError> {
         match &self.no_admin {

@@ -111,7 +111,10 @@ impl Rotator for Postgres {
     async fn retire(&self, cx: &StepContext<'_>) -> Result<Done, StepError> {
         let effort = Effort::new(cx.login_budget);
         // Where it is about one account, its old password ended when the new one was set.
-        let Some(pair) = Pair::read(&KIND, cx)? else { return Ok(effort.done()) };
+        let Some(pair) = Pair::read(&KIND, cx)? else {
+            Parties::read(&KIND, cx)?.may_retire()?;
+            return Ok(effort.done());
+        };
         let turn = Turn { trust: &self.trust, cx, pair: &pair, effort: &effort };
         effort.within(cx.deadline, &pair.active.server(), turn.retire()).await?;
         Ok(effort.done())
@@ -202,7 +205,7 @@ impl Steps<'_> {
         fail::fail_point!("set::before_change");
         self.effort.sending();
         session.batch(&statement, Moment::Changing).await?;
-        self.effort.answered();
+        self.effort.changed();
         fail::fail_point!("set::after_change");
         fail::fail_point!("set::after_commit");
         session.close().await;

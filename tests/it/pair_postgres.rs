@@ -184,6 +184,39 @@ fn awscurrent_must_log_in_before_another_account_is_changed() {
     });
 }
 
+#[test]
+fn retire_ends_the_old_account_whatever_the_settings_say_by_then() {
+    both(|mut case| {
+        let old = turn(&mut case);
+        case.options.strategy = None;
+        case.retire().expect("retired");
+        assert!(!value_logs_in(&case, &old) && value_logs_in(&case, &case.current));
+        case.known[0].1["host"] = json!("elsewhere.example");
+        fails(case.retire(), Verdict::NeedsPerson, "other-account");
+    });
+}
+
+#[test]
+fn a_stranger_with_the_second_ones_name_is_not_taken_over_until_somebody_names_both() {
+    both(|mut case| {
+        let second = clone_of(&case);
+        execute(case.server, &format!("CREATE ROLE {second} LOGIN PASSWORD 'Canary-stranger'"));
+        let mut stranger = case.current.clone();
+        stranger["username"] = json!(second);
+        stranger["password"] = json!("Canary-stranger");
+        let wanted = case.create();
+        let error = case.set(&wanted).expect_err("it may be anybody's");
+        assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "stranger"), "{error:?}");
+        assert!(error.remedy.contains(&format!("--users {},{second}", case.user)), "{error:?}");
+        assert!(value_logs_in(&case, &stranger), "its password is as it was");
+        let report = case.check().expect("a report");
+        assert!(report.findings.iter().any(|found| found.code == "stranger"), "{:#?}", report.findings);
+        case.options.users = Some([case.user.clone(), second]);
+        case.set(&wanted).expect("both are named");
+        assert!(!value_logs_in(&case, &stranger));
+    });
+}
+
 // F70, F71
 #[test]
 fn an_idle_account_that_may_do_more_is_not_changed() {

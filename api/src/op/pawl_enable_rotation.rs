@@ -4,7 +4,7 @@ use engine::check::{Finding, Level, Report};
 use engine::id::VersionId;
 use engine::port::Options;
 use engine::settings::{Change, Said};
-use engine::strategy::{Retirement, Strategy, UnknownStrategy};
+use engine::strategy::{Retirement, UnknownStrategy};
 use serde::Serialize;
 use store::{Rotate, RotationView, Serves, Start, StoreError};
 
@@ -14,7 +14,7 @@ use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request}
 use crate::registration::span_of;
 use crate::report;
 use crate::rotation::settings::{self, DEFAULT, said};
-use crate::rotation::{Shown, warnings};
+use crate::rotation::{Shown, pair, warnings};
 use crate::rotator;
 use crate::rules::{Expression, RotationRules, WindowLength};
 use crate::wire::token_of;
@@ -79,9 +79,6 @@ impl Request {
     }
 }
 
-/// The code of a finding: two accounts take turns already, made by somebody else.
-const EXISTING_PAIR: &str = "existing-pair";
-
 #[derive(Serialize)]
 pub(crate) struct Reply {
     #[serde(flatten)]
@@ -113,20 +110,6 @@ fn refused(finding: &Finding) -> ApiError {
         "{message} ({code}).{remedy} Rotation is not enabled: put that right and enable it again (`pawl rotation check` \
          shows everything that was found), or give Force (--force)."
     ))
-}
-
-/// Both accounts of a pair that is taken over go on working, as whoever made it left them, unless something is said about
-/// that. One that Pawl has prepared, or rotates already, is not taken over.
-fn keep_both(view: &RotationView, settled: &Options, change: &mut Change, report: &mut Report) {
-    let is_there = report.findings.iter().any(|finding| finding.code == EXISTING_PAIR);
-    let turns = |options: &Options| options.strategy == Some(Strategy::AlternatingUsers);
-    let is_told = settled.retirement.is_some() || change.retirement.is_some() || change.grace_seconds.is_some();
-    if is_there && turns(settled) && !turns(&view.options) && !is_told {
-        change.retirement = Some(Said::To(Retirement::Never));
-        let said = "the two accounts took turns before: both go on working after a rotation, as they did";
-        let remedy = format!("pawl rotation enable {} --retire at-grace-end", view.name);
-        report.findings.push(Finding::new(Level::Warning, "keeps-both", said).remedy(remedy));
-    }
 }
 
 impl Operation for Request {
@@ -161,7 +144,10 @@ impl Operation for Request {
             Some(finding) => Some(format!("enabled although: {} ({})", finding.message, finding.code)),
             None => None,
         };
-        keep_both(&view, &settled, &mut change, &mut found);
+        if pair::keeps_both(&view, &settled, &change, &found) {
+            change.retirement = Some(Said::To(Retirement::Never));
+            found.findings.push(pair::kept(&view));
+        }
         let rotate = Rotate {
             token,
             options: Some(change),

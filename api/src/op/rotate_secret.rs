@@ -1,11 +1,14 @@
 //! RotateSecret: configures rotation and asks for one at once, or only for a test of what is configured.
 
-use store::{Rotate, Start};
+use engine::settings::{Change, Said};
+use engine::strategy::Retirement;
+use store::{Rotate, Serves, Start};
 
 use super::{Cx, Operation};
 use crate::error::ApiError;
 use crate::external::{self, Metadata};
 use crate::members::{Each, Inner, Length, Required, SecretId, request};
+use crate::rotation::pair;
 use crate::rotator;
 use crate::rules::RotationRules;
 use crate::wire::{Made, token_of};
@@ -36,17 +39,27 @@ impl Operation for Request {
         let rotator = self.rotation_lambda_arn.filter(|arn| !arn.is_empty());
         let id = self.secret_id.unwrap_or_default();
         let serves = rotator::serving(cx, &id, rotator.as_deref(), rotator::cannot_invoke).await?;
+        let kept = match &serves {
+            Some(Serves::Builtin) => pair::kept_by_tag(cx, &id, rotator.as_deref()).await?,
+            _ => None,
+        };
+        let never = Change { retirement: Some(Said::To(Retirement::Never)), ..Change::default() };
         let rotate = Rotate {
             token,
             rotator,
             rules,
             time_zone: None,
-            options: None,
+            options: kept.as_ref().map(|_| never),
             start: if self.rotate_immediately == Some(false) { Start::Test } else { Start::Rotate },
             external,
             by: cx.principal().to_owned(),
             serves,
         };
-        Ok(cx.state.store.rotate(&id, rotate, cx.now).await?.into())
+        let made = cx.state.store.rotate(&id, rotate, cx.now).await?;
+        if let Some(kept) = kept {
+            let said = format!("{} (`{}` ends the old one)", kept.message, kept.remedy);
+            cx.state.store.note(&id, &kept.code, cx.principal(), &said, cx.now).await?;
+        }
+        Ok(made.into())
     }
 }

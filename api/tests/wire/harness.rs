@@ -371,7 +371,7 @@ impl Workbench for Bench {
                 Finding::new(Level::Problem, "trust", "A wrong password logs in").remedy("change pg_hba.conf")
             }
             "away" => Finding::new(Level::Problem, NOT_CHECKED, "The server is away"),
-            "pair" => Finding::new(Level::Ok, "existing-pair", "Two accounts take turns"),
+            "pair" | "tagged" | "rotated" => Finding::new(Level::Ok, "existing-pair", "Two accounts take turns"),
             _ => Finding::new(Level::Ok, "asked", format!("{rotator:?} {}", options.is_some())),
         };
         let statements = vec!["ALTER ROLE app PASSWORD '…'".to_owned()];

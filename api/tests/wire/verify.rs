@@ -140,6 +140,20 @@ async fn enabling_looks_first_and_a_problem_refuses_unless_it_is_forced() {
     let view = server.ok("pawl.EnableRotation", turns).await;
     assert_eq!((&view["Retire"], &view["Findings"][0]["Code"]), (&json!("never"), &json!("keeps-both")), "{view}");
     let ended = json!({"SecretId": "pair", "Retire": "at-grace-end"});
+    // So it is where a tag says it before rotation is enabled, by whichever call, and unless the tags say something else.
+    let tagged = |name: &str, tags: serde_json::Value| {
+        let value = pair.replace("\"pair\"", &format!("\"{name}\""));
+        json!({"Name": name, "ClientRequestToken": v(1), "SecretString": value, "Tags": tags})
+    };
+    let turns = json!({"Key": "pawl:strategy", "Value": "alternating-users"});
+    server.ok("CreateSecret", tagged("tagged", json!([turns]))).await;
+    let view = server.ok("pawl.EnableRotation", of("tagged")).await;
+    assert_eq!((&view["Retire"], &view["Findings"][0]["Code"]), (&json!("never"), &json!("keeps-both")), "{view}");
+    server.ok("CreateSecret", tagged("rotated", json!([turns]))).await;
+    server.ok("RotateSecret", json!({"SecretId": "rotated", "ClientRequestToken": v(2)})).await;
+    assert_eq!(server.ok("pawl.DescribeRotation", of("rotated")).await["Retire"], "never");
+    let told = history(&server, "rotated").await;
+    assert!(told.iter().any(|(kind, said)| kind == "keeps-both" && said.contains("--retire at-grace-end")), "{told:?}");
     assert_eq!(server.ok("pawl.EnableRotation", ended).await["Retire"], "at-grace-end");
 }
 

@@ -20,8 +20,8 @@ use super::steps::{right_but_refused, row_lacks};
 use super::{Brand, Change, Flavor};
 use crate::connection::Login;
 use crate::effort::{CHANGE, Effort, IDLE};
-use crate::pair::Pair;
-use crate::quote::shown;
+use crate::pair::{self, Pair, knows};
+use crate::quote::{my_account, shown};
 use crate::tls::Trust;
 
 /// One step under way.
@@ -46,6 +46,11 @@ impl Turns<'_> {
         let allow = self.cx.material.options.allow_differing_hosts;
         let twins = self.twins(&mut session).await?;
         twins.may_change(self.flavor, self.pair, allow)?;
+        let found =
+            twins.is_there(self.pair) && !knows(self.flavor.kind(), self.cx, &self.pair.active, &self.pair.other);
+        if found && twins.is_stranger() && self.cx.material.options.users.is_none() {
+            return Err(stranger(&self.pair.active, &self.pair.other));
+        }
         let made = self.make(&mut session, &twins).await?;
         let given = self.make_equal(&mut session, &twins).await?;
         self.set_password(&mut session, &twins).await?;
@@ -188,9 +193,11 @@ impl Turns<'_> {
         fail::fail_point!("set::before_change");
         self.effort.sending();
         let outcome = session.run(statement, Moment::Changing).await;
-        // A refusal is an answer too, and some are not the end of the step.
-        if outcome.as_ref().err().is_none_or(|error| error.verdict != Verdict::Unknown) {
-            self.effort.answered();
+        match &outcome {
+            Ok(()) => self.effort.changed(),
+            // A refusal is an answer too, and some are not the end of the step.
+            Err(error) if error.verdict != Verdict::Unknown => self.effort.answered(),
+            Err(_) => {}
         }
         outcome?;
         fail::fail_point!("set::after_change");
@@ -242,6 +249,12 @@ impl Turns<'_> {
             None => Err(current_refused(&self.pair.active, so)),
         }
     }
+}
+
+/// An account of that name that may do nothing of what AWSCURRENT's may.
+pub(super) fn stranger(active: &Login, other: &str) -> StepError {
+    let because = format!("it has no right in common with {}", shown(&active.user));
+    pair::stranger(active, other, &because, &format!("DROP USER {}", shown(&my_account(other, "%"))))
 }
 
 /// ALL PRIVILEGES are fifty words in the catalogue: enough of them for the history.

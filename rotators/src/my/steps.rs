@@ -107,7 +107,7 @@ impl Steps<'_> {
         self.before_change();
         self.effort.sending();
         session.run(statement, Moment::Changing).await?;
-        self.effort.answered();
+        self.effort.changed();
         self.after_change();
         Ok(())
     }
@@ -131,6 +131,7 @@ impl Steps<'_> {
     /// Ends the password before AWSCURRENT. That sessions use it cannot be seen: they are the same account's.
     pub(super) async fn retire(&self) -> Result<(), StepError> {
         fail::fail_point!("retire::before_login");
+        self.parties.may_retire()?;
         if self.parties.known.is_empty() {
             self.effort
                 .note("The version before has no password of its own on this account: nothing was ended.".to_owned());

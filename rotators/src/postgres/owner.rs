@@ -155,6 +155,14 @@ impl View {
         }
     }
 
+    /// The idle account is there and has nothing to do with the active one: neither is a member of the other, and they do
+    /// not become one owner at login.
+    pub(super) fn is_stranger(&self) -> bool {
+        let Some(idle) = &self.idle else { return false };
+        let share = self.owner().is_some() && idle.role_at_login(&self.database) == self.owner();
+        !(self.idle_in_active || self.active_in_idle || share)
+    }
+
     /// May the idle account be changed at all? What it has and AWSCURRENT's account has not would go to whoever can
     /// write the secret.
     ///

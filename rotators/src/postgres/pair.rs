@@ -20,10 +20,10 @@ use super::parameters::Forbidden;
 use super::reach::{Eyes, Gap};
 use super::session::{Entry, Manner, Session, md5_hash, no_password_asked};
 use super::sniff::Asked;
-use super::{LOOKING, admin_refused};
+use super::{KIND, LOOKING, admin_refused};
 use crate::connection::Login;
 use crate::effort::{CHANGE, Effort, IDLE, LOGIN};
-use crate::pair::{Pair, first_user};
+use crate::pair::{self, Pair, first_user, knows};
 use crate::quote::{pg_name, shown};
 use crate::tls::Trust;
 
@@ -61,6 +61,9 @@ impl Turn<'_> {
         fail::fail_point!("set::locked");
         let view = self.view(&mut admin).await?;
         view.may_change(&self.pair.active, self.options().allow_superuser)?;
+        if view.is_stranger() && !has_it && self.is_found(&view) && self.options().users.is_none() {
+            return Err(stranger(&self.pair.active, &self.pair.other));
+        }
         self.keeps_its_hash(&mut admin, &view).await?;
         let gaps = view.gaps(&mut admin, Eyes { trust: self.trust, login: &self.pair.admin }).await?;
         self.refuse(&gaps)?;
@@ -226,7 +229,7 @@ impl Turn<'_> {
         let sql = changes(statements.iter().map(|statement| statement.sql.as_str()));
         self.effort.sending();
         admin.batch(&sql, Moment::Changing).await?;
-        self.effort.answered();
+        self.effort.changed();
         Ok(())
     }
 
@@ -237,6 +240,11 @@ impl Turn<'_> {
             return Err(StepError::new(Verdict::NeedsPerson, "no-value", message).remedy("Report this."));
         }
         Ok(password(&self.pair.other, &scram_sha_256(scramble)))
+    }
+
+    /// The idle account was there before this secret had anything to do with it.
+    fn is_found(&self, view: &View) -> bool {
+        view.idle.is_some() && !knows(&KIND, self.cx, &self.pair.active, &self.pair.other)
     }
 
     fn options(&self) -> &engine::port::Options {
@@ -412,6 +420,15 @@ pub(super) fn current_refused(active: &Login) -> StepError {
          ALTER ROLE {} PASSWORD '…' with the password of AWSCURRENT, then resume.",
         shown(&pg_name(&active.user))
     ))
+}
+
+/// A role of that name that is nobody's whom we know.
+pub(super) fn stranger(active: &Login, other: &str) -> StepError {
+    let because = format!(
+        "neither is a member of the other, nor do both become one owner at login as {} may",
+        shown(&active.user)
+    );
+    pair::stranger(active, other, &because, &format!("DROP ROLE {}", shown(&pg_name(other))))
 }
 
 /// How many differences a message names.

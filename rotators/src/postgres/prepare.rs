@@ -167,7 +167,7 @@ impl<'a> Maker<'a> {
         fail::fail_point!("prepare::before_change");
         self.effort.sending();
         admin.batch(&sql, Moment::Changing).await.map_err(|error| self.not_allowed(error))?;
-        self.effort.answered();
+        self.effort.changed();
         fail::fail_point!("prepare::after_change");
         Ok(())
     }

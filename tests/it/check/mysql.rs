@@ -230,6 +230,8 @@ pub(super) fn pair_rights(server: &'static Server, for_roles: &str) {
     assert!(report.statements[0].starts_with(&format!("CREATE USER {clone} IDENTIFIED ")), "{report:#?}");
     assert!(report.statements.iter().any(|text| text.starts_with("GRANT ALL PRIVILEGES ON `app`.* TO ")));
     execute(server, &format!("CREATE USER '{}_clone'@'%' ACCOUNT LOCK", case.user));
+    found(&check(&case), Level::Problem, "stranger");
+    execute(server, &format!("GRANT RELOAD ON *.* TO '{}_clone'@'%'", case.user));
     found(&check(&case), Level::Ok, "existing-pair");
     finds_and_mends(case, Level::Problem, "locked", Mend::Pasted);
 }

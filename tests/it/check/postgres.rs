@@ -228,6 +228,8 @@ fn a_pair_is_looked_at_whole() {
     assert!(shows(&report, &format!("ALTER ROLE \"{clone}\" SET \"role\" TO '{owner}'")), "{report:#?}");
 
     execute(server, &format!("CREATE ROLE {clone} LOGIN"));
+    found(&check(&case), Level::Problem, "stranger");
+    execute(server, &format!("GRANT {owner} TO {clone}; ALTER ROLE {clone} SET role = '{owner}'"));
     let report = passes(&case, &["role-set"]);
     found(&report, Level::Ok, "existing-pair");
     assert!(report.statements.iter().any(|text| text.contains(&format!("ALTER ROLE \"{clone}\" PASSWORD '…'"))));

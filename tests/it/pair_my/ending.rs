@@ -3,6 +3,7 @@
 
 use engine::check::Sessions;
 use engine::outcome::{Proof, Verdict};
+use engine::strategy::Strategy;
 use mysql_async::{Conn, OptsBuilder};
 use pawl::servers::Server;
 use serde_json::{Value, json};
@@ -56,6 +57,23 @@ fn retire_ends_the_old_account_alone_and_may_run_twice() {
         execute(server, &format!("ALTER USER '{}'@'%' IDENTIFIED BY 'Canary-by-hand'", two.app));
         two.case.retire().expect("retired again");
         assert!(logs_in(server, &two.app, "Canary-by-hand"));
+    });
+}
+
+#[test]
+fn retire_ends_the_old_account_whatever_the_settings_say_by_then() {
+    each(|server| {
+        let mut two = rotated(server);
+        two.case.options.strategy = Some(Strategy::SingleUser);
+        two.case.retire().expect("retired");
+        assert!(!works(server, &two.retired()) && works(server, &two.case.current));
+        let mut two = rotated(server);
+        two.case.options.users = Some(["x".to_owned(), "y".to_owned()]);
+        two.case.retire().expect("retired");
+        assert!(!works(server, &two.retired()) && works(server, &two.case.current));
+        // What is elsewhere is a person's business, and nobody may take it for ended.
+        two.case.known[0].1["host"] = json!("elsewhere.example");
+        fails(two.case.retire(), Verdict::NeedsPerson, "other-account");
     });
 }
 

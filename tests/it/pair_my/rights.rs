@@ -1,5 +1,6 @@
 //! Both accounts of a pair may do the same, or testSecret says what differs.
 
+use engine::check::Level;
 use engine::outcome::Verdict;
 use pawl::servers::{Engine, Server};
 use serde_json::json;
@@ -120,6 +121,37 @@ fn each_tls_requirement_is_copied_as_it_is() {
             assert_eq!(shown(server, &two.app), clone);
             assert!(clone.iter().any(|line| line.contains(require.split('\'').next().expect("a word"))), "{clone:?}");
         }
+    });
+}
+
+/// Its views of information_schema are empty, without a word: the clone would lack everything, and nobody would know.
+#[test]
+fn an_admin_who_sees_single_tables_of_the_catalogue_only_changes_nothing() {
+    each(|server| {
+        let mut two = Two::new(server);
+        let admin = Account::create(server);
+        execute(server, &format!("GRANT SELECT ON app.* TO '{}'@'%'", two.app));
+        execute(server, &format!("GRANT CREATE USER ON *.* TO '{}'@'%'", admin.user));
+        execute(server, &format!("GRANT SELECT ON app.* TO '{}'@'%' WITH GRANT OPTION", admin.user));
+        let tables = ["user", "db", "tables_priv", "columns_priv", "procs_priv", "proxies_priv"];
+        let own: &[&str] = match server.engine {
+            "mysql" => &["role_edges", "global_grants", "default_roles"],
+            _ => &["roles_mapping", "global_priv"],
+        };
+        for table in tables.iter().chain(own) {
+            execute(server, &format!("GRANT SELECT ON mysql.{table} TO '{}'@'%'", admin.user));
+        }
+        two.case.admin = Some(admin.secret(&json!({})));
+        let wanted = two.case.create();
+        let error = two.case.set(&wanted).expect_err("it does not see the rights");
+        assert_eq!((error.verdict, error.code.as_str()), (Verdict::NeedsPerson, "rights-unseen"), "{error:?}");
+        assert!(super::support::rows_of(server, &two.clone).is_empty(), "no clone was made");
+        let report = two.case.check().expect("a report");
+        let found = report.findings.iter().find(|found| found.code == "rights-unseen").expect("told beforehand");
+        assert_eq!((found.level, &found.remedy), (Level::Problem, &error.remedy));
+        execute(server, &error.remedy);
+        two.case.set(&wanted).expect("after the statement that was offered");
+        assert_eq!(shown(server, &two.app), shown(server, &two.clone));
     });
 }
 

@@ -6,9 +6,12 @@ use engine::outcome::StepError;
 use super::grants::Grants;
 use super::{Eyes, Steps};
 use crate::findings::Findings;
-use crate::my::accounts::Rows;
+use crate::my::accounts::{Row, Rows};
 use crate::my::hash::Plugin;
-use crate::pair::next_user;
+use crate::my::pair::stranger;
+use crate::my::rights::read::{lacking, rights};
+use crate::my::session::Session;
+use crate::pair::{knows, next_user};
 use crate::quote::{my_account, shown};
 
 pub(super) fn no_admin(steps: &Steps<'_>, findings: &mut Findings) {
@@ -66,8 +69,17 @@ impl Steps<'_> {
             );
         }
         let idle = self.flavor.all_rows(&mut admin.session, &other).await?.unwrap_or_default();
+        let sees = admin.grants.on_mysql("SELECT");
+        if !sees {
+            findings.problem("rights-unseen", format!("{by} does not see all rights of other accounts."), lacking(&by));
+        }
         match idle.is_empty() {
             true => findings.ok("pair", format!("The first rotation creates {}.", shown(&other))),
+            // Said above.
+            false if !sees => {}
+            false if self.is_stranger(&mut admin.session, &other, rows, &idle).await? => {
+                findings.error(&stranger(active, &other));
+            }
             false => findings.ok("existing-pair", format!("{} is there already, and is taken over.", shown(&other))),
         }
         let hosts: Vec<&str> = idle.iter().filter(|row| row.locked).map(|row| row.host.as_str()).collect();
@@ -77,6 +89,32 @@ impl Steps<'_> {
             findings.problem("locked", says, format!("ALTER USER {} ACCOUNT UNLOCK", accounts.join(", ")));
         }
         Ok(Some(self.statements_of_pair(&other, idle.is_empty(), target, rows)))
+    }
+
+    /// As Set sees it.
+    async fn is_stranger(
+        &self,
+        session: &mut Session,
+        other: &str,
+        rows: &Rows,
+        idle: &[Row],
+    ) -> Result<bool, StepError> {
+        let active = &self.parties.wanted;
+        if self.cx.material.options.users.is_some() || knows(self.flavor.kind(), self.cx, active, other) {
+            return Ok(false);
+        }
+        let brand = self.flavor.brand();
+        let mut has_any = false;
+        for row in &rows.list {
+            let of_active = rights(session, brand, &active.user, &row.host).await?;
+            has_any |= !of_active.is_empty();
+            if idle.iter().any(|idle| idle.host == row.host)
+                && !rights(session, brand, other, &row.host).await?.is_disjoint(&of_active)
+            {
+                return Ok(false);
+            }
+        }
+        Ok(has_any)
     }
 
     /// The idle account is made or changed and given what the other has; later the old one is ended.

@@ -119,7 +119,7 @@ impl Turns<'_> {
         fail::fail_point!("retire::before_change");
         self.effort.sending();
         session.run(statement, Moment::Changing).await?;
-        self.effort.answered();
+        self.effort.changed();
         fail::fail_point!("retire::after_change");
         Ok(())
     }

@@ -6,7 +6,7 @@ use engine::outcome::{StepError, Verdict};
 use crate::my::accounts::{Row, differing, listed};
 use crate::my::entry::account;
 use crate::my::errors::{LOCKED_CODE, line, told};
-use crate::my::rights::read::{is_there, rights};
+use crate::my::rights::read::{is_seen, is_there, rights};
 use crate::my::rights::{Bundle, GRANT_OPTION, On, Right, Rights, bundles};
 use crate::my::session::Session;
 use crate::my::settings::Settings;
@@ -35,6 +35,7 @@ pub(super) struct Twins {
 
 impl Twins {
     pub(super) async fn read(session: &mut Session, flavor: &dyn Flavor, pair: &Pair) -> Result<Self, StepError> {
+        is_seen(session).await?;
         let active = rows(session, flavor, &pair.active.user).await?;
         let mut idle = rows(session, flavor, &pair.other).await?;
         if active.is_empty() {
@@ -68,6 +69,20 @@ impl Twins {
             }
         }
         self.no_more_than_active(pair)
+    }
+
+    /// The idle account is there, and not because an earlier Set of this value made it.
+    pub(super) fn is_there(&self, pair: &Pair) -> bool {
+        let mut idle = self.list.iter().filter_map(|twin| twin.idle.as_ref()).peekable();
+        idle.peek().is_some() && !idle.any(|row| pair.wanted.as_ref().is_some_and(|wanted| row.holds(wanted, wanted)))
+    }
+
+    /// The idle account may do nothing of what the active one may. What somebody made to take turns with it, by AWS's
+    /// functions or by hand, may; and what it may do beyond that is refused anyway ([`Self::no_more_than_active`]).
+    pub(super) fn is_stranger(&self) -> bool {
+        let has_any = self.list.iter().any(|twin| !twin.active_rights.is_empty());
+        let shares = |twin: &Twin| twin.active_rights.len() > twin.missing.len();
+        has_any && !self.list.iter().any(shares)
     }
 
     /// A right that the idle account has and AWSCURRENT's does not was given by a person, or it is the account of

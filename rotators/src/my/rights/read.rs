@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::{GRANT_OPTION, On, Right, Rights};
 use crate::my::errors::{line, told};
 use crate::my::session::Session;
-use crate::my::{Brand, contradiction};
-use crate::quote::my_bytes;
+use crate::my::{Brand, contradiction, dual};
+use crate::quote::{my_bytes, shown};
 
 /// One row of an account, as literals of the catalogue.
 struct Of {
@@ -17,6 +17,25 @@ struct Of {
     grantee: String,
     user: String,
     host: String,
+}
+
+/// Whether this session may read the rights of others. One that may read single tables of `mysql` only finds the views of
+/// information_schema empty, without a word: an account would look as if it had no rights.
+///
+/// # Errors
+/// NeedsPerson with the statement that mends it.
+pub(in crate::my) async fn is_seen(session: &mut Session) -> Result<(), StepError> {
+    if dual::granted(session, &[("SELECT", "*.*"), ("SELECT", "`mysql`.*")]).await? {
+        return Ok(());
+    }
+    let by = shown(&session.by);
+    let message = format!("{} shows {by} not all rights of other accounts.", session.login.server());
+    Err(StepError::new(Verdict::NeedsPerson, "rights-unseen", message).remedy(lacking(&by)))
+}
+
+/// The statement that lets an admin (as shown) see them.
+pub(in crate::my) fn lacking(by: &str) -> String {
+    format!("GRANT SELECT ON mysql.* TO {by}")
 }
 
 /// The rights of `user@host`.

@@ -10,8 +10,9 @@ use super::judge::{self, lacking};
 use super::{MASK, Seen, change, locking};
 use crate::connection::Login;
 use crate::findings::Findings;
-use crate::pair::{first_user, next_user};
+use crate::pair::{first_user, knows, next_user};
 use crate::postgres::owner::View;
+use crate::postgres::pair::stranger;
 use crate::postgres::parameters::Forbidden;
 use crate::postgres::session::Session;
 use crate::postgres::{KIND, Steps};
@@ -68,7 +69,13 @@ impl Steps<'_> {
         match &idle {
             None => findings.ok("pair", format!("The first rotation creates {}.", shown(&other.user))),
             Some(idle) => {
-                findings.ok("existing-pair", format!("{} is there already, and is taken over.", shown(&other.user)));
+                let known = options.users.is_some() || knows(&KIND, self.cx, active, &other.user);
+                let share = shape.owner.is_some() && shape.owner == idle.sets_role;
+                match known || share || related(session, active, &other).await? {
+                    true => findings
+                        .ok("existing-pair", format!("{} is there already, and is taken over.", shown(&other.user))),
+                    false => findings.error(&stranger(active, &other.user)),
+                }
                 if !idle.can_login {
                     judge::no_login(&other, findings);
                 }
@@ -137,6 +144,14 @@ fn judge_grants(shape: &Shape, rights: &AdminFacts, seen: &Seen, findings: &mut 
         ),
         shape.grants.clone(),
     );
+}
+
+/// One of the two is a member of the other.
+async fn related(session: &mut Session, active: &Login, other: &Login) -> Result<bool, StepError> {
+    let sql = "SELECT pg_catalog.pg_has_role(a.oid, b.oid, 'MEMBER') OR pg_catalog.pg_has_role(b.oid, a.oid, 'MEMBER') \
+               FROM pg_catalog.pg_roles a, pg_catalog.pg_roles b WHERE a.rolname = $1 AND b.rolname = $2";
+    let row = session.row(sql, &[(&active.user, Type::TEXT), (&other.user, Type::TEXT)]).await?;
+    Ok(row.as_ref().and_then(|row| facts::get(row, 0)).unwrap_or(false))
 }
 
 /// The owner of a pair in the shared shape, and what the admin lacks to give memberships on.
