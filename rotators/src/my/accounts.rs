@@ -58,6 +58,14 @@ impl Row {
             .ok_or_else(|| unsupported_plugin(login, &self.plugin))
     }
 
+    /// A way to log in that is no password would be lost where the whole row is given another one.
+    pub(crate) fn only_passwords(&self, login: &Login) -> Result<(), StepError> {
+        match self.methods.iter().find(|method| plugin(&method.plugin).is_none()) {
+            Some(other) => Err(unsupported_plugin(login, &other.plugin)),
+            None => Ok(()),
+        }
+    }
+
     /// Does the row hold this login's password: on MySQL as the first one, on MariaDB as any? Where the hash is hidden,
     /// the row is the one we are logged in by, so that `entered`, the login that was let in, has the answer.
     pub(crate) fn holds(&self, login: &Login, entered: &Login) -> bool {

@@ -66,6 +66,7 @@ impl Twins {
             twin.active.known_plugin(flavor.plugins(), &pair.active)?;
             if let Some(row) = &twin.idle {
                 row.known_plugin(flavor.plugins(), &idle)?;
+                row.only_passwords(&idle)?;
             }
         }
         self.no_more_than_active(pair)
