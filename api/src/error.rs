@@ -366,8 +366,8 @@ fn of_way_back(error: StoreError) -> ApiError {
     use StoreError as E;
     match error {
         E::InGrace(until) => ApiError::invalid_request(format!(
-            "The credential before AWSCURRENT has its grace until {}: wait until that is over, or end it with \
-             `pawl rotation retire`.",
+            "The credential before AWSCURRENT has its grace until {}: wait until that is over, or call its end off with \
+             `pawl rotation abandon`, which leaves that credential as it is.",
             until.format("%Y-%m-%d %H:%M:%S UTC")
         )),
         E::NoPrevious => ApiError::invalid_request("No version carries AWSPREVIOUS: name the version to go back to."),

@@ -436,7 +436,7 @@ fn owner_name(user: &str) -> String {
 }
 
 /// What pooled sessions mean for a role that is set at login.
-fn pooler(version: i32) -> Finding {
+pub(super) fn pooler(version: i32) -> Finding {
     let (message, remedy) = match discard_keeps_role(version) {
         true => (
             "A client that runs SET ROLE NONE in a pooled session leaves it so for the next one: what is made then \

@@ -9,6 +9,7 @@ use super::facts::{AdminFacts, RoleFacts};
 use crate::connection::Login;
 use crate::findings::Findings;
 use crate::parties::Parties;
+use crate::postgres::prepare::pooler;
 use crate::quote::{pg_name, shown};
 
 /// From this version on CREATEROLE alone does not reach other roles.
@@ -73,16 +74,9 @@ pub(super) fn role(seen: &Seen, cx: &StepContext<'_>, login: &Login, inside: boo
     limit(role, login, inside, findings);
     privileged(role, &cx.material.options, login, findings);
     if let Some(set) = &role.sets_role {
-        findings.warning(
-            "role-set",
-            format!(
-                "{} has the role {} set at login. Pawl resets it for its own changes; but a pooler that sends DISCARD ALL \
-                 or RESET ALL drops it, and what is created then belongs to {0}.",
-                shown(&login.user),
-                shown(set)
-            ),
-            "In a pooler between, leave server_reset_query to what keeps the role, or let it pool whole sessions.",
-        );
+        let pooled = pooler(seen.server.number);
+        let message = format!("{} has the role {} set at login. {}", shown(&login.user), shown(set), pooled.message);
+        findings.warning("role-set", message, pooled.remedy);
     }
 }
 
