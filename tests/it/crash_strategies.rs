@@ -47,6 +47,9 @@ const ONE_ACCOUNT: [&str; 10] = [
     "retire::after_change",
 ];
 
+/// Between making the second account of MySQL and MariaDB, and giving it the rights of the first.
+const OF_A_PAIR: [&str; 2] = ["set::made", "set::made_equal"];
+
 /// A server that dies at `point`, and an account whose secret it rotates.
 struct Doomed {
     home: Home,
@@ -136,12 +139,12 @@ fn a_pair_of_one_owner_on_postgresql_survives_a_process_killed_at_any_point() {
 
 #[test]
 fn a_pair_on_mysql_survives_a_process_killed_at_any_point() {
-    dies_in_rotations(&SHAPES[3], &ONE_ACCOUNT);
+    dies_in_rotations(&SHAPES[3], &[&ONE_ACCOUNT[..], &OF_A_PAIR].concat());
 }
 
 #[test]
 fn a_pair_on_mariadb_survives_a_process_killed_at_any_point() {
-    dies_in_rotations(&SHAPES[4], &ONE_ACCOUNT);
+    dies_in_rotations(&SHAPES[4], &[&ONE_ACCOUNT[..], &OF_A_PAIR].concat());
 }
 
 fn dies_in_a_rollback(shape: &Shape, point: &str) {
@@ -213,4 +216,31 @@ fn setting_awscurrent_again_survives_a_process_killed_at_any_point() {
     let cases: Vec<(&Shape, &str)> =
         shapes.into_iter().flat_map(|shape| WHILE_RECONCILING.map(|point| (shape, point))).collect();
     several_at_a_time(cases, |(shape, point)| dies_while_reconciling(shape, point));
+}
+
+/// Around what brings a PostgreSQL account into the shape of a pair with one owner, and back.
+const WHILE_PREPARING: [&str; 5] = [
+    "prepare::before_login",
+    "prepare::connected",
+    "prepare::locked",
+    "prepare::before_change",
+    "prepare::after_change",
+];
+
+/// AWSCURRENT logs in whichever shape the account is in, and doing it again ends in the one that was asked for.
+fn dies_while_preparing(point: &str) {
+    let shape = Shape { name: "PostgreSQL", engine: Engine::Postgres, strategy: "single-user", pair: false };
+    let Some(doomed) = Doomed::adopt(&shape, &format!("preparing, at {point}")) else { return };
+    for undo in [&[][..], &["--undo"]] {
+        let ask = [&["rotation", "prepare", &doomed.name, "--apply"], undo].concat();
+        let pawl = doomed.dies_at(point, &ask);
+        // Work on a whole server is leased for longer than a step, and the dead process's lease is waited out.
+        wait_for("it is done again", Duration::from_secs(180), || pawl.run(&ask).status.success().then_some(()));
+        assert!(current_logs_in(&pawl, &doomed.account, &doomed.name), "{}: AWSCURRENT logs in", doomed.what);
+    }
+}
+
+#[test]
+fn preparing_and_undoing_survive_a_process_killed_at_any_point() {
+    several_at_a_time(WHILE_PREPARING.to_vec(), dies_while_preparing);
 }
