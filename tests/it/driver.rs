@@ -1,5 +1,7 @@
 //! The driver over a store and a rotator that misbehave on purpose: what cannot be had from a real database.
 
+mod waits;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -43,6 +45,11 @@ struct Memory {
     fenced: bool,
     /// The longest lease that was asked for.
     asked: Mutex<Duration>,
+    /// What every step is given, and what its rotator can do.
+    material: Material,
+    abilities: Abilities,
+    /// AWSCURRENT, as labels have it.
+    current: Option<VersionId>,
 }
 
 impl Memory {
@@ -56,6 +63,9 @@ impl Memory {
             failing_reports: AtomicU32::new(0),
             fenced: false,
             asked: Mutex::default(),
+            material: Material::default(),
+            abilities: Abilities::default(),
+            current: None,
         }
     }
 
@@ -84,8 +94,8 @@ impl RotationStore for Memory {
             now: self.now,
             jitter,
             next_window: None,
-            abilities: Abilities::default(),
-            current: None,
+            abilities: self.abilities,
+            current: self.current.clone(),
             previous: None,
             fresh: VersionId::random(&mut rand::rng()),
         };
@@ -95,7 +105,7 @@ impl RotationStore for Memory {
     }
 
     async fn material(&self, _: &Lease, _: &Rotation) -> Result<Material, PortError> {
-        Ok(Material::default())
+        Ok(self.material.clone())
     }
 
     async fn renew(&self, _: &Lease, at_least: Duration) -> Result<Duration, PortError> {
@@ -156,10 +166,26 @@ impl Rotator for Scripted {
     }
 }
 
+/// How a drive ended, and the verdicts of its steps.
+type Driven = (Result<(), PortError>, Vec<(Step, Option<Verdict>)>);
+
 /// Drives one requested rotation, and returns how that ended and the verdicts of the steps.
-async fn driven(memory: &Memory, set: Set, known: bool) -> (Result<(), PortError>, Vec<(Step, Option<Verdict>)>) {
+async fn driven(memory: &Memory, set: Set, known: bool) -> Driven {
     let rotator = Scripted(set);
-    let pick = |_: &Material| known.then_some(&rotator as &dyn Rotator);
+    driven_by(memory, known.then_some(&rotator as &dyn Rotator), Some(requested(memory))).await
+}
+
+fn requested(memory: &Memory) -> Event {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    Event::Requested {
+        token: VersionId::random(&mut rng),
+        by: "test".to_owned(),
+        window_ends: memory.now + chrono::TimeDelta::hours(1),
+    }
+}
+
+async fn driven_by(memory: &Memory, rotator: Option<&dyn Rotator>, start: Option<Event>) -> Driven {
+    let pick = |_: &Material| rotator;
     let seen = Mutex::new(vec![]);
     let observer = |report: engine::driver::Report<'_>| {
         let verdict = report.error.map(|error| error.verdict);
@@ -168,13 +194,8 @@ async fn driven(memory: &Memory, set: Set, known: bool) -> (Result<(), PortError
     let clock = Still(memory.now);
     let lease = Lease { secret: SecretId(1), arn: "arn".to_owned(), fence: 1 };
     let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-    let start = Event::Requested {
-        token: VersionId::random(&mut rng),
-        by: "test".to_owned(),
-        window_ends: memory.now + chrono::TimeDelta::hours(1),
-    };
     let ports = Ports { store: memory, rotator: &pick, clock: &clock, observer: &observer };
-    let ended = drive(ports, &lease, Some(start), &mut rng).await;
+    let ended = drive(ports, &lease, start, &mut rng).await;
     (ended, seen.into_inner().expect("no panic in the lock"))
 }
 

@@ -13,6 +13,7 @@ mod damage;
 mod delete;
 mod deliveries;
 mod due;
+mod fixtures;
 mod graces;
 mod interference;
 mod keys;
@@ -131,6 +132,9 @@ contract! { over_sqlite:
         parked_paused_disabled_and_deleted_ones_are_never_due,
         counts_tell_what_is_scheduled_due_overdue_parked_and_open,
         the_scheduler_is_told_when_something_becomes_due,
+    },
+    fixtures::{
+        a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,

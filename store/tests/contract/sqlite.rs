@@ -307,7 +307,7 @@ async fn plan(raw: &mut sqlx::SqliteConnection, file: &str, name: &str) -> Strin
 }
 
 /// The store that an earlier schema left behind (tests/fixtures/README.md), opened by this binary in `data`.
-async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> Store {
+pub(crate) async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> Store {
     std::fs::create_dir(data).unwrap();
     let fixture = |suffix: &str| format!("{}/tests/fixtures/{name}.{suffix}", env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(fixture("db"), data.join("pawl.db")).unwrap();
