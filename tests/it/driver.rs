@@ -217,6 +217,7 @@ async fn a_rotator_that_panics_leaves_the_outcome_unknown_and_the_process_alive(
     assert!(matches!(memory.rotation(), Rotation::Waiting { step: Step::Set, .. }));
 }
 
+// F18
 #[tokio::test]
 async fn a_rotator_that_never_ends_is_cut_short_inside_the_lease() {
     let memory = Memory::new();
@@ -225,6 +226,7 @@ async fn a_rotator_that_never_ends_is_cut_short_inside_the_lease() {
     assert_eq!(steps.last(), Some(&(Step::Set, Some(Verdict::Unknown))));
 }
 
+// F18
 #[tokio::test]
 async fn a_rotator_that_takes_long_gets_a_lease_that_outlasts_it() {
     let memory = Memory::new();
@@ -234,6 +236,7 @@ async fn a_rotator_that_takes_long_gets_a_lease_that_outlasts_it() {
     assert_eq!(*memory.asked.lock().expect("no panic in the lock"), Duration::from_secs(100) + LEASE_MARGIN);
 }
 
+// F03
 #[tokio::test]
 async fn a_report_that_the_store_does_not_take_is_offered_again() {
     let memory = Memory { failing_reports: AtomicU32::new(3), ..Memory::new() };
@@ -243,6 +246,7 @@ async fn a_report_that_the_store_does_not_take_is_offered_again() {
     assert_eq!(steps.iter().filter(|(step, _)| *step == Step::Create).count(), 1, "nothing was generated twice");
 }
 
+// F03, F29
 #[tokio::test]
 async fn a_store_that_stays_away_leaves_the_rotation_as_committed() {
     let memory = Memory { failing_reports: AtomicU32::new(1000), ..Memory::new() };
@@ -258,6 +262,7 @@ async fn a_lost_lease_stops_the_driver_at_once() {
     assert!(matches!(ended, Err(PortError::Fenced)) && steps.is_empty());
 }
 
+// F19
 #[tokio::test]
 async fn the_last_look_at_the_lease_refuses_a_change_that_may_land_too_late() {
     let memory = Memory::new();
