@@ -298,6 +298,7 @@ contract! { over_sqlite:
         a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
         what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
         drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_value_that_is_written_over_a_rotated_one_is_tried_within_minutes_and_told,
         a_look_that_finds_out_nothing_is_no_drift,
         what_was_found_about_another_awscurrent_is_discarded,
         a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,
