@@ -75,6 +75,42 @@ pub(crate) fn execute(server: &Server, statements: &str) {
     });
 }
 
+/// How a database answers a login.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    In,
+    /// It says that the password, or the user, is wrong; with its code.
+    Refused(String),
+    /// Anything else: it is down, or has too many connections. That says nothing about the password.
+    Busy,
+}
+
+/// What a login says of the password, as opposed to what it says of the server.
+pub(crate) fn answer(server: &Server, user: &str, password: &str) -> Answer {
+    on_a_runtime(async {
+        if server.engine == "postgres" {
+            match postgres(server, user, password).await {
+                Ok(_) => Answer::In,
+                Err(error) => match error.code().map(tokio_postgres::error::SqlState::code) {
+                    Some(code @ ("28P01" | "28000")) => Answer::Refused(code.to_owned()),
+                    _ => Answer::Busy,
+                },
+            }
+        } else {
+            match mysql(server, user, password).await {
+                Ok(conn) => {
+                    let _closed = conn.disconnect().await;
+                    Answer::In
+                }
+                Err(mysql_async::Error::Server(error)) if [1044, 1045, 1698, 3118, 3955].contains(&error.code) => {
+                    Answer::Refused(error.code.to_string())
+                }
+                Err(_) => Answer::Busy,
+            }
+        }
+    })
+}
+
 /// Whether this login works and can ask something.
 pub(crate) fn logs_in(server: &Server, user: &str, password: &str) -> bool {
     on_a_runtime(async {

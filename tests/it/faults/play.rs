@@ -1,0 +1,205 @@
+//! Plays one cell: a rotation, the fault in the middle of one of its steps, the way back; and asks what must be true then.
+
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pawl::servers::Engine;
+use serde_json::{Value, json};
+
+use super::cell::{Cell, Fault, Kept, Step};
+use super::stage::Stage;
+use crate::harness::account::{self, logs_in};
+use crate::harness::chaos::{Loss, Which};
+use crate::harness::{pause, wait_for};
+
+/// How long the store is away: past its busy timeout, and past a lease.
+const AWAY: Duration = Duration::from_secs(13);
+/// How long the disk is full: past the driver's own tries.
+const FULL: Duration = Duration::from_secs(5);
+/// Past the lease of the processes here, twelve seconds.
+const PAST_THE_LEASE: Duration = Duration::from_secs(13);
+
+/// How a cell ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The rotation came to its end without a person; so long after the fault.
+    Completed(Duration),
+    /// It waits for a person, with what it says.
+    Parked(String),
+}
+
+/// Plays it. None: there is no such server here.
+///
+/// # Panics
+/// When something is not as it must be.
+pub(super) fn play(cell: Cell) -> Option<Outcome> {
+    let mut stage = Stage::set(cell)?;
+    let began = now();
+    match cell.fault {
+        None => stage.rotate(),
+        Some(Fault::CrashBefore | Fault::CrashDuring | Fault::CrashAfter) => {
+            stage.arm("kill");
+            stage.rotate();
+            stage.dies_and_comes_back();
+        }
+        Some(Fault::Stalled) => stalls(&mut stage),
+        Some(fault) => {
+            stage.arm("hold");
+            stage.rotate();
+            stage.reached();
+            happens(&stage, fault);
+        }
+    }
+    let view = stage.quiet();
+    let took = began.elapsed();
+    Some(judge(stage, &view, took))
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a recovery takes is a figure of the page")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The one process there is: its lease runs out, and nobody takes over.
+fn stalls(stage: &mut Stage) {
+    stage.arm("stop");
+    stage.rotate();
+    stage.sleeps();
+    pause(PAST_THE_LEASE);
+    stage.wakes();
+}
+
+/// What happens around a Pawl that is held at the point, and goes on in the middle of it.
+fn happens(stage: &Stage, fault: Fault) {
+    let login = stage.cell.step == Step::Test;
+    match fault {
+        Fault::RequestLost if login => lose(stage, Which::Login(1), Loss::Request),
+        Fault::ReplyLost if login => lose(stage, Which::Saying(&["SELECT"]), Loss::Reply),
+        Fault::RequestLost => lose(stage, Which::Saying(&CHANGES), Loss::Request),
+        Fault::ReplyLost => lose(stage, Which::Saying(&CHANGES), Loss::Reply),
+        Fault::StoreDown => {
+            let other = Other::holds_the_store(stage);
+            stage.release();
+            pause(AWAY);
+            drop(other);
+        }
+        Fault::StoreFull => {
+            stage.pawl.limit_files(Some(0));
+            stage.release();
+            pause(FULL);
+            stage.pawl.limit_files(None);
+        }
+        Fault::TargetRestart => {
+            stage.account.server.kill().expect("killed");
+            stage.release();
+            stage.account.server.restart().expect("started again");
+        }
+        other => panic!("{} is no fault of what is around Pawl", other.name()),
+    }
+}
+
+/// What changes a target, as its statements begin.
+const CHANGES: [&str; 4] = ["ALTER ROLE", "CREATE ROLE", "ALTER USER", "CREATE USER"];
+
+fn lose(stage: &Stage, which: Which, loss: Loss) {
+    stage.target.lose(which, loss);
+    stage.release();
+    wait_for("it is lost", Duration::from_secs(60), || (stage.target.lost() > 0).then_some(()));
+}
+
+/// A process of somebody else's with an exclusive transaction on the SQLite file.
+struct Other {
+    child: Child,
+    _until_closed: ChildStdin,
+}
+
+impl Other {
+    fn holds_the_store(stage: &Stage) -> Self {
+        const SCRIPT: &str = "import sqlite3, sys\n\
+            store = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n\
+            store.execute('BEGIN EXCLUSIVE')\n\
+            print('held', flush=True)\n\
+            sys.stdin.read()";
+        let mut python = Command::new("python3");
+        python.args(["-c", SCRIPT]).arg(stage.home.data().join("pawl.db"));
+        let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3 runs");
+        let mut said = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut said, &mut line).expect("it answers");
+        assert_eq!(line.trim(), "held", "it has the store");
+        let _until_closed = child.stdin.take().expect("a pipe");
+        Self { child, _until_closed }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It ends without a commit, as a backup that is called off.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// What must be true in every cell.
+fn judge(mut stage: Stage, view: &Value, took: Duration) -> Outcome {
+    let told = || format!("{}: {view:#}\n{}", stage.cell.id(), stage.home.log());
+    let server = stage.account.server;
+    let lets_in = |value: &Value| {
+        let text = |key: &str| value[key].as_str().expect("a text");
+        logs_in(server, text("username"), text("password"))
+    };
+    let parked = view["State"] == "parked";
+    let current = stage.value("AWSCURRENT").unwrap_or_else(|| panic!("AWSCURRENT has a value; {}", told()));
+    if parked {
+        let pending = stage.value("AWSPENDING");
+        assert!(lets_in(&current) || pending.as_ref().is_some_and(lets_in), "one of the two logs in; {}", told());
+        assert!(view["UnresolvedCandidates"].as_u64() >= Some(2), "both candidates are kept; {}", told());
+    } else {
+        assert!(lets_in(&current), "AWSCURRENT logs in; {}", told());
+        assert_ne!(current["password"], json!(stage.account.password), "it was completed; {}", told());
+        let first = account::logs_in(server, &stage.account.user, &stage.account.password);
+        assert!(!first, "the first password is dead; {}", told());
+        assert_eq!(current["username"] != json!(stage.account.user), stage.cell.way.alternates(), "{}", told());
+        nothing_is_lost(&stage, &told);
+    }
+    nothing_is_set_twice(&stage, &told);
+    let reason = &view["Open"]["Reason"];
+    let outcome = match (parked, reason["Message"].as_str(), reason["Remedy"].as_str()) {
+        (false, ..) => Outcome::Completed(took),
+        (true, Some(message), Some(remedy)) if !message.is_empty() && !remedy.is_empty() => {
+            Outcome::Parked(message.to_owned())
+        }
+        _ => panic!("it is parked without a word; {}", told()),
+    };
+    let told = told();
+    let seen = stage.watched();
+    assert_eq!(seen.wrong, Vec::<String>::new(), "the oracle saw what must not be; {told}");
+    assert!(seen.told > 0, "the oracle looked: {seen:?}; {told}");
+    outcome
+}
+
+/// Both versions are there, with the labels that they must have, and no third one; and of all values that were ever sent
+/// only AWSCURRENT's may still be on the target.
+fn nothing_is_lost(stage: &Stage, told: &dyn Fn() -> String) {
+    let versions = stage.versions();
+    let versions = versions.as_object().expect("versions");
+    assert_eq!(versions.len(), 2, "one value before and one after: {versions:?}; {}", told());
+    for (version, labels) in versions {
+        let expected = if *version == stage.first_version { "AWSPREVIOUS" } else { "AWSCURRENT" };
+        assert_eq!(*labels, json!([expected]), "{versions:?}; {}", told());
+    }
+    let previous = stage.value("AWSPREVIOUS").expect("the first value is kept");
+    assert_eq!(previous["password"], json!(stage.account.password), "{}", told());
+}
+
+/// The target took as many passwords as in a rotation that nothing disturbs. The exception: a retire of a PostgreSQL pair
+/// whose end was not heard of gives the old account another random password, which is nobody's either.
+fn nothing_is_set_twice(stage: &Stage, told: &dyn Fn() -> String) {
+    let (cell, changes) = (stage.cell, stage.target.changes());
+    let expected = cell.way.changes();
+    let again = cell.way.engine == Engine::Postgres && cell.step == Step::Retire;
+    assert!(changes == expected || again && changes > expected, "{changes} passwords for {expected}; {}", told());
+    match cell.kept {
+        Kept::Sqlite => {}
+    }
+}
