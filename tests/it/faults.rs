@@ -66,7 +66,7 @@ fn play_all(cells: Vec<Cell>, record: bool) -> BTreeMap<String, String> {
     so_many_at_a_time(AT_A_TIME, cells, |cell| {
         let played = catch_unwind(AssertUnwindSafe(|| play::play(cell))).map_err(|panic| said(&*panic));
         let result = match played {
-            Ok(Some(Outcome::Completed(took))) => format!("completed {}", took.as_secs()),
+            Ok(Some(Outcome::Completed(took))) => format!("completed {:.1}", took.as_secs_f64()),
             Ok(Some(Outcome::Parked(message))) => format!("parked {message}"),
             Ok(None) => return,
             Err(why) => {

@@ -26,6 +26,10 @@ pub(super) enum Fault {
     CrashAfter,
     RequestLost,
     ReplyLost,
+    ReplyCut,
+    Late,
+    Refused,
+    Silent,
     StoreRequestLost,
     StoreReplyLost,
     Stalled,
@@ -34,12 +38,16 @@ pub(super) enum Fault {
     TargetRestart,
 }
 
-pub(super) const FAULTS: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 15] = [
     Fault::CrashBefore,
     Fault::CrashDuring,
     Fault::CrashAfter,
     Fault::RequestLost,
     Fault::ReplyLost,
+    Fault::ReplyCut,
+    Fault::Late,
+    Fault::Refused,
+    Fault::Silent,
     Fault::StoreRequestLost,
     Fault::StoreReplyLost,
     Fault::Stalled,
@@ -132,7 +140,7 @@ impl Cell {
             return Some("one user with one password leaves no old credential behind: there is no retire");
         }
         match (fault, self.step) {
-            (Fault::RequestLost | Fault::ReplyLost, Step::Create | Step::Finish) => {
+            (fault, Step::Create | Step::Finish) if fault.is_of_the_targets_link() => {
                 Some("this step sends nothing to the target; its link is the one to the store, in rows of its own")
             }
             (Fault::StoreRequestLost | Fault::StoreReplyLost, _) if self.kept == Kept::Sqlite => {
@@ -154,13 +162,11 @@ impl Cell {
             (Fault::CrashDuring, Step::Test) => "test::after_login".to_owned(),
             (Fault::CrashDuring, Step::Retire) => "retire::after_change".to_owned(),
             (Fault::CrashAfter, _) => format!("commit::after::{step}"),
-            (Fault::RequestLost | Fault::ReplyLost | Fault::TargetRestart, Step::Test) => {
-                "test::before_login".to_owned()
-            }
-            (Fault::RequestLost | Fault::ReplyLost | Fault::Stalled | Fault::TargetRestart, Step::Set) => {
+            (fault, Step::Test) if fault.meets_the_target() => "test::before_login".to_owned(),
+            (fault, Step::Set) if fault.meets_the_target() || fault == Fault::Stalled => {
                 "set::before_change".to_owned()
             }
-            (Fault::RequestLost | Fault::ReplyLost | Fault::Stalled | Fault::TargetRestart, Step::Retire) => {
+            (fault, Step::Retire) if fault.meets_the_target() || fault == Fault::Stalled => {
                 "retire::before_change".to_owned()
             }
             (Fault::Stalled, Step::Test) => "test::after_login".to_owned(),
@@ -189,6 +195,15 @@ impl Step {
 }
 
 impl Fault {
+    /// It is the proxy's before the target.
+    pub(super) const fn is_of_the_targets_link(self) -> bool {
+        matches!(self, Self::RequestLost | Self::ReplyLost | Self::ReplyCut | Self::Late | Self::Refused | Self::Silent)
+    }
+
+    const fn meets_the_target(self) -> bool {
+        self.is_of_the_targets_link() || matches!(self, Self::TargetRestart)
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::CrashBefore => "crash before",
@@ -196,6 +211,10 @@ impl Fault {
             Self::CrashAfter => "crash after",
             Self::RequestLost => "request to the target lost",
             Self::ReplyLost => "reply of the target lost",
+            Self::ReplyCut => "reply of the target cut at a byte",
+            Self::Late => "request to the target late",
+            Self::Refused => "target refuses connections",
+            Self::Silent => "target silent",
             Self::StoreRequestLost => "commit to the store lost",
             Self::StoreReplyLost => "reply of the store lost",
             Self::Stalled => "stall past the lease",

@@ -107,13 +107,15 @@ fn text() -> String {
 
 /// What a dash is about.
 fn scope(cell: &Cell) -> String {
-    let fault = cell.fault.map_or("nothing", Fault::name);
+    let name = cell.fault.map_or("nothing", Fault::name);
     match (cell.step, cell.fault) {
         (Step::Retire, _) if cell.cannot_be().is_some_and(|why| why.starts_with("one user")) => {
             "retire, of a single user".to_owned()
         }
-        (step, Some(Fault::RequestLost | Fault::ReplyLost)) => format!("{fault}, in {}", step.name()),
-        _ => format!("{fault}, with {}", cell.kept.name()),
+        (step, Some(fault)) if fault.is_of_the_targets_link() => {
+            format!("a fault of the target's link, in {}", step.name())
+        }
+        _ => format!("{name}, with {}", cell.kept.name()),
     }
 }
 
@@ -163,6 +165,8 @@ The figure is how long it took from asking for the rotation to its end, the reti
 |---|---|
 | crash before, during, after | SIGKILL at a fail point: when it is committed that the step begins; when it is done and nobody knows; when that is committed |
 | request lost, reply lost | a proxy before the target loses the changing statement, or the reply to it; in testSecret the login, or the reply to the first question |
+| reply cut, request late | the same proxy cuts the connection after five bytes of the reply; delivers the request six seconds late, when nobody waits for it any more |
+| target refuses, target silent | for seven seconds the proxy closes every connection; accepts everything and lets nothing pass |
 | stall past the lease | SIGSTOP immediately before the change, until past the lease, then SIGCONT |
 | store down | SQLite: another process has an exclusive transaction on the file, past the busy timeout |
 | store full | SQLite: no file of the process may be written (RLIMIT_FSIZE) |

@@ -34,6 +34,8 @@ pub(super) struct Stage {
     pub(super) pawl: Pawl,
     pub(super) name: String,
     pub(super) first_version: String,
+    /// Passwords that were given before the rotation.
+    pub(super) changes_before: u32,
     pub(super) oracle: Oracle,
     client: Client,
     latch: PathBuf,
@@ -60,6 +62,7 @@ impl Stage {
         let client = Client::of(pawl.administrator());
         let described = described(&client, &pawl.url, &name).expect("it was just made");
         let first_version = described.as_object().and_then(|map| map.keys().next()).expect("a version").clone();
+        let changes_before = target.changes();
         let promised = cell.way.manner != Manner::Single;
         let oracle = Oracle::watch(&pawl, Watched { server, name: name.clone(), promised });
         let client = Client::hasty(pawl.administrator());
@@ -72,6 +75,7 @@ impl Stage {
             pawl,
             name,
             first_version,
+            changes_before,
             oracle,
             client,
             latch,

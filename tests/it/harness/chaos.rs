@@ -22,8 +22,6 @@ pub(crate) enum Loss {
     Request,
     /// It arrives, and the client hears nothing any more.
     Reply,
-    /// It does not arrive: the connection is cut.
-    CutBefore,
     /// It arrives, and the connection is cut when so many bytes of the reply have come through.
     CutReplyAt(usize),
     /// It arrives this late.
@@ -192,7 +190,6 @@ impl Shared {
                     let _closed = pair.server.shutdown(Shutdown::Both);
                 }
                 Some(Loss::Reply) => pair.mute.store(true, Ordering::SeqCst),
-                Some(Loss::CutBefore) => return pair.cut(),
                 Some(Loss::CutReplyAt(bytes)) => pair.cut_at.store(bytes, Ordering::SeqCst),
                 Some(Loss::Delay(late)) => thread::sleep(late),
                 None => {}
