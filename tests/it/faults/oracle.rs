@@ -135,7 +135,11 @@ impl Shared {
                 let moved = self.read(client, "AWSCURRENT").as_ref() != Some(current);
                 if !moved && (promised || !pending_logs_in) && matches!(self.ask(current), Answer::Refused(_)) {
                     let user = &current["username"];
-                    let with = if pending_logs_in { "AWSPENDING logs in" } else { "nothing that is labelled logs in" };
+                    let with = match (&pending, pending_logs_in) {
+                        (_, true) => "AWSPENDING logs in".to_owned(),
+                        (Some(_), false) => "AWSPENDING neither".to_owned(),
+                        (None, false) => format!("AWSPENDING is not told: {:?}", self.answered(client, "AWSPENDING")),
+                    };
                     lock(&self.seen).wrong.push(format!("AWSCURRENT ({user}) was refused: {why}; {with}"));
                 }
             }
@@ -145,10 +149,13 @@ impl Shared {
         seen.told += 1;
     }
 
-    fn read(&self, client: &Client, stage: &str) -> Option<Value> {
+    fn answered(&self, client: &Client, stage: &str) -> Option<(u16, Value)> {
         let url = lock(&self.url).clone()?;
-        let body = json!({ "SecretId": self.watched.name, "VersionStage": stage });
-        let (status, answer) = client.call(&url, "GetSecretValue", &body)?;
+        client.call(&url, "GetSecretValue", &json!({ "SecretId": self.watched.name, "VersionStage": stage }))
+    }
+
+    fn read(&self, client: &Client, stage: &str) -> Option<Value> {
+        let (status, answer) = self.answered(client, stage)?;
         let text = answer["SecretString"].as_str().filter(|_| status == 200)?;
         serde_json::from_str(text).ok()
     }
