@@ -33,6 +33,19 @@ const POINTS: [&str; 18] = [
     "commit::before::leased#2",
 ];
 
+/// At the awaits of the scheduler and the driver between two commits, the same on every database.
+const BETWEEN: [&str; 9] = [
+    "claim::after",
+    "material::before::setSecret",
+    "material::after::setSecret",
+    "renew::before",
+    "renew::after",
+    "look::before",
+    "look::after",
+    "release::before",
+    "release::after",
+];
+
 fn dies_and_recovers(engine: Engine, point: &str) {
     let Some(server) = servers::shared(engine) else { return };
     let what = format!("{} at {point}", engine.name());
@@ -64,6 +77,11 @@ fn at_every_point(engine: Engine) {
 #[test]
 fn postgresql_is_never_locked_out_by_a_process_killed_at_any_point() {
     at_every_point(Engine::Postgres);
+}
+
+#[test]
+fn nobody_is_locked_out_by_a_process_killed_at_an_await_of_the_driver() {
+    several_at_a_time(BETWEEN.to_vec(), |point| dies_and_recovers(Engine::Postgres, point));
 }
 
 #[test]

@@ -7,10 +7,12 @@
 //! cells with these words in their names.
 
 mod cell;
+mod full;
 mod oracle;
 mod page;
 mod play;
 mod stage;
+mod store;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -34,11 +34,12 @@ pub(super) enum Fault {
     StoreReplyLost,
     Stalled,
     StoreDown,
+    StoreSilent,
     StoreFull,
     TargetRestart,
 }
 
-pub(super) const FAULTS: [Fault; 15] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault::CrashBefore,
     Fault::CrashDuring,
     Fault::CrashAfter,
@@ -52,6 +53,7 @@ pub(super) const FAULTS: [Fault; 15] = [
     Fault::StoreReplyLost,
     Fault::Stalled,
     Fault::StoreDown,
+    Fault::StoreSilent,
     Fault::StoreFull,
     Fault::TargetRestart,
 ];
@@ -96,9 +98,10 @@ pub(super) const WAYS: [Way; 9] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     Sqlite,
+    Postgres,
 }
 
-pub(super) const STORES: [Kept; 1] = [Kept::Sqlite];
+pub(super) const STORES: [Kept; 2] = [Kept::Sqlite, Kept::Postgres];
 
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +146,7 @@ impl Cell {
             (fault, Step::Create | Step::Finish) if fault.is_of_the_targets_link() => {
                 Some("this step sends nothing to the target; its link is the one to the store, in rows of its own")
             }
-            (Fault::StoreRequestLost | Fault::StoreReplyLost, _) if self.kept == Kept::Sqlite => {
+            (Fault::StoreRequestLost | Fault::StoreReplyLost | Fault::StoreSilent, _) if self.kept == Kept::Sqlite => {
                 Some("SQLite is in the process: there is no link to lose anything on")
             }
             _ => None,
@@ -177,7 +180,7 @@ impl Cell {
     /// A name for files and messages.
     pub(super) fn id(&self) -> String {
         let fault = self.fault.map_or("no fault", Fault::name);
-        let words = format!("{} {fault} {} {}", self.step.name(), self.way, self.kept.name());
+        let words = format!("{} {fault} {} store {}", self.step.name(), self.way, self.kept.name());
         words.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
     }
 }
@@ -219,6 +222,7 @@ impl Fault {
             Self::StoreReplyLost => "reply of the store lost",
             Self::Stalled => "stall past the lease",
             Self::StoreDown => "store down",
+            Self::StoreSilent => "store silent",
             Self::StoreFull => "store full",
             Self::TargetRestart => "target killed and started",
         }
@@ -272,6 +276,7 @@ impl Kept {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Seen {
     pub(super) samples: u32,
     /// Of those, while Pawl answered as well.
     pub(super) told: u32,
+    /// Questions to a Pawl that was there, and did not answer within three seconds.
+    pub(super) unanswered: u32,
     /// What must not be.
     pub(super) wrong: Vec<String>,
 }
@@ -129,16 +131,18 @@ impl Shared {
                 if self.read(client, "AWSCURRENT").as_ref() != Some(current) {
                     return;
                 }
-                let pending = self.read(client, "AWSPENDING");
+                // Who does not answer in time says nothing.
+                let Some(pending) = self.answered(client, "AWSPENDING") else { return };
+                let pending = value_of(&pending);
                 let pending_logs_in = pending.as_ref().is_some_and(|pending| matches!(self.ask(pending), Answer::In));
                 // Between the two questions finishSecret may have come.
                 let moved = self.read(client, "AWSCURRENT").as_ref() != Some(current);
                 if !moved && (promised || !pending_logs_in) && matches!(self.ask(current), Answer::Refused(_)) {
                     let user = &current["username"];
-                    let with = match (&pending, pending_logs_in) {
-                        (_, true) => "AWSPENDING logs in".to_owned(),
-                        (Some(_), false) => "AWSPENDING neither".to_owned(),
-                        (None, false) => format!("AWSPENDING is not told: {:?}", self.answered(client, "AWSPENDING")),
+                    let with = match (pending.is_some(), pending_logs_in) {
+                        (_, true) => "AWSPENDING logs in",
+                        (true, false) => "AWSPENDING neither",
+                        (false, false) => "there is no AWSPENDING",
                     };
                     lock(&self.seen).wrong.push(format!("AWSCURRENT ({user}) was refused: {why}; {with}"));
                 }
@@ -151,19 +155,26 @@ impl Shared {
 
     fn answered(&self, client: &Client, stage: &str) -> Option<(u16, Value)> {
         let url = lock(&self.url).clone()?;
-        client.call(&url, "GetSecretValue", &json!({ "SecretId": self.watched.name, "VersionStage": stage }))
+        let body = json!({ "SecretId": self.watched.name, "VersionStage": stage });
+        let answer = client.call(&url, "GetSecretValue", &body);
+        lock(&self.seen).unanswered += u32::from(answer.is_none());
+        answer
     }
 
     fn read(&self, client: &Client, stage: &str) -> Option<Value> {
-        let (status, answer) = self.answered(client, stage)?;
-        let text = answer["SecretString"].as_str().filter(|_| status == 200)?;
-        serde_json::from_str(text).ok()
+        value_of(&self.answered(client, stage)?)
     }
 
     fn ask(&self, value: &Value) -> Answer {
         let text = |key: &str| value[key].as_str().unwrap_or_default();
         answer(self.watched.server, text("username"), text("password"))
     }
+}
+
+/// The value in an answer that has one.
+fn value_of((status, answer): &(u16, Value)) -> Option<Value> {
+    let text = answer["SecretString"].as_str().filter(|_| *status == 200)?;
+    serde_json::from_str(text).ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

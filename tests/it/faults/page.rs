@@ -167,8 +167,10 @@ The figure is how long it took from asking for the rotation to its end, the reti
 | request lost, reply lost | a proxy before the target loses the changing statement, or the reply to it; in testSecret the login, or the reply to the first question |
 | reply cut, request late | the same proxy cuts the connection after five bytes of the reply; delivers the request six seconds late, when nobody waits for it any more |
 | target refuses, target silent | for seven seconds the proxy closes every connection; accepts everything and lets nothing pass |
-| stall past the lease | SIGSTOP immediately before the change, until past the lease, then SIGCONT |
-| store down | SQLite: another process has an exclusive transaction on the file, past the busy timeout |
-| store full | SQLite: no file of the process may be written (RLIMIT_FSIZE) |
+| stall past the lease | SIGSTOP immediately before the change, until past the lease, then SIGCONT; with the PostgreSQL store another node has gone to the end of the rotation by then |
+| commit lost, reply of the store lost | a proxy before the PostgreSQL store loses the COMMIT of the step, or the reply to it |
+| store down | SQLite: another process has an exclusive transaction on the file, past the busy timeout. PostgreSQL: the proxy closes every connection, for thirteen seconds |
+| store silent | PostgreSQL: the proxy accepts everything and lets nothing pass, for thirteen seconds |
+| store full | SQLite: no file of the process may be written (RLIMIT_FSIZE). PostgreSQL: every write fails with SQLSTATE 53100, by triggers: they stand for a full tablespace, which cannot be made without mounting one |
 | target killed and started | SIGKILL of the database server, while Pawl is immediately before the change |
 ";

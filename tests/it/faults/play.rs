@@ -1,6 +1,5 @@
 //! Plays one cell: a rotation, the fault in the middle of one of its steps, the way back; and asks what must be true then.
 
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pawl::servers::Engine;
@@ -8,12 +7,15 @@ use serde_json::{Value, json};
 
 use super::cell::{Cell, Fault, Step};
 use super::stage::Stage;
+use super::store::{Shared, Trouble};
 use crate::harness::account::{self, logs_in};
-use crate::harness::chaos::{Loss, Which};
+use crate::harness::chaos::{CHANGES, Link, Loss, Which};
 use crate::harness::{pause, wait_for};
 
 /// How long the store is away: past its busy timeout, and past a lease.
 const AWAY: Duration = Duration::from_secs(13);
+/// How long whoever lost its lease has for what it must not do any more.
+const LATE_EFFECTS: Duration = Duration::from_secs(5);
 /// How long a target is: past what a login and a reply are waited for.
 const AWAY_TARGET: Duration = Duration::from_secs(7);
 /// How late a request comes: past what its reply is waited for.
@@ -64,13 +66,23 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The one process there is: its lease runs out, and nobody takes over.
+/// Past its lease. On SQLite there is nobody to take over; on PostgreSQL another node does, and goes to the end, before the
+/// first one wakes up in the middle of its step and goes on.
 fn stalls(stage: &mut Stage) {
     stage.arm("stop");
     stage.rotate();
     stage.sleeps();
-    pause(PAST_THE_LEASE);
+    let Some((other, _home)) = stage.another_node() else {
+        pause(PAST_THE_LEASE);
+        return stage.wakes();
+    };
+    stage.asks(&other.url);
+    let view = stage.quiet_by(&other.url);
+    assert_eq!(view["State"], "idle", "the other node goes to the end: {view:#}");
+    let changes = stage.target.changes();
     stage.wakes();
+    pause(LATE_EFFECTS);
+    assert_eq!(stage.target.changes(), changes, "no effect from two owners; {}", stage.home.log());
 }
 
 /// What happens around a Pawl that is held at the point, and goes on in the middle of it.
@@ -95,17 +107,13 @@ fn happens(stage: &Stage, fault: Fault) {
             pause(AWAY_TARGET);
             stage.target.open();
         }
-        Fault::StoreDown => {
-            let other = Other::holds_the_store(stage);
+        Fault::StoreRequestLost => lose_on(&shared(stage).link, stage, Which::Saying(&["COMMIT"]), Loss::Request),
+        Fault::StoreReplyLost => lose_on(&shared(stage).link, stage, Which::Saying(&["COMMIT"]), Loss::Reply),
+        Fault::StoreDown | Fault::StoreSilent | Fault::StoreFull => {
+            let trouble = Trouble::begin(stage, fault);
             stage.release();
-            pause(AWAY);
-            drop(other);
-        }
-        Fault::StoreFull => {
-            stage.pawl.limit_files(Some(0));
-            stage.release();
-            pause(FULL);
-            stage.pawl.limit_files(None);
+            pause(if fault == Fault::StoreFull { FULL } else { AWAY });
+            trouble.end(stage);
         }
         Fault::TargetRestart => {
             stage.account.server.kill().expect("killed");
@@ -116,46 +124,18 @@ fn happens(stage: &Stage, fault: Fault) {
     }
 }
 
-/// What changes a target, as its statements begin.
-const CHANGES: [&str; 4] = ["ALTER ROLE", "CREATE ROLE", "ALTER USER", "CREATE USER"];
-
 fn lose(stage: &Stage, which: Which, loss: Loss) {
-    stage.target.lose(which, loss);
+    lose_on(&stage.target, stage, which, loss);
+}
+
+fn lose_on(link: &Link, stage: &Stage, which: Which, loss: Loss) {
+    link.lose(which, loss);
     stage.release();
-    wait_for("it is lost", Duration::from_secs(60), || (stage.target.lost() > 0).then_some(()));
+    wait_for("it is lost", Duration::from_secs(60), || (link.lost() > 0).then_some(()));
 }
 
-/// A process of somebody else's with an exclusive transaction on the SQLite file.
-struct Other {
-    child: Child,
-    _until_closed: ChildStdin,
-}
-
-impl Other {
-    fn holds_the_store(stage: &Stage) -> Self {
-        const SCRIPT: &str = "import sqlite3, sys\n\
-            store = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n\
-            store.execute('BEGIN EXCLUSIVE')\n\
-            print('held', flush=True)\n\
-            sys.stdin.read()";
-        let mut python = Command::new("python3");
-        python.args(["-c", SCRIPT]).arg(stage.home.data().join("pawl.db"));
-        let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3 runs");
-        let mut said = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut said, &mut line).expect("it answers");
-        assert_eq!(line.trim(), "held", "it has the store");
-        let _until_closed = child.stdin.take().expect("a pipe");
-        Self { child, _until_closed }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        // It ends without a commit, as a backup that is called off.
-        let _ended = self.child.kill();
-        let _reaped = self.child.wait();
-    }
+fn shared(stage: &Stage) -> &Shared {
+    stage.store.as_ref().expect("a store with a link")
 }
 
 /// What must be true in every cell.
@@ -189,9 +169,11 @@ fn judge(mut stage: Stage, view: &Value, took: Duration) -> Outcome {
         }
         _ => panic!("it is parked without a word; {}", told()),
     };
-    let told = told();
+    let (told, cell) = (told(), stage.cell);
     let seen = stage.watched();
     assert_eq!(seen.wrong, Vec::<String>::new(), "the oracle saw what must not be; {told}");
+    let silent = cell.fault == Some(Fault::StoreFull) && seen.unanswered > 0;
+    assert!(!silent, "a full disk keeps nobody from reading: {seen:?}; {told}");
     assert!(seen.told > 0, "the oracle looked: {seen:?}; {told}");
     outcome
 }

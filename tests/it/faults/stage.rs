@@ -11,8 +11,9 @@ use pawl::servers::{Engine, Server};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::cell::{Cell, Fault, Manner};
+use super::cell::{Cell, Fault, Kept, Manner};
 use super::oracle::{Oracle, Seen, Watched};
+use super::store::Shared;
 use crate::harness::account::{Account, admin_secret, execute};
 use crate::harness::chaos::Link;
 use crate::harness::pawl::{Home, Pawl, pawl_with_limits};
@@ -30,6 +31,8 @@ pub(super) struct Stage {
     pub(super) cell: Cell,
     pub(super) account: Account,
     pub(super) target: Link,
+    /// The store that other nodes may share.
+    pub(super) store: Option<Shared>,
     pub(super) home: Home,
     pub(super) pawl: Pawl,
     pub(super) name: String,
@@ -57,7 +60,11 @@ impl Stage {
         let latch = home.path().join("latch");
         std::fs::create_dir(&latch).expect("a folder");
         let variables = [("PAWL_LATCH", latch.to_str().expect("UTF-8")), ("PAWL_LATCH_AT", &cell.point())];
-        let pawl = home.serve_by(pawl_with_limits(), &[], &variables);
+        let store = match cell.kept {
+            Kept::Sqlite => None,
+            Kept::Postgres => Some(Shared::create()?),
+        };
+        let pawl = serve(&home, store.as_ref(), &variables);
         let name = adopt(&pawl, &account, &target, cell);
         let client = Client::of(pawl.administrator());
         let described = described(&client, &pawl.url, &name).expect("it was just made");
@@ -71,6 +78,7 @@ impl Stage {
             cell,
             account,
             target,
+            store,
             home,
             pawl,
             name,
@@ -113,16 +121,32 @@ impl Stage {
         let status = self.pawl.ended(PATIENCE);
         assert_eq!(status.signal(), Some(9), "{status}; {}", self.home.log());
         self.oracle.moved(None);
-        self.pawl = self.home.serve_by(pawl_with_limits(), &[], &[]);
+        self.pawl = serve(&self.home, self.store.as_ref(), &[]);
         self.oracle.moved(Some(&self.pawl.url));
         // Before anything is resumed.
         self.oracle.look();
+    }
+
+    /// Another node of the same store, and its folder.
+    pub(super) fn another_node(&self) -> Option<(Pawl, Home)> {
+        let store = self.store.as_ref()?;
+        let home = Home::new();
+        std::fs::create_dir(home.data()).expect("a folder");
+        for file in ["keyring.json", "credentials"] {
+            std::fs::copy(self.home.data().join(file), home.data().join(file)).expect("copied");
+        }
+        Some((home.serve_by(pawl_with_limits(), &["--store", &store.direct_url()], &[]), home))
     }
 
     /// Stops it as a machine is suspended, at the point, until [`wakes`](Self::wakes).
     pub(super) fn sleeps(&self) {
         wait_for("the process stops itself", PATIENCE, || self.pawl.is_stopped().then_some(()));
         self.oracle.moved(None);
+    }
+
+    /// The oracle asks this node from now on.
+    pub(super) fn asks(&self, url: &str) {
+        self.oracle.moved(Some(url));
     }
 
     pub(super) fn wakes(&self) {
@@ -132,13 +156,22 @@ impl Stage {
 
     /// Waits until nothing is under way any more, and returns the view.
     pub(super) fn quiet(&mut self) -> Value {
+        self.answered();
+        self.quiet_by(&self.pawl.url)
+    }
+
+    fn answered(&mut self) {
         if let Some(mut asking) = self.asking.take() {
             wait_for("the request is answered", PATIENCE, || asking.try_wait().expect("its status"));
         }
+    }
+
+    /// The same, asking whoever answers there.
+    pub(super) fn quiet_by(&self, url: &str) -> Value {
         let (cell, home) = (self.cell, &self.home);
         let mut last = Value::Null;
         let wait = || {
-            let view = self.call("pawl.DescribeRotation", &json!({ "SecretId": self.name }))?;
+            let (_, view) = self.client.call(url, "pawl.DescribeRotation", &json!({ "SecretId": self.name }))?;
             last = view.clone();
             ["idle", "parked"].contains(&view["State"].as_str()?).then_some(view)
         };
@@ -171,6 +204,13 @@ impl Stage {
         let answer = self.call("GetSecretValue", &json!({ "SecretId": self.name, "VersionStage": stage }))?;
         serde_json::from_str(answer["SecretString"].as_str()?).ok()
     }
+}
+
+/// A node; it reaches a shared store through the proxy before that.
+fn serve(home: &Home, store: Option<&Shared>, variables: &[(&str, &str)]) -> Pawl {
+    let url = store.map(Shared::url);
+    let flags: Vec<&str> = url.iter().flat_map(|url| ["--store", url.as_str()]).collect();
+    home.serve_by(pawl_with_limits(), &flags, variables)
 }
 
 impl Drop for Stage {

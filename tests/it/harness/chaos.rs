@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How often what is held up looks whether it may go on.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What changes a target, as its statements begin.
+pub(crate) const CHANGES: [&str; 5] = ["ALTER ROLE", "CREATE ROLE", "ALTER USER", "CREATE USER `", "SET PASSWORD"];
+
 /// What becomes of the request that is waited for, and of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
@@ -22,6 +25,8 @@ pub(crate) enum Loss {
     Request,
     /// It arrives, and the client hears nothing any more.
     Reply,
+    /// It does not arrive: the connection is cut.
+    CutBefore,
     /// It arrives, and the connection is cut when so many bytes of the reply have come through.
     CutReplyAt(usize),
     /// It arrives this late.
@@ -35,6 +40,15 @@ pub(crate) enum Which {
     Saying(&'static [&'static str]),
     /// Whatever the client says first on the N-th new connection from now on (the first is 1): a login.
     Login(usize),
+}
+
+/// What is waited for.
+#[derive(Clone, Copy)]
+struct Trap {
+    which: Which,
+    loss: Loss,
+    /// It goes on waiting when it has lost one.
+    every: bool,
 }
 
 /// How the way is.
@@ -56,7 +70,7 @@ pub(crate) struct Link {
 struct Shared {
     target: (String, u16),
     mode: Mutex<Mode>,
-    armed: Mutex<Option<(Which, Loss)>>,
+    armed: Mutex<Option<Trap>>,
     lost: AtomicU32,
     changes: AtomicU32,
     /// Counts connections down to the one that [`Which::Login`] means.
@@ -108,7 +122,12 @@ impl Link {
         if let Which::Login(number) = which {
             self.shared.logins.store(number, Ordering::SeqCst);
         }
-        *lock(&self.shared.armed) = Some((which, loss));
+        *lock(&self.shared.armed) = Some(Trap { which, loss, every: false });
+    }
+
+    /// Every request that has one of these words in it is lost this way.
+    pub(crate) fn lose_every(&self, words: &'static [&'static str], loss: Loss) {
+        *lock(&self.shared.armed) = Some(Trap { which: Which::Saying(words), loss, every: true });
     }
 
     /// How many requests were lost.
@@ -190,6 +209,7 @@ impl Shared {
                     let _closed = pair.server.shutdown(Shutdown::Both);
                 }
                 Some(Loss::Reply) => pair.mute.store(true, Ordering::SeqCst),
+                Some(Loss::CutBefore) => return pair.cut(),
                 Some(Loss::CutReplyAt(bytes)) => pair.cut_at.store(bytes, Ordering::SeqCst),
                 Some(Loss::Delay(late)) => thread::sleep(late),
                 None => {}
@@ -236,17 +256,19 @@ impl Shared {
     fn loss_of(&self, bytes: &[u8], pair: &Pair) -> Option<Loss> {
         let awaited = pair.awaited.swap(false, Ordering::SeqCst);
         let mut armed = lock(&self.armed);
-        let (which, loss) = (*armed)?;
-        let meant = match which {
+        let trap = (*armed)?;
+        let meant = match trap.which {
             Which::Saying(words) => words.iter().any(|word| has(bytes, word)),
             Which::Login(_) => awaited,
         };
         if !meant {
             return None;
         }
-        *armed = None;
+        if !trap.every {
+            *armed = None;
+        }
         self.lost.fetch_add(1, Ordering::SeqCst);
-        Some(loss)
+        Some(trap.loss)
     }
 
     fn wait_while_black(&self) {
