@@ -58,6 +58,7 @@ mod sealed;
 mod secret;
 mod session;
 mod setting;
+mod sql;
 mod subject;
 mod tag;
 mod tx;

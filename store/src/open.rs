@@ -25,7 +25,7 @@ use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret};
+use crate::{OpenError, StoreError, key, mark, registration, secret, sql};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -193,7 +193,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 /// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
 async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
     let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
+    let row: Option<(String, Vec<u8>)> = sql::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
     let Some((store_id, sealed)) = row else {
         if secret::any(w.conn()).await? {
             return Err(StoreError::inconsistent("there are secrets and no check row").into());
@@ -211,7 +211,7 @@ async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
 async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
     let store_id = VersionId::random(&mut rand::rng());
     let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
+    let query = sql::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
 }
