@@ -261,6 +261,7 @@ impl From<StoreError> for ApiError {
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
             E::Setting(error) => Self::invalid_parameter(error.to_string()),
             E::AccountShared { secrets } => account_shared(&secrets),
+            E::ManagedElsewhere { .. } | E::ManagedHere => managed(&error),
             E::Sealed(_) => Self {
                 fault: Some(causes(&error)),
                 ..Self::new(
@@ -270,6 +271,22 @@ impl From<StoreError> for ApiError {
             },
             E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
+    }
+}
+
+/// Two who change one password would each make the other's value wrong.
+fn managed(error: &store::StoreError) -> ApiError {
+    match error {
+        store::StoreError::ManagedElsewhere { by } => ApiError::invalid_request(format!(
+            "Something else manages the credential of this secret (the tag {} says: {by}): it is not changed from here. \
+             Take the tag away if that is over.",
+            store::MANAGED_ELSEWHERE
+        )),
+        _ => ApiError::invalid_request(format!(
+            "This secret is rotated from here, so nothing else may manage its credential: stop its rotation first (pawl \
+             rotation disable), let an open one end, and then set the tag {}.",
+            store::MANAGED_ELSEWHERE
+        )),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{
-    Store, StoreError, account, candidate, delivery, external, history, registration, resolve, rotation, secret,
-    setting,
+    Store, StoreError, account, candidate, delivery, external, history, managed, registration, resolve, rotation,
+    secret, setting,
 };
 
 impl Store {
@@ -26,8 +26,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
-    /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`], or the
-    /// database fails.
+    /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`],
+    /// [`StoreError::ManagedElsewhere`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -35,6 +35,7 @@ impl Store {
         if is_open_token || subject.version(&mut w, &rotate.token).await?.is_some() {
             return Ok(subject.written(Some(&rotate.token)));
         }
+        managed::refuse(w.conn(), &subject).await?;
         // Settings of an open rotation may be what it waits for; only a new rotation would forget its candidate.
         if rotate.start != Start::Wait {
             refuse_while_pending(&subject)?;

@@ -118,6 +118,15 @@ pub enum StoreError {
         /// The names of those secrets.
         secrets: Vec<String>,
     },
+    /// Something else changes this credential: the tag `pawl:managed-elsewhere` says so.
+    #[error("the credential is managed elsewhere: {by}")]
+    ManagedElsewhere {
+        /// What the tag says.
+        by: String,
+    },
+    /// The tag `pawl:managed-elsewhere` on a secret that is rotated from here.
+    #[error("the secret is rotated from here")]
+    ManagedHere,
     /// A page cursor that the store did not make for this query.
     #[error("not a cursor of this query")]
     BadCursor,

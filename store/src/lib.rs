@@ -35,6 +35,7 @@ mod label;
 mod lane;
 mod lease;
 mod list;
+mod managed;
 mod mark;
 mod material;
 mod model;
@@ -67,6 +68,7 @@ mod version;
 mod write;
 
 pub use error::{OpenError, StoreError, causes};
+pub use managed::MANAGED_ELSEWHERE;
 pub use model::*;
 pub use open::Store;
 pub use principal::ADMINISTRATOR;

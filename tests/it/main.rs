@@ -4,6 +4,7 @@ mod harness;
 
 mod audit;
 mod canary;
+mod catalogue;
 mod check;
 mod cli;
 mod cli_keys;
@@ -38,6 +39,8 @@ mod targets;
 mod tidy;
 mod topology;
 mod trial;
+mod upgrade;
+mod waits;
 mod webhook;
 mod webhook_calls;
 mod webhook_faults;

@@ -258,6 +258,7 @@ async fn reconciled(world: &World) {
     world.store.release(&lease).await.unwrap();
 }
 
+// F27
 pub(crate) async fn the_policy_sets_awscurrent_again_three_times_and_then_stops(world: World) {
     looked_at(&world, "s", Change { reconcile: Some(true), ..hourly() }).await;
     assert!(found(&world, "s", Verified::CurrentLogsIn).await);

@@ -13,6 +13,7 @@ mod damage;
 mod delete;
 mod deliveries;
 mod due;
+mod fixtures;
 mod graces;
 mod interference;
 mod keys;
@@ -22,6 +23,7 @@ mod lease;
 mod life;
 mod list;
 mod looks;
+mod managed;
 mod material;
 mod passes;
 mod pruning;
@@ -118,6 +120,7 @@ contract! { over_sqlite:
         a_plan_called_off_after_the_claim_starts_nothing,
         claims_by_many_tasks_are_distinct,
         a_released_lease_can_be_claimed_at_once,
+        f20_a_lease_that_is_taken_out_of_its_row_is_a_lost_one,
     },
     due::{
         a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
@@ -131,6 +134,13 @@ contract! { over_sqlite:
         parked_paused_disabled_and_deleted_ones_are_never_due,
         counts_tell_what_is_scheduled_due_overdue_parked_and_open,
         the_scheduler_is_told_when_something_becomes_due,
+    },
+    managed::{
+        what_is_managed_elsewhere_is_served_and_never_changed_from_here,
+        what_is_rotated_cannot_be_said_to_be_managed_elsewhere,
+    },
+    fixtures::{
+        a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,
