@@ -125,7 +125,12 @@ impl Scheduler {
     ) -> Result<Room, StoreError> {
         let registered = self.store.lanes().await?;
         let room = lanes.room(registered.clone());
-        for claim in self.store.claim(&self.owner, &room, self.clock.now()).await? {
+        let claims = self.store.claim(&self.owner, &room, self.clock.now()).await?;
+        #[cfg(feature = "failpoints")]
+        if !claims.is_empty() {
+            crate::failpoints::passed("claim::after");
+        }
+        for claim in claims {
             let place = lanes.take(&claim.lane);
             let this = Arc::clone(self);
             under_way.spawn(async move {

@@ -37,6 +37,19 @@ const INSIDE: [&str; 8] = [
     "commit::before::leased#2",
 ];
 
+/// At the awaits of the scheduler and the driver between two commits, the same on every database.
+const BETWEEN: [&str; 9] = [
+    "claim::after",
+    "material::before::setSecret",
+    "material::after::setSecret",
+    "renew::before",
+    "renew::after",
+    "look::before",
+    "look::after",
+    "release::before",
+    "release::after",
+];
+
 fn dies_and_recovers(engine: Engine, point: &str) {
     let Some(server) = servers::shared(engine) else { return };
     let what = format!("{} at {point}", engine.name());
@@ -72,6 +85,11 @@ fn postgresql_is_never_locked_out_by_a_process_killed_at_any_point() {
 }
 
 // F01, F07
+#[test]
+fn nobody_is_locked_out_by_a_process_killed_at_an_await_of_the_driver() {
+    several_at_a_time(BETWEEN.to_vec(), |point| dies_and_recovers(Engine::Postgres, point));
+}
+
 #[test]
 fn mariadb_is_never_locked_out_by_a_process_killed_at_any_point() {
     at_every_point(Engine::Mariadb);
