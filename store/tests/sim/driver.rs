@@ -74,9 +74,10 @@ impl Driver {
             if gate.pass().await != Fate::Go {
                 return Err(PortError::Store("the store does not answer".to_owned()));
             }
-            gate.begin();
-            let looked = store.looked(&look, &found, "schedule", clock.now()).await;
-            gate.end();
+            let looked = {
+                let _under_way = gate.begin();
+                store.looked(&look, &found, "schedule", clock.now()).await
+            };
             looked.map(drop).map_err(|error: StoreError| PortError::Store(format!("!{error}")))
         };
         Self { id, node, arn, gate, way: Box::pin(way) }

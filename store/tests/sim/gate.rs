@@ -79,13 +79,11 @@ impl Gate {
         self.state().passed
     }
 
-    /// A call of the store begins or ends; those take real time.
-    pub(crate) fn begin(&self) {
+    /// A call of the store begins, which takes real time; it ends with what is returned, also where nobody waits for it
+    /// any more.
+    pub(crate) fn begin(&self) -> Call<'_> {
         self.state().outstanding += 1;
-    }
-
-    pub(crate) fn end(&self) {
-        self.state().outstanding -= 1;
+        Call(self)
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -95,6 +93,15 @@ impl Gate {
     /// When the first of its sleepers wakes up, since boot.
     pub(crate) fn wakes_at(&self) -> Option<Duration> {
         self.state().sleeps.iter().map(|(_, until)| *until).min()
+    }
+}
+
+/// A call of the store that is under way.
+pub(crate) struct Call<'a>(&'a Gate);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.state().outstanding -= 1;
     }
 }
 

@@ -88,7 +88,8 @@ impl World {
         if facts.current_ok || secret.word != Word::Ours {
             return Ok(());
         }
-        let promises = matches!(secret.kind, Kind::Dual | Kind::DualByAdmin | Kind::Pair) && !secret.switched;
+        let has_two = matches!(secret.kind, Kind::Dual | Kind::DualByAdmin | Kind::Pair);
+        let promises = has_two && !secret.switched && !secret.in_place;
         let in_gap = facts.view.rotation.run().is_some_and(|run| run.sets > 0 || run.reconciles);
         if is_idle || promises || !in_gap {
             return Err(format!("AWSCURRENT of {name} is refused ({:?})", facts.view.rotation));
@@ -135,7 +136,8 @@ impl World {
         secret.asked.insert(started.token.clone());
         secret.rotated = true;
         if !secret.enabled || secret.paused || secret.deleted {
-            return Err(format!("{name} was rotated although it was cancelled, paused or deleted"));
+            let how = (secret.enabled, secret.paused, secret.deleted);
+            return Err(format!("{name} was rotated although it was cancelled, paused or deleted: {how:?}"));
         }
         let Some(window) = started.window else {
             return Err(format!("{name} was rotated by schedule outside any window"));
@@ -173,21 +175,29 @@ impl World {
         }
     }
 
+    /// Its admin's own rotation is stuck until a person acts, which its history says.
+    async fn waits_for_its_admin(&self, index: usize) -> bool {
+        let Some(master) = &self.secrets[index].master else { return false };
+        self.store().rotation(master).await.is_ok_and(|view| view.rotation != Rotation::Idle)
+    }
+
     /// Faults have stopped and time has gone on: every rotation has ended, waits for the end of a grace, or for a person
     /// who is told what to do.
     pub(crate) async fn check_ended(&mut self) -> Result<(), String> {
         for index in 0..self.secrets.len() {
             let Some(facts) = self.facts(index).await? else { continue };
             let secret = &self.secrets[index];
-            if secret.paused || secret.deleted {
+            if secret.paused || secret.deleted || self.waits_for_its_admin(index).await {
                 continue;
             }
             let name = &secret.name;
             match &facts.view.rotation {
                 Rotation::Idle | Rotation::Waiting { step: Step::Retire, .. } => {}
+                // Nothing was sent, and it goes on in the next window.
+                Rotation::Waiting { run, not_before, .. } if run.sets == 0 && *not_before > self.now() => {}
                 Rotation::Parked { reason, .. } if !reason.message.is_empty() => {}
                 open if open.run().map(|run| run.token.as_str()) == secret.open.as_deref() => {
-                    return Err(format!("{name} never ends: {open:?}"));
+                    return Err(format!("{name} never ends: {open:?}\n{}", self.story(index).await));
                 }
                 // Begun by its schedule meanwhile, and under way.
                 _ => {}
@@ -198,6 +208,19 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+impl World {
+    /// What a secret's history says last.
+    pub(crate) async fn story(&self, index: usize) -> String {
+        let lines = self.store().history(&self.secrets[index].name, 30).await.unwrap_or_default();
+        let told = lines.iter().map(|line| {
+            let (kind, step, verdict) = (&line.kind, line.step.as_deref().unwrap_or(""), line.verdict.as_deref());
+            format!("  {} {kind} {step} {} {}", line.started, verdict.unwrap_or(""), line.message)
+        });
+        let told: Vec<String> = told.collect();
+        format!("now {}\n{}", self.now(), told.join("\n"))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::op::Case;
 use crate::play::{Failure, play};
 
 /// A shrunken case is good enough after so many tries.
-const MOST_TRIES: u32 = 600;
+const MOST_TRIES: u32 = 150;
 /// What cannot be had from a seed (a few random numbers of the store's own) may hide a failure once.
 const AGAIN: u32 = 2;
 
@@ -44,30 +44,51 @@ fn fails(case: &Case, rules: Rules, sort_of: Option<&str>) -> Option<Failure> {
 
 /// Plays the case of a seed.
 pub(crate) fn try_seed(seed: u64, rules: Rules, cases: &impl Strategy<Value = Case>) -> Option<Found> {
-    let mut tree = cases.new_tree(&mut runner(seed)).unwrap();
-    let (_, mut what) = fails(&tree.current(), rules, None)?;
-    let wanted = sort(&what).to_owned();
-    let mut smallest = tree.current();
-    for _ in 0..MOST_TRIES {
-        if !tree.simplify() {
-            break;
-        }
-        let mut again = tree.current();
-        while let Some(failure) = fails(&again, rules, Some(&wanted)) {
-            what = failure.1;
-            // Nothing after the op that failed matters.
-            again.ops.truncate(failure.0.map_or(again.ops.len(), |number| number + 1));
-            smallest = again.clone();
-            if !tree.simplify() {
-                return Some(Found { seed, case: smallest, what });
+    let case = cases.new_tree(&mut runner(seed)).unwrap().current();
+    let failure = fails(&case, rules, None)?;
+    let mut shrinker = Shrinker { rules, sort: sort(&failure.1).to_owned(), tries: 0, found: Found { seed, case, what: String::new() } };
+    shrinker.keep(failure);
+    shrinker.shrink();
+    Some(shrinker.found)
+}
+
+struct Shrinker {
+    rules: Rules,
+    sort: String,
+    tries: u32,
+    found: Found,
+}
+
+impl Shrinker {
+    fn keep(&mut self, (at, what): Failure) {
+        // Nothing after the op that failed matters.
+        self.found.case.ops.truncate(at.map_or(usize::MAX, |at| at + 1));
+        self.found.what = what;
+    }
+
+    /// Leaves ops out, many at once and then ever fewer, as long as what is left fails alike.
+    fn shrink(&mut self) {
+        let mut size = self.found.case.ops.len().div_ceil(2);
+        while size > 0 {
+            let mut from = 0;
+            while from < self.found.case.ops.len() {
+                if self.tries >= MOST_TRIES {
+                    return;
+                }
+                let mut without = self.found.case.clone();
+                without.ops.drain(from..(from + size).min(without.ops.len()));
+                self.tries += 1;
+                match fails(&without, self.rules, Some(&self.sort)) {
+                    Some(failure) => {
+                        self.found.case = without;
+                        self.keep(failure);
+                    }
+                    None => from += size,
+                }
             }
-            again = tree.current();
-        }
-        if !tree.complicate() {
-            break;
+            size = if size == 1 { 0 } else { size.div_ceil(2) };
         }
     }
-    Some(Found { seed, case: smallest, what })
 }
 
 /// Plays seeds on every processor until one fails, or all have been played.

@@ -178,7 +178,7 @@ impl World {
                 let change = Change { strategy: Some(Said::To(strategy)), ..Change::default() };
                 let rotate = store::Rotate { start: Start::Wait, ..secret.rotate(change) };
                 if answered(store.rotate(&name, rotate, now).await)?.is_some() {
-                    (secret.enabled, secret.switched) = (true, true);
+                    (secret.enabled, secret.switched, secret.in_place) = (true, true, in_place);
                 }
             }
             Wish::Tag => {
@@ -201,8 +201,9 @@ impl World {
             secret.asked.insert(token.to_string());
             secret.last_token = Some(token);
             secret.rotated = true;
-            // A repeat changes nothing, whatever has been configured since.
-            secret.enabled |= !same_token;
+            // A repeat changes nothing, whatever has been configured since; a token of which nothing was left is none.
+            let view = answered(store.rotation(&secret.name).await)?;
+            secret.enabled = view.and_then(|view| view.config).is_some_and(|config| config.enabled);
         }
         Ok(())
     }

@@ -35,9 +35,10 @@ impl Wire {
         if self.gate.pass().await != Fate::Go {
             return Err(lost());
         }
-        self.gate.begin();
-        let answer = call.await;
-        self.gate.end();
+        let answer = {
+            let _under_way = self.gate.begin();
+            call.await
+        };
         match self.gate.pass().await {
             Fate::Go => answer,
             Fate::Lose | Fate::Late => Err(lost()),

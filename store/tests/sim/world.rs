@@ -54,6 +54,8 @@ pub(crate) struct Secret {
     pub(crate) word: Word,
     /// The strategy was changed; a rotation that was open may end as it began.
     pub(crate) switched: bool,
+    /// Its strategy is one password in place just now.
+    pub(crate) in_place: bool,
     pub(crate) enabled: bool,
     pub(crate) paused: bool,
     pub(crate) deleted: bool,
@@ -210,6 +212,7 @@ impl World {
             excused: false,
             word: Word::Ours,
             switched: false,
+            in_place: false,
             enabled: true,
             paused: false,
             deleted: false,
