@@ -34,6 +34,7 @@ impl Store {
         &self,
         name: &str,
         settings: &Settings,
+        disabled: bool,
         by: &str,
         now: Time,
     ) -> Result<SigningKey, StoreError> {
@@ -52,7 +53,7 @@ impl Store {
         let (settings, sealed) = seal(&self.0, name, settings, &keys)?;
         let begins = event_log::last(w.conn()).await?;
         let query = sqlx::query(INSERT).bind(name).bind(settings).bind(sealed).bind(ms(now)).bind(begins);
-        query.execute(w.conn()).await?;
+        query.bind(i64::from(disabled)).execute(w.conn()).await?;
         w.acting(by);
         w.tell(SERVER, "subscription.created", about(name), now);
         w.commit().await?;
@@ -311,7 +312,8 @@ const COUNT: &str = "-- subscription::subscribe (count)
 SELECT COUNT(*) FROM subscription";
 
 const INSERT: &str = "-- subscription::subscribe
-INSERT INTO subscription (name, settings, sealed, created_ms, changed_ms, pos) VALUES ($1, $2, $3, $4, $4, $5)";
+INSERT INTO subscription (name, settings, sealed, created_ms, changed_ms, pos, disabled)
+VALUES ($1, $2, $3, $4, $4, $5, $6)";
 
 const ALL: &str = "-- subscription::all
 SELECT name, settings, sealed, disabled, created_ms, changed_ms, pos, missed FROM subscription ORDER BY name";
