@@ -372,9 +372,7 @@ fn of_subscription(error: StoreError) -> ApiError {
     use StoreError as E;
     match error {
         E::SubscriptionNotFound(name) => ApiError::not_found(format!("There is no subscription {name}.")),
-        E::SubscriptionExists(name) => {
-            ApiError::exists(format!("A subscription {name} exists: choose another name."))
-        }
+        E::SubscriptionExists(name) => ApiError::exists(format!("A subscription {name} exists: choose another name.")),
         E::SubscriptionQuota(most) => {
             ApiError::limit(format!("There are {most} subscriptions, which is the most. Delete one of them first."))
         }

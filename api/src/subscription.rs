@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use engine::registration::{Keys, LONGEST_NAME};
 use engine::span;
-use engine::subscription::{
-    Filter, Format, GIVE_UP_AFTER, LONGEST_GIVE_UP, MOST_PATTERNS, Settings, Subscription,
-};
+use engine::subscription::{Filter, Format, GIVE_UP_AFTER, LONGEST_GIVE_UP, MOST_PATTERNS, Settings, Subscription};
 use serde::Serialize;
 use store::{OutboxEvent, SubscriptionEntry};
 
@@ -175,8 +173,7 @@ impl Details {
     pub(crate) async fn of(cx: &Cx<'_>, name: &str) -> Result<Self, ApiError> {
         let there = cx.state.store.subscription(name).await?;
         let dates = there.keys.live(cx.now);
-        let dates =
-            dates.map(|key| KeyDates { created_date: Epoch(key.created), expiry_date: key.expires.map(Epoch) });
+        let dates = dates.map(|key| KeyDates { created_date: Epoch(key.created), expiry_date: key.expires.map(Epoch) });
         Ok(Self { signing_keys: dates.collect(), ..cx.state.store.subscription_entry(name).await?.into() })
     }
 }

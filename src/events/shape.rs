@@ -60,8 +60,7 @@ fn data(event: &OutboxEvent) -> Value {
 /// AWS tells of every label but AWSPENDING and AWSPREVIOUS, and so do our events.
 fn event_bridge(event: &OutboxEvent) -> Option<Value> {
     let facts = &event.facts;
-    let (true, Some(label), Some(version)) =
-        (event.kind == "secret.label-updated", &facts.label, &facts.version_id)
+    let (true, Some(label), Some(version)) = (event.kind == "secret.label-updated", &facts.label, &facts.version_id)
     else {
         return None;
     };
@@ -223,7 +222,8 @@ mod tests {
 
     #[test]
     fn what_is_about_no_secret_has_no_subject() {
-        let event = OutboxEvent { arn: String::new(), name: String::new(), ..event("rotator.removed", Facts::default()) };
+        let event =
+            OutboxEvent { arn: String::new(), name: String::new(), ..event("rotator.removed", Facts::default()) };
         let sent = sent(&event, Format::CloudEvents).expect("everything");
         assert!(sent.get("subject").is_none() && sent["data"].get("secretArn").is_none(), "{sent}");
     }

@@ -28,20 +28,12 @@ impl Store {
     /// [`StoreError::NameTaken`], [`StoreError::NameScheduledForDeletion`], [`StoreError::TokenInUse`],
     /// [`StoreError::TagQuota`], [`StoreError::Setting`], or the database fails.
     pub async fn create_secret(&self, new: NewSecret, now: Time) -> Result<Written, StoreError> {
-        self.create_secret_as(new, None, now).await
-    }
-
-    /// The same, with who asks.
-    ///
-    /// # Errors
-    /// As [`Store::create_secret`].
-    pub async fn create_secret_as(&self, new: NewSecret, by: Option<&str>, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         if let Some(row) = secret::by_name(w.conn(), &new.name).await? {
             let subject = Subject::of(&mut w, row).await?;
             return created_before(&mut w, &self.0, &subject, &new).await;
         }
-        by.into_iter().for_each(|by| w.acting(by));
+        w.acting(&new.by);
         let mut subject = insert(&mut w, &self.0, &new, now).await?;
         let version_id = new.value.is_some().then_some(&new.token);
         if let Some(value) = &new.value {

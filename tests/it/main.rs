@@ -18,6 +18,7 @@ mod deploy;
 mod drift;
 mod driver;
 mod dual;
+mod events;
 mod lambda;
 mod ownership;
 mod pair_my;

@@ -52,7 +52,7 @@ impl Operation for Request {
             kind: self.kind,
             by: cx.principal().to_owned(),
         };
-        let written = cx.state.store.create_secret_as(new, Some(cx.principal()), cx.now).await?;
+        let written = cx.state.store.create_secret(new, cx.now).await?;
         let mut replicas = vec![];
         if is_replicated {
             replicas = cx.state.store.replicas(&written.arn).await?.replicas;
