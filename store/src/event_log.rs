@@ -148,6 +148,11 @@ pub(crate) async fn next_of(conn: &mut Conn, secret: i64, seq: i64, up_to: i64) 
     Ok(sqlx::query_as(NEXT_OF).bind(secret).bind(seq).bind(up_to).fetch_optional(conn).await?)
 }
 
+/// The seq of the first event after this one that is kept, or else of the next one there will be.
+pub(crate) async fn next_kept(conn: &mut Conn, secret: i64, seq: i64) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(NEXT_KEPT).bind(secret).bind(seq).fetch_one(conn).await?)
+}
+
 async fn any_unpublished(conn: &mut Conn) -> Result<bool, StoreError> {
     let any: Option<i64> = sqlx::query_scalar(UNPUBLISHED).bind(1_i64).fetch_optional(conn).await?;
     Ok(any.is_some())
@@ -219,6 +224,10 @@ FROM event WHERE pos IS NOT NULL AND pos >= $1 ORDER BY pos LIMIT $2";
 const NEXT_OF: &str = "-- event_log::next_of
 SELECT event_id, secret_id, seq, pos, kind, arn, name, at_ms, facts
 FROM event WHERE secret_id = $1 AND seq > $2 AND pos IS NOT NULL AND pos <= $3 ORDER BY seq LIMIT 1";
+
+const NEXT_KEPT: &str = "-- event_log::next_kept
+SELECT COALESCE((SELECT MIN(e.seq) FROM event e WHERE e.secret_id = $1 AND e.seq > $2),
+                (SELECT h.seq + 1 FROM event_head h WHERE h.secret_id = $1 AND h.seq >= $2), $2 + 1)";
 
 const OLDEST_ROWS: &str = "-- event_log::prune_events (oldest)
 SELECT pos, at_ms, secret_id FROM event WHERE pos IS NOT NULL ORDER BY pos LIMIT $1";

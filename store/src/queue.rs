@@ -267,7 +267,11 @@ async fn errand(
     let up_to = subscription::offset(w.conn(), name).await?.unwrap_or(0);
     for _ in 0..PASSED_OVER {
         let Some(row) = event_log::next_of(w.conn(), at.secret, at.seq, up_to).await? else {
-            release(w, name, at, None).await?;
+            let kept = event_log::next_kept(w.conn(), at.secret, at.seq).await?;
+            if kept > at.seq + 1 {
+                missed(w, name, kept - at.seq - 1, now).await?;
+            }
+            release(w, name, Standing { seq: kept - 1, ..at }, None).await?;
             return Ok(None);
         };
         if row.seq > at.seq + 1 {

@@ -327,6 +327,7 @@ contract! { over_sqlite:
         a_replay_begins_where_it_is_told_and_keeps_the_order,
         a_replay_while_something_is_sent_waits_for_that,
         a_subscription_whose_events_were_pruned_is_told_so,
+        what_was_pruned_while_it_waited_is_counted,
         a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled,
         what_was_disabled_is_told_of_what_happened_meanwhile,
         a_filter_lets_through_what_it_says_and_a_changed_one_holds_at_once,

@@ -338,6 +338,25 @@ pub(crate) async fn a_subscription_whose_events_were_pruned_is_told_so(world: Wo
     assert!(world.store.subscription_entry("hook").await.unwrap().missed > 0);
 }
 
+pub(crate) async fn what_was_pruned_while_it_waited_is_counted(world: World) {
+    world.subscribe("hook").await;
+    world.create("s", "one").await;
+    let errand = world.errands("hook", 10).await.remove(0);
+    world.settle(errand, &failed()).await;
+    let keep = Retention { age: Duration::from_secs(60), rows: 1000 };
+    world.clock.pass(TimeDelta::minutes(2));
+    assert!(world.store.prune_events(&keep, world.now()).await.unwrap() > 0);
+    let told = world.errands("hook", 10).await;
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(world.store.subscription_entry("hook").await.unwrap().missed, 1);
+    let told = world.errands("hook", 10).await.remove(0);
+    assert_eq!((told.event.kind.as_str(), told.event.facts.count), ("subscription.events-missed", Some(1)));
+    world.settle(told, &Delivered::Taken).await;
+    world.put_some("s", 2..3).await;
+    assert_eq!(world.taken("hook").await, of("s", &[5]));
+    assert_eq!(world.store.subscription_entry("hook").await.unwrap().missed, 1);
+}
+
 pub(crate) async fn a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled(world: World) {
     world.subscribe("hook").await;
     world.create("s", "one").await;

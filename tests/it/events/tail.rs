@@ -19,6 +19,7 @@ struct Tail {
 }
 
 impl Tail {
+    #[expect(clippy::disallowed_methods, reason = "lines are read as they come, beside the test")]
     fn start(home: &Home, url: &str, flags: &[&str]) -> Self {
         let mut command: Command = pawl();
         command.args(["events", "tail", "--json", "--endpoint-url", url, "--data"]).arg(home.data()).args(flags);
