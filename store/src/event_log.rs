@@ -9,7 +9,7 @@ use engine::Time;
 use crate::instant::{instant, ms};
 use crate::model::{EventPage, Facts, OutboxEvent, Retention, Since};
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, queue, sql};
+use crate::{Store, StoreError, errand, sql};
 
 /// How many events get their position in one transaction.
 const BATCH: i64 = 500;
@@ -102,7 +102,7 @@ impl Store {
         for secret in secrets {
             // Of a secret that is gone nothing is left when its last event goes.
             sql::query(FORGET_HEAD).bind(secret).execute(w.conn()).await?;
-            queue::forget(w.conn(), secret).await?;
+            errand::forget(w.conn(), secret).await?;
         }
         w.commit().await?;
         Ok(pruned)

@@ -17,7 +17,7 @@ use crate::open::Inner;
 use crate::outbox::SERVER;
 use crate::registration::{new_signing_key, seal_keys, unseal_keys};
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, dead_letter, event_log, queue, sql};
+use crate::{Store, StoreError, dead_letter, errand, event_log, sql};
 
 /// One that signs, and the one before it while its receiver still goes by that.
 const MOST_SIGNING_KEYS: usize = 2;
@@ -133,7 +133,7 @@ impl Store {
             return Err(StoreError::SubscriptionChanged(name.to_owned()));
         }
         if there.disabled && !disabled {
-            queue::resume(w.conn(), name, now).await?;
+            errand::resume(w.conn(), name, now).await?;
         }
         w.acting(by);
         self.write_subscription(w, Subscription { settings: settings.clone(), disabled, ..there }, now).await
@@ -251,7 +251,7 @@ async fn get(conn: &mut Conn, name: &str) -> Result<Option<Raw>, StoreError> {
 }
 
 async fn entry(conn: &mut Conn, raw: Raw) -> Result<SubscriptionEntry, StoreError> {
-    let (waiting, failing) = queue::counts(&mut *conn, &raw.name).await?;
+    let (waiting, failing) = errand::counts(&mut *conn, &raw.name).await?;
     let dead = dead_letter::count(conn, &raw.name).await?;
     let count = |count: i64| u64::try_from(count).unwrap_or(0);
     Ok(SubscriptionEntry {

@@ -382,7 +382,7 @@ fn wanted(subscription: &Subscription, row: &Row) -> Result<bool, StoreError> {
 }
 
 // What was idle has nothing behind it that is still to be told.
-const HAND_OUT: &str = "-- queue::fan_out
+const HAND_OUT: &str = "-- errand::fan_out
 INSERT INTO event_queue (subscription, secret_id, seq, due_ms, since_ms) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (subscription, secret_id) DO UPDATE SET
     seq = CASE WHEN event_queue.due_ms IS NULL AND event_queue.seq < excluded.seq THEN excluded.seq
@@ -390,38 +390,38 @@ ON CONFLICT (subscription, secret_id) DO UPDATE SET
     since_ms = CASE WHEN event_queue.due_ms IS NULL THEN excluded.since_ms ELSE event_queue.since_ms END,
     due_ms = COALESCE(event_queue.due_ms, excluded.due_ms)";
 
-const ANY_DUE: &str = "-- queue::claim_errands (any)
+const ANY_DUE: &str = "-- errand::claim_errands (any)
 SELECT due_ms FROM event_queue WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2
 UNION ALL
 SELECT due_ms FROM dead_letter WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2 LIMIT 1";
 
-const DUE: &str = "-- queue::claim_errands
+const DUE: &str = "-- errand::claim_errands
 SELECT secret_id, seq, attempt, since_ms, fence, lease_boot, lease_until_ms FROM event_queue
 WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
 
-const NEXT_DUE: &str = "-- queue::next_errand
+const NEXT_DUE: &str = "-- errand::next_errand
 SELECT MIN(due_ms) FROM (
     SELECT MIN(due_ms) AS due_ms FROM event_queue WHERE subscription = $1 AND due_ms IS NOT NULL
     UNION ALL
     SELECT MIN(due_ms) AS due_ms FROM dead_letter WHERE subscription = $1 AND due_ms IS NOT NULL) AS due";
 
-const LEASE: &str = "-- queue::lease
+const LEASE: &str = "-- errand::lease
 UPDATE event_queue SET fence = fence + 1, lease_boot = $4, lease_until_ms = $5, due_ms = $6
 WHERE subscription = $1 AND secret_id = $2 AND fence = $3 RETURNING fence";
 
-const PUT_OFF: &str = "-- queue::claim_errands (leased)
+const PUT_OFF: &str = "-- errand::claim_errands (leased)
 UPDATE event_queue SET due_ms = $3 WHERE subscription = $1 AND secret_id = $2";
 
 // The same value, written: who hands events out waits for this transaction's end, and finds the queue as it leaves it.
-const FENCE: &str = "-- queue::settle (fence)
+const FENCE: &str = "-- errand::settle (fence)
 UPDATE event_queue SET fence = fence WHERE subscription = $1 AND secret_id = $2 RETURNING fence";
 
-const RELEASE: &str = "-- queue::release
+const RELEASE: &str = "-- errand::release
 UPDATE event_queue SET seq = $3, due_ms = $4, attempt = $5, since_ms = $6, lease_boot = NULL, lease_until_ms = NULL
 WHERE subscription = $1 AND secret_id = $2";
 
 // Whoever is sending just now settles nothing any more, and is waited for.
-const REPLAY: &str = "-- queue::replay
+const REPLAY: &str = "-- errand::replay
 INSERT INTO event_queue (subscription, secret_id, seq, due_ms, since_ms)
 SELECT $1, e.secret_id, MIN(e.seq) - 1, $3, $3 FROM event e
 WHERE e.pos IS NOT NULL AND e.pos >= $2 AND e.pos <= $4 GROUP BY e.secret_id
@@ -429,13 +429,13 @@ ON CONFLICT (subscription, secret_id) DO UPDATE SET
     seq = CASE WHEN excluded.seq < event_queue.seq THEN excluded.seq ELSE event_queue.seq END,
     due_ms = excluded.due_ms, since_ms = excluded.since_ms, attempt = 0, fence = event_queue.fence + 1";
 
-const RESUME: &str = "-- queue::resume
+const RESUME: &str = "-- errand::resume
 UPDATE event_queue SET since_ms = $2, due_ms = $2, attempt = 0 WHERE subscription = $1 AND due_ms IS NOT NULL";
 
-const FORGET: &str = "-- queue::forget
+const FORGET: &str = "-- errand::forget
 DELETE FROM event_queue WHERE secret_id = $1 AND due_ms IS NULL
   AND NOT EXISTS (SELECT 1 FROM event_head h WHERE h.secret_id = $1)";
 
-const COUNTS: &str = "-- queue::counts
+const COUNTS: &str = "-- errand::counts
 SELECT COUNT(*), COALESCE(SUM(CASE WHEN attempt > 0 THEN 1 ELSE 0 END), 0) FROM event_queue
 WHERE subscription = $1 AND due_ms IS NOT NULL";
