@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 use crate::OpenError;
 
@@ -67,7 +67,13 @@ pub(crate) fn is_open(directory: &Path) -> bool {
 fn pool(connections: u32) -> SqlitePoolOptions {
     // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
     let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
-    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
+    let options = options.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    // After a full disk SQLite has ended the transaction by itself, and the driver never gets over that: it goes on counting
+    // one that is open, and refuses every next one on this connection.
+    options.acquire_timeout(BUSY_TIMEOUT * 2).before_acquire(|conn, _| {
+        let usable = !conn.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 /// Directory, lock and an empty database file, none of them readable by others.
