@@ -5,6 +5,7 @@
 //! whether a rotation runs. `base` is always the last rotation, manual write or change of the configuration: a window
 //! that was open then is spent.
 
+mod blackout;
 mod cron;
 mod error;
 mod zone;
@@ -16,6 +17,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::blackout::{BadBlackout, Blackouts, MOST_BLACKOUTS};
 use self::cron::Cron;
 pub use self::error::ScheduleError;
 use crate::Time;
