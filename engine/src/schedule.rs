@@ -228,6 +228,15 @@ pub fn pick(secret_arn: &str, window: &Window) -> Time {
     window.opens + TimeDelta::milliseconds(chosen * unit)
 }
 
+/// The moment of a rotation whose work takes so long: as [`pick`], in what is left of the window when that is done before it
+/// closes; at once where it cannot be.
+#[must_use]
+pub fn moment(secret_arn: &str, window: &Window, took: Option<TimeDelta>) -> Time {
+    let took = took.unwrap_or(TimeDelta::zero()).max(TimeDelta::zero());
+    let closes = window.closes.checked_sub_signed(took).unwrap_or(window.opens).max(window.opens);
+    pick(secret_arn, &Window { closes, ..*window })
+}
+
 /// How long a Duration may be beside an expression.
 enum Longest {
     Any,

@@ -109,6 +109,14 @@ impl<'a> Writing<'a> {
     }
 }
 
+impl Inner {
+    /// Other processes may write this store at the same time, so that what is counted before a write has to be locked first.
+    /// A SQLite store has one writer.
+    pub(crate) fn many_nodes(&self) -> bool {
+        false
+    }
+}
+
 /// A read transaction: everything read in it is of one moment.
 pub(crate) async fn snapshot(inner: &Inner) -> Result<Transaction<'static, Sqlite>, StoreError> {
     Ok(inner.readers.begin().await?)

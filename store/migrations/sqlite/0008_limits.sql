@@ -30,7 +30,8 @@ CREATE TABLE target (
 ) STRICT;
 CREATE INDEX target_opened ON target (opened_ms) WHERE opened_ms IS NOT NULL;
 
--- The host that AWSCURRENT's value is for, as host:port. Empty: none that we know of. NULL: nobody has looked yet, which is
+-- The host that AWSCURRENT's value is for, as host:port. Empty: none that we know
+-- of, or a registered rotator's. NULL: nobody has looked yet, which is
 -- what every change of AWSCURRENT leaves behind. `store copy` takes these columns along.
 ALTER TABLE rotation ADD COLUMN target TEXT;
 -- 1: it is due, and waits because its host has as many rotations as it may have, or is not reached. So that nobody who asks
@@ -50,4 +51,4 @@ CREATE INDEX rotation_open_held ON rotation (target, due_ms)
 CREATE INDEX rotation_idle_held ON rotation (target, due_ms)
     WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state = 'idle';
 CREATE INDEX rotation_untargeted ON rotation (due_ms)
-    WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND target IS NULL AND lane = '';
+    WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND target IS NULL;
