@@ -4,6 +4,7 @@
 mod audit;
 pub(crate) mod client;
 mod key;
+mod limits;
 pub(crate) mod output;
 mod rotation;
 mod rotator;
@@ -49,6 +50,12 @@ enum Verb {
     /// Register webhooks and AWS rotation functions, test them, see what was sent to them
     #[command(subcommand)]
     Rotator(Box<rotator::RotatorVerb>),
+    /// Limits of the whole installation: rotations at a host, starts a minute, blackouts
+    #[command(subcommand)]
+    Limits(limits::LimitsVerb),
+    /// A server's clock that jumped, and is right
+    #[command(subcommand)]
+    Clock(limits::ClockVerb),
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -88,6 +95,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Secret(verb) => secret::run(verb).await,
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Rotator(verb) => rotator::run(*verb).await,
+        Verb::Limits(verb) => limits::run(verb).await,
+        Verb::Clock(verb) => limits::clock(verb).await,
         Verb::Key(verb) => key::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,

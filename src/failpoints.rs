@@ -3,6 +3,7 @@
 //! `PAWL_CRASH_AT=NAME[#COUNT]` stops the process dead, as SIGKILL does, when point NAME is passed for the COUNTth
 //! time; `PAWL_STOP_AT` stops it as SIGSTOP does, until somebody sends SIGCONT.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -34,6 +35,14 @@ fn arm_with(variable: &str, signal: Signal) {
         }
     };
     fail::cfg_callback(name, callback).expect("the name of a fail point");
+}
+
+/// The wall clock as the tests want it: moved by as many seconds as the file says that `PAWL_TEST_CLOCK_OFFSET_FILE` names.
+pub(crate) fn moved(now: engine::Time) -> engine::Time {
+    static FILE: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAWL_TEST_CLOCK_OFFSET_FILE").ok());
+    let text = FILE.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    let seconds = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    now + chrono::TimeDelta::seconds(seconds)
 }
 
 fn point(side: &str, event: &Event) {

@@ -126,9 +126,14 @@ impl Store {
     /// The database fails.
     pub async fn note_clock(&self, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        self.seen(&mut w, now).await?;
+        w.commit().await
+    }
+
+    async fn seen(&self, w: &mut Writing<'_>, now: Time) -> Result<(), StoreError> {
         let up = millis(self.0.clock.since_boot());
         sqlx::query(SEEN).bind(ms(now)).bind(&self.0.options.boot_id).bind(up).execute(w.conn()).await?;
-        w.commit().await
+        Ok(())
     }
 
     /// When the wall clock was last written down; None: never.
@@ -154,14 +159,16 @@ impl Store {
         w.commit().await
     }
 
-    /// An operator says that the clock is right as it is: nodes that doubt theirs go by it from their next look on.
+    /// An operator says that the clock is right as it is, at `wall`: nodes that doubt theirs go by it from their next look on,
+    /// and starts compare with it.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn accept_clock(&self) -> Result<Fleet, StoreError> {
+    pub async fn accept_clock(&self, wall: Time) -> Result<Fleet, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         lock(w.conn()).await?;
         sqlx::query(ACCEPT).execute(w.conn()).await?;
+        self.seen(&mut w, wall).await?;
         let fleet = load(w.conn()).await?.fleet;
         w.wake();
         w.commit().await?;

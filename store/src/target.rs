@@ -3,7 +3,7 @@
 //! The host stands in clear, as it does in history's messages: so that a limit per host needs no unsealing. Never here: who is
 //! passed over because of it (`queue.rs`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use engine::Time;
@@ -103,6 +103,15 @@ impl Store {
         }
         w.commit().await?;
         Ok((opened > 0).then_some(Turned::Away { failures }))
+    }
+
+    /// The names of the hosts that are left alone.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn away(&self) -> Result<HashSet<String>, StoreError> {
+        let mut conn = snapshot(&self.0).await?;
+        Ok(away(&mut conn).await?.into_keys().collect())
     }
 
     /// The hosts that are left alone, and how many secrets wait for each.

@@ -3,12 +3,13 @@
 //! A write names the secrets it touches, so that readers stop trusting the cache for them while it commits. Never
 //! here: what is read or written.
 
+use engine::Time;
 use engine::id::SecretId;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use crate::StoreError;
 use crate::cache::Turn;
 use crate::open::Inner;
+use crate::{Store, StoreError};
 
 /// The connection type of the one dialect there is today.
 pub(crate) type Conn = SqliteConnection;
@@ -106,6 +107,23 @@ impl<'a> Writing<'a> {
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
         Ok(self.tx.rollback().await?)
+    }
+}
+
+impl Store {
+    /// Other processes may serve this store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.many_nodes()
+    }
+
+    /// What the clock of the database shows, where it has one of its own: a SQLite store has none.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[expect(clippy::unused_async, reason = "PostgreSQL is asked for its own")]
+    pub async fn database_time(&self) -> Result<Option<Time>, StoreError> {
+        Ok(None)
     }
 }
 

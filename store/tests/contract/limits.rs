@@ -76,7 +76,8 @@ pub(crate) async fn a_host_has_so_many_rotations_at_once_and_the_others_go_on(wo
     // Nobody wakes up for what cannot begin.
     let waits = next(&world).await.unwrap() - world.now();
     assert!(waits >= TimeDelta::seconds(15), "{waits}: the next thing is the end of a lease");
-    let view = world.store.rotation("well-2").await.unwrap();
+    let waits = (0..3).map(|n| format!("well-{n}")).find(|name| first.iter().all(|claim| claim.name != *name)).unwrap();
+    let view = world.store.rotation(&waits).await.unwrap();
     assert!(view.waits_for.is_some_and(|why| why.contains("well:5432")));
     let one = first.iter().find(|claim| claim.name.starts_with("slow")).unwrap();
     world.store.release(&one.lease).await.unwrap();
@@ -363,8 +364,10 @@ pub(crate) async fn the_clock_is_remembered_and_a_doubt_of_it_is_told_until_some
     world.store.doubt_clock(Some(&doubt)).await.unwrap();
     let before = world.store.fleet().await.unwrap();
     assert_eq!(before.clock.as_ref(), Some(&doubt));
-    let after = world.store.accept_clock().await.unwrap();
+    let after = world.store.accept_clock(world.now() + TimeDelta::days(1)).await.unwrap();
     assert_eq!((after.clock, after.accepted), (None, before.accepted + 1));
+    let seen = world.store.last_seen().await.unwrap().unwrap();
+    assert_eq!(seen.at, world.now() + TimeDelta::days(1), "the next start compares with what was accepted");
 }
 
 // F39
