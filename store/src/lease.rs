@@ -16,7 +16,7 @@ use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Durability, Writing, glance, snapshot};
-use crate::{Store, StoreError, material, rotation, sql};
+use crate::{Store, StoreError, fleet, material, rotation, sql};
 
 /// The longest a lease may be: what a step may take, and what comes around it.
 pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -43,7 +43,8 @@ impl RotationStore for Store {
         };
         // A plan that was changed or called off between the claim and now starts nothing.
         let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
-        if starts && !(subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now))) {
+        let planned = subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now));
+        if starts && (!planned || fleet::load(w.conn()).await?.fleet.paused.is_some()) {
             self.0.give_back(&mut w, lease).await?;
             w.commit().await?;
             return Err(PortError::Fenced);
