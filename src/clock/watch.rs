@@ -99,7 +99,9 @@ impl Watch {
 }
 
 fn said(jump: Jump) -> String {
-    let length = engine::span::spell(jump.by.abs().to_std().unwrap_or_default());
+    // To the minute: a jump is longer than two.
+    let minutes = (jump.by.abs() + TimeDelta::seconds(30)).num_minutes();
+    let length = engine::span::spell(Duration::from_secs(u64::try_from(minutes).unwrap_or(0) * 60));
     let way = if jump.by > TimeDelta::zero() { "ahead of" } else { "behind" };
     let was = jump.since.format("%Y-%m-%d %H:%M:%S UTC");
     format!("the clock has jumped: it is {length} {way} where it was to be (it was to show {was})")
