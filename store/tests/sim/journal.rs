@@ -89,6 +89,7 @@ impl Journal {
     pub(crate) fn landed(&self, by: &Sender, password: Option<&str>) {
         let mut book = self.book();
         let newest = book.alone.get(&by.arn).copied().unwrap_or(0);
+        book.alone.insert(by.arn.clone(), newest.max(by.fence));
         if by.fence < newest {
             let (arn, fence) = (&by.arn, by.fence);
             book.broken.push(format!("two owners: a statement of {arn} with fence {fence} landed after {newest}"));

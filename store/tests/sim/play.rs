@@ -62,6 +62,7 @@ impl World {
             Op::Ask(_, wish) => self.ask(about[0], wish).await?,
             Op::Rival(_) => self.rival(about[0]).await,
         }
+        self.break_rules().await;
         let touched = self.touched();
         self.check(touched.into_iter().chain(about)).await
     }

@@ -108,7 +108,7 @@ fn folder() -> TempDir {
 impl World {
     pub(crate) async fn new(kinds: &[Kind], rules: Rules) -> Self {
         let (clock, journal) = (Arc::new(VirtualClock::new()), Arc::new(Journal::default()));
-        let target = Arc::new(Target::new(Arc::clone(&clock), Arc::clone(&journal), rules.has_walls));
+        let target = Arc::new(Target::new(Arc::clone(&clock), Arc::clone(&journal), rules));
         let mut world = Self {
             rules,
             store: None,
