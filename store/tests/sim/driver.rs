@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::driver::{Ports, by_schedule, drive};
+use engine::driver::{Ports, Report, by_schedule, drive};
 use engine::id::VersionId;
 use engine::outcome::{StepError, Verdict};
 use engine::port::{Clock, Guard, Material, PortError, Rotator, StepContext};
@@ -17,8 +17,8 @@ use rand::rngs::StdRng;
 use store::{Claim, Look, Store, StoreError};
 
 use crate::clock::VirtualClock;
-use crate::gate::{DriverClock, Fate, Gate};
-use crate::journal::Journal;
+use crate::gate::{DriverClock, Fate, Gate, Point};
+use crate::journal::{Journal, tally};
 use crate::line::Means;
 use crate::rotator::Fake;
 use crate::wire::Wire;
@@ -57,7 +57,8 @@ impl Driver {
             let clock = DriverClock { clock, gate: Arc::clone(&means.gate) };
             let fake = Fake(means);
             let pick = |_: &Material| Some(&fake as &dyn Rotator);
-            let ports = Ports { store: &wire, rotator: &pick, clock: &clock, observer: &|_| {} };
+            let observer = |report: Report<'_>| tally(report.step.name(), report.error.map(|error| error.verdict));
+            let ports = Ports { store: &wire, rotator: &pick, clock: &clock, observer: &observer };
             drive(ports, &claim.lease, start, &mut rng).await
         };
         Self { id, node, arn, gate, way: Box::pin(way) }
@@ -71,7 +72,7 @@ impl Driver {
             let gate = Arc::clone(&means.gate);
             let fake = Fake(means);
             let found = fake.verify(&context(&look, &SecretBytes::default())).await;
-            if gate.pass().await != Fate::Go {
+            if gate.pass(Point::Store).await != Fate::Go {
                 return Err(PortError::Store("the store does not answer".to_owned()));
             }
             let looked = {

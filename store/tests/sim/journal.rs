@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use engine::Time;
+use engine::outcome::Verdict;
 use engine::schedule::Window;
 
 /// Who sends a statement.
@@ -36,6 +37,19 @@ struct Book {
     touched: BTreeSet<String>,
     claims: BTreeMap<String, u32>,
     broken: Vec<String>,
+}
+
+/// How often each step ended how, in all worlds of this process.
+static TALLY: Mutex<BTreeMap<(&str, &str), u64>> = Mutex::new(BTreeMap::new());
+
+/// A step ended.
+pub(crate) fn tally(step: &'static str, verdict: Option<Verdict>) {
+    *TALLY.lock().unwrap().entry((step, verdict.map_or("done", Verdict::name))).or_default() += 1;
+}
+
+/// What has ended so far.
+pub(crate) fn tallied() -> BTreeMap<(&'static str, &'static str), u64> {
+    TALLY.lock().unwrap().clone()
 }
 
 /// One for the whole simulation.

@@ -9,7 +9,7 @@ use engine::outcome::{Done, StepError, Verdict};
 use engine::port::StepContext;
 
 use crate::Rules;
-use crate::gate::{Fate, Gate};
+use crate::gate::{Fate, Gate, Point};
 use crate::journal::Sender;
 use crate::parties::Login;
 use crate::target::{Account, Problem, Statement, Target};
@@ -90,7 +90,7 @@ impl<'a> Line<'a> {
 
     /// Logs in as the admin, where no refusal counts.
     pub(crate) async fn log_in(&self, login: &Login) -> Result<Option<Session>, StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.login(&login.host, &login.user, &login.password, &self.means.sender);
@@ -111,7 +111,7 @@ impl<'a> Line<'a> {
     }
 
     pub(crate) async fn lock(&self, session: &Session, account: &str) -> Result<(), StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.lock(&session.login.host, session.id, account);
@@ -120,7 +120,7 @@ impl<'a> Line<'a> {
 
     /// The account as the catalogue shows it.
     pub(crate) async fn read(&self, session: &Session, user: &str) -> Result<Option<Account>, StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.read(&session.login.host, session.id, user);
@@ -133,7 +133,7 @@ impl<'a> Line<'a> {
             self.cx.guard.still_ours(CHANGE).await?;
         }
         let host = &session.login.host;
-        match self.means.gate.pass().await {
+        match self.means.gate.pass(Point::Change).await {
             Fate::Go => {}
             Fate::Lose => return Err(away(Verdict::Unknown)),
             Fate::Late => {
@@ -145,7 +145,7 @@ impl<'a> Line<'a> {
         if answer.is_ok() {
             self.changed.store(true, Ordering::SeqCst);
         }
-        match self.means.gate.pass().await {
+        match self.means.gate.pass(Point::Changed).await {
             Fate::Go => answer.map_err(|problem| self.told(problem, Verdict::Unknown)),
             Fate::Lose | Fate::Late => Err(away(Verdict::Unknown)),
         }

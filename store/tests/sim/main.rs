@@ -48,6 +48,7 @@ mod users;
 mod wire;
 mod world;
 
+use crate::journal::tallied;
 use crate::seeds::try_seeds;
 
 /// What holds by design. A rule is switched off to see that the simulation finds what it is there for.
@@ -85,6 +86,15 @@ fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it(
     let first = number("PAWL_SIM_FIRST", 0);
     let found = try_seeds(first..first + number("PAWL_SIM_SEEDS", 120), SOUND, op::small);
     assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
+    // A simulation that never gets anywhere finds nothing.
+    let tallied = tallied();
+    eprintln!("{tallied:#?}");
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret", "prove", "restore", "retire"] {
+        assert!(tallied.contains_key(&(step, "done")), "no {step} has ever succeeded: {tallied:?}");
+    }
+    for verdict in ["retry", "rejected", "unknown", "needs-person"] {
+        assert!(tallied.contains_key(&("setSecret", verdict)), "no setSecret has ever ended so: {verdict}, {tallied:?}");
+    }
 }
 
 #[test]

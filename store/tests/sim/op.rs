@@ -25,8 +25,8 @@ pub(crate) enum Kind {
 pub(crate) enum Op {
     /// A node claims what is due, and drives nothing yet.
     Wake(u8),
-    /// A driver of a node (which wakes, where it has none) makes so many calls. Then so many have this fate.
-    Drive { node: u8, pick: u8, calls: u8, fate: Fate, times: u8, then: Then },
+    /// A driver of a node (which wakes, where it has none) goes so far. Then so many calls have this fate.
+    Drive { node: u8, pick: u8, to: To, fate: Fate, times: u8, then: Then },
     /// A node wakes, and all of its drivers go on to their ends.
     Run(u8),
     /// Time goes by.
@@ -47,6 +47,17 @@ pub(crate) enum Op {
     Ask(u8, Wish),
     /// Somebody else sets the password of AWSCURRENT's account.
     Rival(u8),
+}
+
+/// How far a driver goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// So many calls.
+    Calls(u8),
+    /// Until it is about to change its target.
+    Change,
+    /// Until it has changed it, and waits for the answer.
+    Changed,
 }
 
 /// What becomes of a driver after its calls.
@@ -215,13 +226,14 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 fn drive() -> impl Strategy<Value = Op> {
-    (0u8..3, 0u8..8, 0u8..48, fate(), 0u8..5, then())
-        .prop_map(|(node, pick, calls, fate, times, then)| Op::Drive { node, pick, calls, fate, times, then })
+    let to = prop_oneof![5 => (0u8..48).prop_map(To::Calls), 4 => Just(To::Change), 3 => Just(To::Changed)];
+    (0u8..3, 0u8..8, to, fate(), 0u8..4, then())
+        .prop_map(|(node, pick, to, fate, times, then)| Op::Drive { node, pick, to, fate, times, then })
 }
 
 fn op(secrets: u8) -> impl Strategy<Value = Op> {
     let node = || 0u8..3;
-    let secret = move || 0..secrets;
+    let secret = move || prop_oneof![3 => 0..secrets, 1 => 0..u8::MAX];
     prop_oneof![
         1 => node().prop_map(Op::Wake),
         14 => drive(),
@@ -241,10 +253,15 @@ fn op(secrets: u8) -> impl Strategy<Value = Op> {
 /// Small worlds, as many ops as find something.
 pub(crate) fn small() -> impl Strategy<Value = Case> {
     vec(kind(), 1..4).prop_flat_map(|kinds| {
-        // The admins of the two servers are secrets as well.
-        let secrets = u8::try_from(kinds.len()).unwrap() + 2;
-        vec(op(secrets), 10..50).prop_map(move |ops| Case { kinds: kinds.clone(), ops })
+        // The admins of the two servers are secrets as well, and meant less often.
+        let secrets = u8::try_from(kinds.len()).unwrap();
+        vec(op(secrets), 8..36).prop_map(move |ops| Case { kinds: kinds.clone(), ops })
     })
+}
+
+/// One secret, and everything is about it.
+pub(crate) fn about(kind: Kind) -> impl Strategy<Value = Case> {
+    vec(op(1), 10..30).prop_map(move |ops| Case { kinds: vec![kind], ops })
 }
 
 /// So many secrets of every kind, and so many ops.

@@ -48,8 +48,8 @@ impl World {
         };
         match op {
             Op::Wake(node) => self.wake(node).await,
-            Op::Drive { node, pick, calls, fate, times, then } => {
-                self.drive(node, pick, calls, (fate, times), then).await;
+            Op::Drive { node, pick, to, fate, times, then } => {
+                self.drive(node, pick, to, (fate, times), then).await;
             }
             Op::Run(node) => self.run(node).await,
             Op::Pass(span) => self.pass(span).await,

@@ -8,7 +8,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::Rules;
-use crate::op::{Case, small};
+use crate::op::Case;
 use crate::play::{Failure, play};
 
 /// A shrunken case is good enough after so many tries.
@@ -125,10 +125,14 @@ pub(crate) fn try_seeds<S: Strategy<Value = Case>>(
 }
 
 /// What the first seed that fails says, as it is.
-pub(crate) fn first_failure(seeds: std::ops::Range<u64>, rules: Rules) -> Option<String> {
+pub(crate) fn first_failure<S: Strategy<Value = Case>>(
+    seeds: std::ops::Range<u64>,
+    rules: Rules,
+    cases: impl Fn() -> S + Sync,
+) -> Option<String> {
     each(seeds, |seed| {
-        let case = small().new_tree(&mut runner(seed)).unwrap().current();
-        fails(&case, rules, None).map(|(_, what)| what)
+        let case = cases().new_tree(&mut runner(seed)).unwrap().current();
+        fails(&case, rules, None).map(|(_, what)| format!("seed {seed}: {what}"))
     })
 }
 

@@ -12,7 +12,7 @@ use engine::schedule::Window;
 use store::Store;
 
 use crate::clock::VirtualClock;
-use crate::gate::{Fate, Gate};
+use crate::gate::{Fate, Gate, Point};
 use crate::journal::{Journal, Started};
 use crate::parties::Login;
 
@@ -32,14 +32,14 @@ fn lost() -> PortError {
 impl Wire {
     /// A call that may be lost, and its answer that may be.
     async fn call<T>(&self, call: impl Future<Output = Result<T, PortError>> + Send) -> Result<T, PortError> {
-        if self.gate.pass().await != Fate::Go {
+        if self.gate.pass(Point::Store).await != Fate::Go {
             return Err(lost());
         }
         let answer = {
             let _under_way = self.gate.begin();
             call.await
         };
-        match self.gate.pass().await {
+        match self.gate.pass(Point::Store).await {
             Fate::Go => answer,
             Fate::Lose | Fate::Late => Err(lost()),
         }
