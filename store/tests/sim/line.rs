@@ -48,8 +48,9 @@ impl<'a> Line<'a> {
         Self { means, cx, refused: AtomicU32::new(0), changed, retains }
     }
 
-    /// A step's error, with what it cost.
+    /// A step's error, with what it cost. Its sessions end with it, unless a statement is under way there.
     pub(crate) fn end<T>(&self, step: Result<T, StepError>) -> Result<T, StepError> {
+        self.means.target.died(self.means.sender.driver, true);
         step.map_err(|mut error| {
             if error.verdict == Verdict::Retry && self.changed.load(Ordering::SeqCst) {
                 error.verdict = Verdict::Unknown;
@@ -101,7 +102,8 @@ impl<'a> Line<'a> {
     pub(crate) async fn admin(&self, login: &Login) -> Result<Session, StepError> {
         let refused = || {
             let message = "the admin's login is refused";
-            StepError::new(Verdict::NeedsPerson, "admin-refused", message).remedy("Correct the admin secret, then resume.")
+            StepError::new(Verdict::NeedsPerson, "admin-refused", message)
+                .remedy("Correct the admin secret, then resume.")
         };
         self.log_in(login).await?.ok_or_else(refused)
     }

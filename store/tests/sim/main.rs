@@ -88,12 +88,14 @@ fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it(
     assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
     // A simulation that never gets anywhere finds nothing.
     let tallied = tallied();
-    eprintln!("{tallied:#?}");
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret", "prove", "restore", "retire"] {
         assert!(tallied.contains_key(&(step, "done")), "no {step} has ever succeeded: {tallied:?}");
     }
     for verdict in ["retry", "rejected", "unknown", "needs-person"] {
-        assert!(tallied.contains_key(&("setSecret", verdict)), "no setSecret has ever ended so: {verdict}, {tallied:?}");
+        assert!(
+            tallied.contains_key(&("setSecret", verdict)),
+            "no setSecret has ever ended so: {verdict}, {tallied:?}"
+        );
     }
 }
 

@@ -140,6 +140,10 @@ pub(crate) enum Wish {
     Abandon,
     Delete,
     Undelete,
+    /// For good, at once.
+    ForceDelete,
+    /// Somebody who has seen AWSCURRENT log in says so.
+    Vouch,
     /// One password in place, whatever the secret's kind; or its kind again.
     InPlace(bool),
     /// Settings by tag.
@@ -220,6 +224,8 @@ fn wish() -> impl Strategy<Value = Wish> {
         3 => Just(Wish::Abandon),
         1 => Just(Wish::Delete),
         2 => Just(Wish::Undelete),
+        1 => Just(Wish::ForceDelete),
+        1 => Just(Wish::Vouch),
         1 => any::<bool>().prop_map(Wish::InPlace),
         1 => Just(Wish::Tag),
     ]
@@ -227,8 +233,14 @@ fn wish() -> impl Strategy<Value = Wish> {
 
 fn drive() -> impl Strategy<Value = Op> {
     let to = prop_oneof![5 => (0u8..48).prop_map(To::Calls), 4 => Just(To::Change), 3 => Just(To::Changed)];
-    (0u8..3, 0u8..8, to, fate(), 0u8..4, then())
-        .prop_map(|(node, pick, to, fate, times, then)| Op::Drive { node, pick, to, fate, times, then })
+    (0u8..3, 0u8..8, to, fate(), 0u8..4, then()).prop_map(|(node, pick, to, fate, times, then)| Op::Drive {
+        node,
+        pick,
+        to,
+        fate,
+        times,
+        then,
+    })
 }
 
 fn op(secrets: u8) -> impl Strategy<Value = Op> {

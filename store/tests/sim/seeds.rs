@@ -47,7 +47,12 @@ fn fails(case: &Case, rules: Rules, sort_of: Option<&str>) -> Option<Failure> {
 pub(crate) fn try_seed(seed: u64, rules: Rules, cases: &impl Strategy<Value = Case>) -> Option<Found> {
     let case = cases.new_tree(&mut runner(seed)).unwrap().current();
     let failure = fails(&case, rules, None)?;
-    let mut shrinker = Shrinker { rules, sort: sort(&failure.1).to_owned(), tries: 0, found: Found { seed, case, what: String::new() } };
+    let mut shrinker = Shrinker {
+        rules,
+        sort: sort(&failure.1).to_owned(),
+        tries: 0,
+        found: Found { seed, case, what: String::new() },
+    };
     shrinker.keep(failure);
     shrinker.shrink();
     Some(shrinker.found)

@@ -197,7 +197,8 @@ impl Target {
         for host in self.names() {
             self.with(&host, |host, _| {
                 let late: BTreeSet<u64> = host.late.iter().map(|late| late.session).collect();
-                let ends = |id: &u64, session: &Session| is_noticed && session.by.driver == driver && !late.contains(id);
+                let ends =
+                    |id: &u64, session: &Session| is_noticed && session.by.driver == driver && !late.contains(id);
                 host.sessions.retain(|id, session| !ends(id, session));
             });
         }
@@ -210,6 +211,11 @@ impl Target {
     /// What is under way lands, the oldest first. False: nothing is.
     pub(crate) fn land(&self) -> bool {
         self.names().iter().any(|name| self.with(name, |host, _| host.land(&self.journal)))
+    }
+
+    /// Some statement is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.names().iter().any(|name| self.with(name, |host, _| !host.late.is_empty()))
     }
 
     /// All that is under way has landed or been given up, and silent sessions have ended.
