@@ -99,6 +99,11 @@ impl Journal {
         *alone = (*alone).max(by.fence);
     }
 
+    /// Owners of whom the store knows nothing any more: their numbers are given again.
+    pub(crate) fn forget_owners(&self) {
+        self.book().alone.clear();
+    }
+
     /// A statement took effect. `password`: what an account got, where it is to be one that the store knows.
     pub(crate) fn landed(&self, by: &Sender, password: Option<&str>) {
         let mut book = self.book();

@@ -27,6 +27,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod clock;
+mod disk;
 mod driver;
 mod dual;
 mod gate;

@@ -53,6 +53,7 @@ impl World {
         if self.store().purge(now).await.unwrap() == 0 {
             return;
         }
+        self.disk.synced();
         for index in 0..self.secrets.len() {
             let found = self.store().rotation(&self.secrets[index].name).await.is_ok();
             if !found && !self.secrets[index].deleted {
@@ -68,7 +69,7 @@ impl World {
         let (target, gate) = (Arc::clone(&self.target), Arc::new(Gate::default()));
         let means = Means { target, gate, sender, rules: self.rules };
         let (store, clock, journal) = (self.store().clone(), Arc::clone(&self.clock), Arc::clone(&self.journal));
-        Shop { store, clock, journal, means }
+        Shop { store, clock, journal, means, disk: Arc::clone(&self.disk) }
     }
 
     /// The drivers of a node, those of one secret together.

@@ -34,7 +34,7 @@ pub(crate) enum Op {
     /// A statement that is under way lands.
     Land,
     /// The store is closed and opened again, and with it all nodes.
-    Restart { reboot: bool },
+    Restart(How),
     /// The wall clock is set.
     Jump(Leap),
     /// Something happens to a server.
@@ -86,6 +86,16 @@ pub(crate) enum Span {
     Day,
     /// Until the next thing is due.
     NextDue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The processes die, and are started again.
+    Processes,
+    /// The machine is started again.
+    Machine,
+    /// It loses its power, and the store what was not synced.
+    Power,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +197,10 @@ fn span() -> impl Strategy<Value = Span> {
     ]
 }
 
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![1 => Just(How::Processes), 1 => Just(How::Machine), 4 => Just(How::Power)]
+}
+
 fn leap() -> impl Strategy<Value = Leap> {
     prop_oneof![Just(Leap::AnHourBack), Just(Leap::ADayOn), Just(Leap::AYearOn)]
 }
@@ -252,7 +266,7 @@ fn op(secrets: u8) -> impl Strategy<Value = Op> {
         4 => node().prop_map(Op::Run),
         6 => span().prop_map(Op::Pass),
         2 => Just(Op::Land),
-        1 => any::<bool>().prop_map(|reboot| Op::Restart { reboot }),
+        2 => how().prop_map(Op::Restart),
         1 => leap().prop_map(Op::Jump),
         2 => (0u8..2, trouble()).prop_map(|(host, trouble)| Op::Server(host, trouble)),
         2 => (secret(), text()).prop_map(|(secret, text)| Op::Write(secret, text)),

@@ -6,8 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use engine::port::Clock;
-
 use crate::Rules;
 use crate::clock::VirtualClock;
 use crate::journal::{Journal, Sender};
@@ -114,7 +112,7 @@ impl Target {
     /// A server as it is now: what had to end by now has ended.
     fn with<T>(&self, host: &str, act: impl FnOnce(&mut Host, Duration) -> T) -> T {
         let mut hosts = self.hosts();
-        let now = self.clock.since_boot();
+        let now = self.clock.elapsed();
         let host = hosts.0.entry(host.to_owned()).or_default();
         if self.rules.has_walls {
             host.settle(now);
