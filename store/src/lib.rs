@@ -37,6 +37,7 @@ mod lease;
 mod list;
 mod mark;
 mod material;
+mod mode;
 mod model;
 mod open;
 mod pass;

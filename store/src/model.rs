@@ -3,6 +3,7 @@
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
 mod look;
+mod mode;
 mod reader;
 mod rotator;
 
@@ -21,6 +22,7 @@ use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
 pub use self::look::{Look, Sight};
+pub use self::mode::VerifyOnly;
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;

@@ -1,0 +1,60 @@
+//! Table `store_mode`: after a restore, or a failover that lost writes, the store may be older than its targets. Until every
+//! account was looked at, nothing is changed at any of them: the store is *verify-only*.
+//!
+//! Never here: which accounts were looked at.
+
+use engine::Time;
+
+use crate::instant::{instant, ms};
+use crate::model::VerifyOnly;
+use crate::tx::{Conn, Writing};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Why nothing is changed at any target for now; None: everything is as usual.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn verify_only(&self) -> Result<Option<VerifyOnly>, StoreError> {
+        let mut conn = self.0.readers.acquire().await?;
+        get(&mut conn).await
+    }
+
+    /// From now on accounts are looked at and nothing is changed. A store that is verify-only already keeps its first reason.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn enter_verify_only(&self, reason: &str, now: Time) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        sqlx::query(ENTER).bind(reason).bind(ms(now)).execute(w.conn()).await?;
+        w.wake();
+        w.commit().await
+    }
+
+    /// Everything is as usual from now on.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn leave_verify_only(&self, now: Time) -> Result<(), StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        sqlx::query(LEAVE).bind(ms(now)).execute(w.conn()).await?;
+        w.wake();
+        w.commit().await
+    }
+}
+
+pub(crate) async fn get(conn: &mut Conn) -> Result<Option<VerifyOnly>, StoreError> {
+    let row: Option<(String, i64)> = sqlx::query_as(GET).fetch_optional(conn).await?;
+    row.map(|(reason, since)| Ok(VerifyOnly { reason, since: instant(since)? })).transpose()
+}
+
+const GET: &str = "-- mode::get
+SELECT reason, since_ms FROM store_mode WHERE id = 1 AND verify_only = 1";
+
+const ENTER: &str = "-- mode::enter_verify_only
+INSERT INTO store_mode (id, verify_only, reason, since_ms) VALUES (1, 1, $1, $2)
+ON CONFLICT (id) DO UPDATE SET verify_only = 1, reason = excluded.reason, since_ms = excluded.since_ms
+WHERE store_mode.verify_only = 0";
+
+const LEAVE: &str = "-- mode::leave_verify_only
+UPDATE store_mode SET verify_only = 0, since_ms = $1 WHERE id = 1 AND verify_only = 1";
