@@ -185,6 +185,9 @@ pub enum StoreError {
     /// Nothing of the secret is done until its rotation is resumed.
     #[error("the rotation is paused")]
     RotationPaused,
+    /// The store may be older than the target: AWSCURRENT is to be seen to log in before anything is changed.
+    #[error("the store was brought back and AWSCURRENT has not been seen to log in since")]
+    Held,
     /// A rotation token that is not this secret's, not this version's, too old, or of a rotation that is over.
     #[error("the rotation token is not valid")]
     BadRotationToken,

@@ -1,14 +1,14 @@
 //! Table `store_mode`: after a restore, or a failover that lost writes, the store may be older than its targets. Until every
 //! account was looked at, nothing is changed at any of them: the store is *verify-only*.
 //!
-//! Never here: which accounts were looked at.
+//! Never here: which secrets are held meanwhile (`hold.rs`).
 
 use engine::Time;
 
 use crate::instant::{instant, ms};
 use crate::model::VerifyOnly;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, hold};
 
 impl Store {
     /// Why nothing is changed at any target for now; None: everything is as usual.
@@ -20,18 +20,20 @@ impl Store {
         get(&mut conn).await
     }
 
-    /// From now on accounts are looked at and nothing is changed. A store that is verify-only already keeps its first reason.
+    /// From now on accounts are looked at and nothing is changed: every secret that rotates is held until AWSCURRENT was seen to
+    /// log in. A store that is verify-only already keeps its first reason, and looks at every account again.
     ///
     /// # Errors
     /// The database fails.
     pub async fn enter_verify_only(&self, reason: &str, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         sqlx::query(ENTER).bind(reason).bind(ms(now)).execute(w.conn()).await?;
+        hold::hold_all(w.conn(), now).await?;
         w.wake();
         w.commit().await
     }
 
-    /// Everything is as usual from now on.
+    /// Everything is as usual from now on, but for secrets whose AWSCURRENT has not been seen to log in: those stay held.
     ///
     /// # Errors
     /// The database fails.

@@ -2,6 +2,7 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod keyring;
 mod look;
 mod mode;
 mod reader;
@@ -21,8 +22,9 @@ use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
+pub use self::keyring::{KeyUse, KeyringNode, Tended};
 pub use self::look::{Look, Sight};
-pub use self::mode::VerifyOnly;
+pub use self::mode::{Unproven, VerifyOnly};
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
@@ -418,6 +420,8 @@ pub struct RotationView {
     pub options: engine::port::Options,
     /// Nothing is done until it is resumed.
     pub paused: bool,
+    /// Nothing is done until AWSCURRENT was seen to log in: the store may be older than the target.
+    pub held: bool,
     /// Nothing is done until the rotator that serves it is enabled.
     pub rotator_disabled: bool,
     /// A registered rotator serves it, and no built-in one.

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crypto::{Binding, Keyring, Kind, SealError};
-use engine::Time;
-use engine::id::VersionId;
+use crypto::Keyring;
 use engine::port::Clock;
 use rustix::fs::FlockOperation;
 use sqlx::SqlitePool;
@@ -20,12 +18,11 @@ use tokio::sync::Notify;
 
 use crate::cache::Cache;
 use crate::cursor::Cursors;
-use crate::instant::ms;
 use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
-use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret};
+use crate::tx::Writing;
+use crate::{OpenError, StoreError, check, key, mark, registration};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -117,7 +114,7 @@ impl Store {
             changed: Arc::new(Notify::new()),
             _lock: lock,
         };
-        check_keyring(&inner).await?;
+        check::keyring(&inner).await?;
         mark::look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
@@ -183,39 +180,3 @@ fn prepare(directory: &Path) -> Result<File, OpenError> {
 fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
-
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
-async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
-    let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
-    let Some((store_id, sealed)) = row else {
-        if secret::any(w.conn()).await? {
-            return Err(StoreError::inconsistent("there are secrets and no check row").into());
-        }
-        write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
-        return Ok(w.commit().await?);
-    };
-    match inner.keyring.open(&check_of(&store_id), &sealed) {
-        Ok(_) => Ok(w.rollback().await?),
-        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
-        Err(error) => Err(StoreError::from(error).into()),
-    }
-}
-
-async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
-    let store_id = VersionId::random(&mut rand::rng());
-    let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
-    query.bind(ms(now)).execute(conn).await?;
-    Ok(())
-}
-
-fn check_of(store_id: &str) -> Binding<'_> {
-    Binding { kind: Kind::Check, owner: store_id, version: "", candidate: 0 }
-}
-
-const CHECK: &str = "-- open::check_keyring
-SELECT store_id, sealed FROM store_check WHERE id = 1";
-
-const WRITE_CHECK: &str = "-- open::write_check
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";

@@ -19,7 +19,8 @@ impl Store {
     /// now.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`],
+    /// [`StoreError::Held`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
     /// [`StoreError::NoValue`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
@@ -34,6 +35,9 @@ impl Store {
         let Subject { secret, rotation: row, .. } = subject;
         if row.paused {
             return Err(StoreError::RotationPaused);
+        }
+        if row.is_held() {
+            return Err(StoreError::Held);
         }
         if row.state != Rotation::Idle {
             return Err(StoreError::RotationUnderWay);

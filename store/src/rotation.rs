@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::StoreError;
+use crate::hold::Hold;
 use crate::instant::{instant, instant_opt, ms, ms_not_before};
 use crate::model::RotationConfig;
 use crate::tx::Conn;
@@ -41,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) options: engine::port::Options,
     pub(crate) state: Rotation,
     pub(crate) paused: bool,
+    /// What keeps it from rotating since the store may be older than the target.
+    pub(crate) hold: Hold,
     pub(crate) base: Option<Time>,
     pub(crate) current: Option<Time>,
     pub(crate) window: Option<Window>,
@@ -117,7 +120,7 @@ impl Row {
     /// When something is to be done in this state; `now` is the moment of the commit.
     pub(crate) fn set_due(&mut self, arn: &str, now: Time) {
         self.due = match &self.state {
-            _ if self.paused || !self.live => None,
+            _ if self.paused || !self.live || self.is_held() => None,
             Rotation::Idle => self.window.filter(|_| self.enabled).map(|window| pick(arn, &window)),
             Rotation::Waiting { not_before, .. } => Some(*not_before),
             // At once, for whoever gets the lease when it is free.
@@ -141,6 +144,7 @@ struct Raw {
     options: String,
     body: String,
     paused: bool,
+    held: i64,
     base_ms: Option<i64>,
     current_ms: Option<i64>,
     window_opens_ms: Option<i64>,
@@ -181,6 +185,7 @@ impl TryFrom<Raw> for Row {
             options: from_json("options", &raw.options)?,
             state: healed(from_json("state", &raw.body)?),
             paused: raw.paused,
+            hold: Hold::of(raw.held),
             base: instant_opt(raw.base_ms)?,
             current: instant_opt(raw.current_ms)?,
             window,
@@ -230,6 +235,7 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .bind(&row.lane)
         .bind(row.verify.map(ms))
         .bind(row.verified_json()?)
+        .bind(row.hold.column())
         .execute(conn)
         .await?;
     Ok(())
@@ -259,7 +265,7 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 }
 
 const LOAD: &str = "-- rotation::load
-SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, base_ms,
+SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, held, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
        verified
 FROM rotation WHERE secret_id = $1";
@@ -270,5 +276,5 @@ INSERT INTO rotation (secret_id) VALUES ($1)";
 const SAVE: &str = "-- rotation::save
 UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
        options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
-       window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20
+       window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20, held = $21
 WHERE secret_id = $1";

@@ -1,0 +1,15 @@
+-- Only additions: the previous binary runs on this schema.
+
+-- What keeps a secret from rotating since the store may be older than its target. 0: nothing; 1: AWSCURRENT has not been seen to
+-- log in since; 2: it has, and the store is verify-only still; 3: not seen, and a person has asked for what is open. While it is
+-- held, due_ms is NULL.
+ALTER TABLE rotation ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX rotation_held ON rotation (held, secret_id) WHERE held > 0;
+
+-- Which keys the nodes of this store have at hand, as they say themselves. `store copy` leaves these rows behind.
+CREATE TABLE keyring_node (
+    node    TEXT    PRIMARY KEY,
+    key_ids TEXT    NOT NULL,                      -- of its keyring, with a space between
+    sealing TEXT    NOT NULL,                      -- the key it seals with
+    seen_ms INTEGER NOT NULL
+) STRICT;
