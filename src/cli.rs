@@ -1,15 +1,17 @@
-//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and what works on
-//! the data folder of a stopped server is a client of the API.
+//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit`, what works on
+//! the files of a data folder and what works on the store of a stopped server is a client of the API.
 
 mod audit;
 pub(crate) mod client;
 mod key;
+mod keyring;
 pub(crate) mod output;
 mod rotation;
 mod rotator;
 mod secret;
 mod serve;
 pub(crate) mod shown;
+mod store;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,12 @@ enum Verb {
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Back up and rotate the keys that seal every value
+    #[command(subcommand)]
+    Keyring(keyring::KeyringVerb),
+    /// Back up and restore the store; see whether a restored one rotates yet
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Read and verify the audit trail of a server on this machine
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -89,6 +97,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Rotator(verb) => rotator::run(*verb).await,
         Verb::Key(verb) => key::run(verb).await,
+        Verb::Keyring(verb) => keyring::run(verb).await,
+        Verb::Store(verb) => store::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,
     };

@@ -19,6 +19,7 @@ pub mod drill;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod http;
+pub mod keeper;
 mod lanes;
 pub mod looks;
 pub mod metrics;

@@ -83,6 +83,8 @@ pub struct Metrics {
     parked: Gauge,
     open: Gauge,
     oldest_current: Gauge,
+    verify_only: Gauge,
+    held: Gauge,
 }
 
 impl Default for Metrics {
@@ -106,6 +108,8 @@ impl Default for Metrics {
             parked: Gauge::default(),
             open: Gauge::default(),
             oldest_current: Gauge::default(),
+            verify_only: Gauge::default(),
+            held: Gauge::default(),
         };
         this.register();
         this
@@ -151,6 +155,18 @@ impl Metrics {
             "Age of the oldest AWSCURRENT among secrets with rotation enabled",
             self.oldest_current.clone(),
         );
+        registry.register(
+            "verify_only",
+            "1 while the store is verify-only: accounts are looked at and nothing is changed",
+            self.verify_only.clone(),
+        );
+        registry.register("held", "Secrets that do not rotate until AWSCURRENT was seen to log in", self.held.clone());
+    }
+
+    /// Whether the store is verify-only, and how many secrets are held until AWSCURRENT was seen to log in.
+    pub fn mode(&self, verify_only: bool, held: u64) {
+        self.verify_only.set(i64::from(verify_only));
+        self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// Counts one act of a rotation.

@@ -241,6 +241,11 @@ impl From<StoreError> for ApiError {
             | E::DeliveryIsPast
             | E::DeliveryUnderWay
             | E::RotationPaused => of_rotator(error),
+            E::Held => Self::invalid_request(
+                "The store was brought back from a backup, or a failover has lost writes of it, and AWSCURRENT of this secret has \
+                 not been seen to log in since: nothing of it is changed until then. `pawl store status` says what was found; \
+                 `pawl rotation reconcile` sets AWSCURRENT again where it does not log in.",
+            ),
             E::RotationUnderWay
             | E::InGrace(_)
             | E::NoPrevious

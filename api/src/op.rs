@@ -22,10 +22,13 @@ mod pawl_create_session;
 mod pawl_declare_reader;
 mod pawl_delete_access_key;
 mod pawl_delete_rotator;
+mod pawl_describe_keyring;
 mod pawl_describe_rotation;
 mod pawl_describe_rotator;
+mod pawl_describe_store;
 mod pawl_enable_rotation;
 mod pawl_end_grace;
+mod pawl_leave_verify_only;
 mod pawl_list_access_keys;
 mod pawl_list_deliveries;
 mod pawl_list_readers;
@@ -195,10 +198,13 @@ operations! {
     DeclareReader = "pawl.DeclareReader" => pawl_declare_reader::Request;
     DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
+    DescribeKeyring = "pawl.DescribeKeyring" => pawl_describe_keyring::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     DescribeRotator = "pawl.DescribeRotator" => pawl_describe_rotator::Request;
+    DescribeStore = "pawl.DescribeStore" => pawl_describe_store::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
     EndGrace = "pawl.EndGrace" => pawl_end_grace::Request;
+    LeaveVerifyOnly = "pawl.LeaveVerifyOnly" => pawl_leave_verify_only::Request;
     ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListDeliveries = "pawl.ListDeliveries" => pawl_list_deliveries::Request;
     ListReaders = "pawl.ListReaders" => pawl_list_readers::Request;
@@ -252,8 +258,10 @@ impl Op {
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
                 | Self::ValidateResourcePolicy
+                | Self::DescribeKeyring
                 | Self::DescribeRotation
                 | Self::DescribeRotator
+                | Self::DescribeStore
                 | Self::ListAccessKeys
                 | Self::ListDeliveries
                 | Self::ListReaders

@@ -289,6 +289,9 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// A restore or a copy into it was cut short: it is neither what it was nor what it is to be.
+    #[error("a restore into {0} was cut short: run `pawl store restore` again with --replace")]
+    CutShort(PathBuf),
     /// The keyring does not open this store: it belongs to another one. Nothing was changed.
     #[error("the keyring does not belong to this store: its check row does not open")]
     WrongKeyring,

@@ -190,7 +190,8 @@ impl Store {
     }
 }
 
-/// Everything that rotates, or is in the middle of it, is held.
+/// Everything that rotates, or is in the middle of it, is held. Fences go on from far above: the store may be older than what a
+/// driver has in its hands.
 pub(crate) async fn hold_all(conn: &mut Conn, now: Time) -> Result<(), StoreError> {
     sqlx::query(HOLD_ALL).bind(ms(now)).bind(CURRENT).execute(conn).await?;
     Ok(())
@@ -247,7 +248,7 @@ const HOLD_ONE: &str = "-- hold::let_go (unreadable)
 UPDATE rotation SET held = 1, due_ms = NULL WHERE secret_id = $1";
 
 const HOLD_ALL: &str = "-- hold::hold_all
-UPDATE rotation SET held = 1, due_ms = NULL, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
+UPDATE rotation SET held = 1, due_ms = NULL, fence = fence + 1000, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
 WHERE state <> 'idle' OR configured = 1
       AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = rotation.secret_id AND l.label = $2)";
 

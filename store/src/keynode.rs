@@ -4,6 +4,7 @@
 //! Never here: what is sealed (`rewrap.rs`), the keyring's file (`crypto`).
 
 use chrono::TimeDelta;
+use crypto::{KeyId, KeyringFileError};
 use engine::Time;
 
 use crate::instant::{instant, ms};
@@ -15,6 +16,21 @@ use crate::{Store, StoreError};
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
 
 impl Store {
+    /// The keys of the keyring that this process has at hand, the one that seals first.
+    #[must_use]
+    pub fn keys_at_hand(&self) -> Vec<KeyId> {
+        self.0.keyring.key_ids()
+    }
+
+    /// Takes over the keys that were added to the keyring's file, and says which key that wants to seal; None: it has no file.
+    ///
+    /// # Errors
+    /// The file cannot be read; the keys stay as they are.
+    pub fn reread_keys(&self) -> Result<Option<KeyId>, KeyringFileError> {
+        self.0.keyring.reread()?;
+        Ok(self.0.keyring.listed()?.map(|listed| listed.primary))
+    }
+
     /// Says for this node which keys it has at hand. To be said again well within ten minutes.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 
 mod account;
 mod admin;
+mod backup;
 mod cache;
 mod candidate;
 mod check;
@@ -38,6 +39,7 @@ mod label;
 mod lane;
 mod lease;
 mod list;
+mod lock;
 mod mark;
 mod material;
 mod mode;
@@ -55,6 +57,7 @@ mod recover;
 mod registration;
 mod replica;
 mod resolve;
+mod restore;
 mod rewrap;
 mod rollback;
 mod rotation;
@@ -70,12 +73,14 @@ mod verify;
 mod version;
 mod write;
 
+pub use backup::{BackupError, Contents, backup};
 pub use error::{OpenError, StoreError, causes};
 pub use model::*;
 pub use open::Store;
 pub use principal::ADMINISTRATOR;
 pub use recover::Recovered;
 pub use registration::new_signing_key;
+pub use restore::{Restore, Restored, restore};
 pub use scope::Scope;
 pub use session::{LONGEST_SESSION, SHORTEST_SESSION};
 pub use tag::MOST_TAGS;

@@ -20,6 +20,16 @@ impl Store {
         get(&mut conn).await
     }
 
+    /// How often the store was brought back: restored, or failed over with writes lost.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn epoch(&self) -> Result<i64, StoreError> {
+        let mut conn = self.0.readers.acquire().await?;
+        let epoch: Option<i64> = sqlx::query_scalar(EPOCH).fetch_optional(&mut *conn).await?;
+        Ok(epoch.unwrap_or(0))
+    }
+
     /// From now on accounts are looked at and nothing is changed: every secret that rotates is held until AWSCURRENT was seen to
     /// log in. A store that is verify-only already keeps its first reason, and looks at every account again.
     ///
@@ -27,8 +37,7 @@ impl Store {
     /// The database fails.
     pub async fn enter_verify_only(&self, reason: &str, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        sqlx::query(ENTER).bind(reason).bind(ms(now)).execute(w.conn()).await?;
-        hold::hold_all(w.conn(), now).await?;
+        enter(w.conn(), reason, now).await?;
         w.wake();
         w.commit().await
     }
@@ -45,6 +54,13 @@ impl Store {
     }
 }
 
+/// Whoever opens the store after this commit only looks; and what drivers of before still have to say is refused.
+pub(crate) async fn enter(conn: &mut Conn, reason: &str, now: Time) -> Result<(), StoreError> {
+    sqlx::query(ENTER).bind(reason).bind(ms(now)).execute(&mut *conn).await?;
+    sqlx::query(NEXT_EPOCH).execute(&mut *conn).await?;
+    hold::hold_all(conn, now).await
+}
+
 pub(crate) async fn get(conn: &mut Conn) -> Result<Option<VerifyOnly>, StoreError> {
     let row: Option<(String, i64)> = sqlx::query_as(GET).fetch_optional(conn).await?;
     row.map(|(reason, since)| Ok(VerifyOnly { reason, since: instant(since)? })).transpose()
@@ -57,6 +73,12 @@ const ENTER: &str = "-- mode::enter_verify_only
 INSERT INTO store_mode (id, verify_only, reason, since_ms) VALUES (1, 1, $1, $2)
 ON CONFLICT (id) DO UPDATE SET verify_only = 1, reason = excluded.reason, since_ms = excluded.since_ms
 WHERE store_mode.verify_only = 0";
+
+const EPOCH: &str = "-- mode::epoch
+SELECT epoch FROM store_mode WHERE id = 1";
+
+const NEXT_EPOCH: &str = "-- mode::enter (epoch)
+UPDATE store_mode SET epoch = epoch + 1 WHERE id = 1";
 
 const LEAVE: &str = "-- mode::leave_verify_only
 UPDATE store_mode SET verify_only = 0, since_ms = $1 WHERE id = 1 AND verify_only = 1";

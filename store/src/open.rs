@@ -19,13 +19,14 @@ use tokio::sync::Notify;
 use crate::cache::Cache;
 use crate::cursor::Cursors;
 use crate::kept::Kept;
+use crate::lock::Locked;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
 use crate::tx::Writing;
 use crate::{OpenError, StoreError, check, key, mark, registration};
 
-const DATABASE: &str = "pawl.db";
-const LOCK: &str = "pawl.lock";
+pub(crate) const DATABASE: &str = "pawl.db";
+pub(crate) const LOCK: &str = "pawl.lock";
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -88,6 +89,8 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let Location::Sqlite(directory) = location;
         let lock = prepare(directory)?;
+        // Under the lock, so that nobody is in the middle of it.
+        Locked::whole(directory).map_err(|_| OpenError::CutShort(directory.to_owned()))?;
         let connect = SqliteConnectOptions::new()
             .filename(directory.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)

@@ -60,7 +60,7 @@ impl Store {
         };
         history::note(w.conn(), id, None, "preparing", Some(by), said, now).await?;
         w.commit().await?;
-        Ok(Some(Look { lease, sight, rotation: row.state }))
+        Ok(Some(Look { lease, sight, rotation: row.state, held: false }))
     }
 
     /// Writes down how that work ended, and gives the lease back. Where it was done the secret's strategy is the one it

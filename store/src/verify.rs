@@ -87,7 +87,8 @@ impl Store {
             None => sqlx::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
         }
         let Some(sight) = sight(w.conn(), &self.0, secret, &row, None, now).await? else { return Ok(None) };
-        Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state }))
+        let held = row.is_held();
+        Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state, held }))
     }
 
     /// Leases this one secret, to be looked at because somebody asks. None: somebody else has it just now.
@@ -110,7 +111,8 @@ impl Store {
         let sight = sight(w.conn(), &self.0, secret, &row, None, now).await?.ok_or(StoreError::NoValue)?;
         let lease = lease(&mut w, &self.0, id, &sight.arn, owner).await?;
         w.commit().await?;
-        Ok(Some(Look { lease, sight, rotation: row.state }))
+        let held = row.is_held();
+        Ok(Some(Look { lease, sight, rotation: row.state, held }))
     }
 
     /// What a look at the target would be made with, as of now and with nothing leased: for what changes nothing. The

@@ -6,6 +6,9 @@
 ALTER TABLE rotation ADD COLUMN held BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX rotation_held ON rotation (held, secret_id) WHERE held > 0;
 
+-- How often the store was brought back. `store copy` takes it along.
+ALTER TABLE store_mode ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
+
 -- Which keys the nodes of this store have at hand, as they say themselves. `store copy` leaves these rows behind.
 CREATE TABLE keyring_node (
     node    TEXT    PRIMARY KEY,
