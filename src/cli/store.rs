@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crypto::{Keyring, KeyringFileError};
 use engine::port::Clock;
 use serde_json::{Value, json};
-use store::{BackupError, Contents, Restore, causes};
+use store::{BackupError, Contents, Copy, Location, Restore, causes};
 
 use super::client::Client;
 use super::shown::{date, text};
@@ -28,6 +28,8 @@ pub(crate) enum StoreVerb {
     },
     /// Copy the store into one file, also while a server runs; the keyring is kept apart (`pawl keyring export`)
     Backup(BackupArgs),
+    /// Copy a stopped store whole into an empty place; every table is counted and compared
+    Copy(CopyArgs),
     /// Put a backup in the place of a stopped server's store, which then looks at every account before it rotates any
     Restore(RestoreArgs),
 }
@@ -40,6 +42,19 @@ pub(crate) struct BackupArgs {
     /// The server's data folder
     #[arg(long, value_name = "DIR", env = "PAWL_DATA", default_value = "pawl-data")]
     data: PathBuf,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The store that is there, such as sqlite:///var/lib/pawl
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// The store that is made
+    #[arg(long, value_name = "URL")]
+    to: String,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -69,6 +84,7 @@ pub(crate) async fn run(verb: StoreVerb) -> Result<(), CliError> {
         StoreVerb::Status(connection) => status(&connection).await,
         StoreVerb::LeaveVerifyOnly { accept_unseen, connection } => leave(&connection, accept_unseen).await,
         StoreVerb::Backup(args) => backup(&args).await,
+        StoreVerb::Copy(args) => copy(&args).await,
         StoreVerb::Restore(args) => restore(&args).await,
     }
 }
@@ -168,6 +184,33 @@ async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
         "it is verify-only: `pawl serve` looks at every account before it rotates any; `pawl store status` says what it finds",
     );
     Ok(())
+}
+
+async fn copy(args: &CopyArgs) -> Result<(), CliError> {
+    let (from, to) = (location(&args.from)?, location(&args.to)?);
+    let mut progress = |table: &str, rows: u64| output::progress(format!("{table}: {rows} rows"));
+    let copied = store::copy(Copy { from: &from, to: &to, while_served: false }, SystemClock.now(), &mut progress);
+    let copied = copied.await.map_err(|error| refused(&error))?;
+    if args.json {
+        let rows = copied.iter().map(|table| (table.name.to_owned(), json!(table.rows)));
+        output::json(&json!({ "Rows": rows.collect::<serde_json::Map<_, _>>() }));
+        return Ok(());
+    }
+    let rows = copied.iter().map(|table| vec![table.name.to_owned(), table.rows.to_string()]);
+    output::table(&["table", "rows"], rows.collect());
+    output::say(
+        "everything is there, and was compared; start with the keyring of the store it came from, and never serve that one again: \
+         each would rotate the same accounts",
+    );
+    Ok(())
+}
+
+/// `sqlite://DIR`.
+fn location(url: &str) -> Result<Location, CliError> {
+    match url.strip_prefix("sqlite://") {
+        Some(folder) if !folder.is_empty() => Ok(Location::Sqlite(PathBuf::from(folder))),
+        _ => Err(CliError::usage(format!("{url} is no store: say sqlite:// and its data folder"))),
+    }
 }
 
 /// Where the data folder has no keyring, the one that was given; true: it was put there.

@@ -47,6 +47,15 @@ pub enum BackupError {
     /// A store is there, and nobody said that it is to be replaced.
     #[error("there is a store in {0}: with --replace it is put beside the one that is restored, and kept")]
     Occupied(PathBuf),
+    /// A server is at work with the store that is to be copied.
+    #[error("{0}")]
+    Served(String),
+    /// The store that is to be copied into has something in it.
+    #[error("{0} is not empty: a store is copied into a new one")]
+    NotEmpty(String),
+    /// What was copied is not what was there.
+    #[error("what was copied differs: {0}")]
+    Differs(String),
     /// The keyring lacks keys that the backup needs. Nothing was changed.
     #[error("the keyring lacks keys that this backup was sealed under: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     KeysMissing(Vec<KeyId>),

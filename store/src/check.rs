@@ -10,11 +10,12 @@ use engine::id::VersionId;
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, secret};
+use crate::{OpenError, StoreError, copy, secret, sql};
 
 /// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
 pub(crate) async fn keyring(inner: &Inner) -> Result<(), OpenError> {
     let mut w = Writing::begin(inner).await?;
+    copy::refuse_half(w.conn()).await?;
     if get(w.conn()).await?.is_none() {
         if secret::any(w.conn()).await? {
             return Err(StoreError::inconsistent("there are secrets and no check row").into());
@@ -53,20 +54,20 @@ impl Row {
 }
 
 pub(crate) async fn get(conn: &mut Conn) -> Result<Option<Row>, StoreError> {
-    Ok(sqlx::query_as(CHECK).fetch_optional(conn).await?)
+    Ok(sql::query_as(CHECK).fetch_optional(conn).await?)
 }
 
 /// Seals the row anew under the keyring's primary key; false: somebody else was faster.
 pub(crate) async fn rewrap(conn: &mut Conn, keyring: &Keyring, row: &Row) -> Result<bool, StoreError> {
     let sealed = keyring.rewrap(&place(&row.store_id), &row.sealed)?;
-    let changed = sqlx::query(REWRAP).bind(sealed).bind(&row.sealed).execute(conn).await?;
+    let changed = sql::query(REWRAP).bind(sealed).bind(&row.sealed).execute(conn).await?;
     Ok(changed.rows_affected() == 1)
 }
 
 async fn insert(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
     let store_id = VersionId::random(&mut rand::rng());
     let sealed = keyring.seal(&place(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(INSERT).bind(store_id.as_str()).bind(sealed);
+    let query = sql::query(INSERT).bind(store_id.as_str()).bind(sealed);
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
 }

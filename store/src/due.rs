@@ -15,8 +15,9 @@ use crate::instant::{instant, instant_opt, ms};
 use crate::lease::{LONGEST_LEASE, millis};
 use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
+use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, rotation, secret};
+use crate::{Store, StoreError, history, rotation, secret, sql};
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -52,14 +53,14 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let mut next: Option<Time> = None;
         for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
-            let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut *tx).await?;
+            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut tx).await?;
             next = next.into_iter().chain(instant_opt(due)?).min();
         }
         let boot = Boot::of(&self.0);
-        let leased: Vec<Leased> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
+        let leased: Vec<Leased> = sql::query_as(LEASED).bind(&boot.id).fetch_all(&mut tx).await?;
         let now = self.0.clock.now();
         for leased in leased.into_iter().filter(|leased| room.of(&leased.lane) > 0) {
-            let comparable = leased.comparable.unwrap_or(false);
+            let comparable = leased.comparable.is_some_and(|comparable| comparable.0);
             let ends = boot.ends(leased.lease_until_ms.unwrap_or(0), comparable, leased.lease_ms);
             let left = TimeDelta::milliseconds((ends - boot.since).max(0));
             let at = instant(leased.due_ms)?.max(now + left);
@@ -75,7 +76,7 @@ impl Store {
     /// The database fails.
     pub async fn spread_overdue(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let ids: Vec<i64> = sqlx::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
+        let ids: Vec<i64> = sql::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
         let mut spread = 0;
         for id in ids.into_iter().map(SecretId) {
             match spread_one(w.conn(), &self.0, id, now).await {
@@ -96,10 +97,10 @@ impl Store {
     pub async fn rotation_counts(&self, now: Time) -> Result<RotationCounts, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let (scheduled, due, overdue): (i64, i64, i64) =
-            sqlx::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut *tx).await?;
-        let (open, parked): (i64, i64) = sqlx::query_as(COUNT_OPEN).fetch_one(&mut *tx).await?;
-        let drifted: i64 = sqlx::query_scalar(COUNT_DRIFTED).fetch_one(&mut *tx).await?;
-        let (enabled, oldest): (i64, Option<i64>) = sqlx::query_as(COUNT_ENABLED).fetch_one(&mut *tx).await?;
+            sql::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut tx).await?;
+        let (open, parked): (i64, i64) = sql::query_as(COUNT_OPEN).fetch_one(&mut tx).await?;
+        let drifted: i64 = sql::query_scalar(COUNT_DRIFTED).fetch_one(&mut tx).await?;
+        let (enabled, oldest): (i64, Option<i64>) = sql::query_as(COUNT_ENABLED).fetch_one(&mut tx).await?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(RotationCounts {
             enabled: count(enabled),
@@ -119,13 +120,13 @@ struct Leased {
     due_ms: i64,
     lane: String,
     lease_until_ms: Option<i64>,
-    comparable: Option<bool>,
+    comparable: Option<Flag>,
     lease_ms: Option<i64>,
 }
 
 /// What may be claimed, each lane within its room.
 async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
-    let expired = sqlx::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
+    let expired = sql::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
     let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.opened).bind(boot.lease);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
     let mut ids = Vec::new();
@@ -141,7 +142,7 @@ async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Resu
     for lane in lanes(w.conn()).await? {
         let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
         if left > 0 {
-            let due = sqlx::query_scalar(DUE).bind(&lane).bind(ms(now)).bind(i64::from(left));
+            let due = sql::query_scalar(DUE).bind(&lane).bind(ms(now)).bind(i64::from(left));
             let due: Vec<i64> = due.fetch_all(w.conn()).await?;
             ids.extend(due);
         }
@@ -151,7 +152,7 @@ async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Resu
 
 /// The lanes in which something is planned or due, that of built-in rotators first.
 async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    Ok(sqlx::query_scalar(LANES).fetch_all(conn).await?)
+    Ok(sql::query_scalar(LANES).fetch_all(conn).await?)
 }
 
 /// This boot's clock, against which leases are measured.
@@ -190,7 +191,7 @@ async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str
     let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
     let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
+    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
     let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
     Ok(Claim {
         lease: Lease { secret: id, arn: secret.arn, fence },
@@ -205,7 +206,7 @@ async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str
 /// Takes a row that cannot be read out of the queue until somebody looks at it.
 async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
-    sqlx::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
+    sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
     history::note(w.conn(), id, None, "set-aside", None, what, now).await
 }
 
@@ -216,7 +217,7 @@ async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> 
     let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
     let due = row.made_up_for(arn, now, limits);
     let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sqlx::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
+    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
     note_missed(conn, &row, due, now).await
 }
 

@@ -216,6 +216,9 @@ pub enum StoreError {
     /// Whoever serves the secret makes its values by itself, and cannot be given one.
     #[error("the rotator {0} makes its values by itself")]
     MakesValues(String),
+    /// Another store was being copied into this one, and that has not ended.
+    #[error("a copy of {0} into this store was cut short: make it again with `pawl store copy`")]
+    HalfCopied(String),
     /// The database contradicts us; never retried.
     #[error("the database contradicts itself: {what}")]
     Inconsistent {

@@ -1,4 +1,4 @@
-//! Column `held`: what keeps a secret from rotating since the store may be older than its target, and what lets it go on. While
+//! Column `unproven`: what keeps a secret from rotating since the store may be older than its target, and what lets it go on. While
 //! a secret is held nothing of it is due, so nobody claims it: no rotation starts, none that is open goes on, nothing is retired.
 //!
 //! Never here: how a target is asked (`src/looks.rs`), who looks when (`verify.rs`).
@@ -13,7 +13,7 @@ use crate::instant::{instant, ms};
 use crate::model::{Unproven, VerifyOnly};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, history, mode, rotation};
+use crate::{Store, StoreError, history, mode, rotation, sql};
 
 /// So many secrets are let go at once: a write is not to be long.
 const BATCH: i64 = 100;
@@ -108,7 +108,14 @@ impl Store {
     pub async fn settle_holds(&self, now: Time) -> Result<bool, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let mode = mode::get(&mut tx).await?;
-        let (proven, open): (i64, i64) = sqlx::query_as(STANDS).fetch_one(&mut *tx).await?;
+        if mode::is_new(&mut tx).await? {
+            drop(tx);
+            let mut w = Writing::begin(&self.0).await?;
+            mode::hold_if_new(w.conn(), now).await?;
+            w.wake();
+            return w.commit().await.map(|()| true);
+        }
+        let (proven, open): (i64, i64) = sql::query_as(STANDS).fetch_one(&mut tx).await?;
         drop(tx);
         match mode {
             Some(_) if open > 0 => Ok(false),
@@ -130,7 +137,7 @@ impl Store {
         if mode::get(w.conn()).await?.is_some() {
             return Ok(false);
         }
-        let ids: Vec<i64> = sqlx::query_scalar(PROVEN).bind(BATCH).fetch_all(w.conn()).await?;
+        let ids: Vec<i64> = sql::query_scalar(PROVEN).bind(BATCH).fetch_all(w.conn()).await?;
         let more = i64::try_from(ids.len()).is_ok_and(|count| count == BATCH);
         for id in ids.into_iter().map(SecretId) {
             match self.let_one_go(&mut w, id, now).await {
@@ -138,7 +145,7 @@ impl Store {
                 // One that cannot be read must not keep the others.
                 Err(error @ (StoreError::Inconsistent { .. } | StoreError::SecretNotFound)) => {
                     tracing::error!(secret.id = id.0, %error, "a secret that was held cannot be read and stays so");
-                    sqlx::query(HOLD_ONE).bind(id.0).execute(w.conn()).await?;
+                    sql::query(HOLD_ONE).bind(id.0).execute(w.conn()).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -166,8 +173,8 @@ impl Store {
     /// The database fails.
     pub async fn unproven(&self, most: u32) -> Result<(Vec<Unproven>, u64), StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let count: i64 = sqlx::query_scalar(COUNT).fetch_one(&mut *tx).await?;
-        let raws: Vec<Raw> = sqlx::query_as(UNPROVEN).bind(i64::from(most)).fetch_all(&mut *tx).await?;
+        let count: i64 = sql::query_scalar(COUNT).fetch_one(&mut tx).await?;
+        let raws: Vec<Raw> = sql::query_as(UNPROVEN).bind(i64::from(most)).fetch_all(&mut tx).await?;
         Ok((raws.into_iter().map(Unproven::from).collect(), u64::try_from(count).unwrap_or(0)))
     }
 
@@ -178,12 +185,12 @@ impl Store {
     /// The database fails.
     pub async fn accept_unseen(&self, by: &str, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let ids: Vec<i64> = sqlx::query_scalar(UNSEEN).fetch_all(w.conn()).await?;
+        let ids: Vec<i64> = sql::query_scalar(UNSEEN).fetch_all(w.conn()).await?;
         for id in &ids {
             let said = "a person answers for AWSCURRENT, which cannot be looked at from here";
             history::note(w.conn(), SecretId(*id), None, "accepted", Some(by), said, now).await?;
         }
-        let accepted = sqlx::query(ACCEPT).execute(w.conn()).await?.rows_affected();
+        let accepted = sql::query(ACCEPT).execute(w.conn()).await?.rows_affected();
         w.wake();
         w.commit().await?;
         Ok(accepted)
@@ -193,7 +200,7 @@ impl Store {
 /// Everything that rotates, or is in the middle of it, is held. Fences go on from far above: the store may be older than what a
 /// driver has in its hands.
 pub(crate) async fn hold_all(conn: &mut Conn, now: Time) -> Result<(), StoreError> {
-    sqlx::query(HOLD_ALL).bind(ms(now)).bind(CURRENT).execute(conn).await?;
+    sql::query(HOLD_ALL).bind(ms(now)).bind(CURRENT).execute(conn).await?;
     Ok(())
 }
 
@@ -238,30 +245,30 @@ impl From<Raw> for Unproven {
 }
 
 const STANDS: &str = "-- hold::settle_holds
-SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM rotation WHERE held = 2 LIMIT 1) AS proven),
-       (SELECT COUNT(*) FROM (SELECT 1 FROM rotation WHERE held IN (1, 3) AND live = 1 LIMIT 1) AS unproven)";
+SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM rotation WHERE unproven = 2 LIMIT 1) AS proven),
+       (SELECT COUNT(*) FROM (SELECT 1 FROM rotation WHERE unproven IN (1, 3) AND live = 1 LIMIT 1) AS unproven)";
 
 const PROVEN: &str = "-- hold::let_go
-SELECT secret_id FROM rotation WHERE held = 2 ORDER BY secret_id LIMIT $1";
+SELECT secret_id FROM rotation WHERE unproven = 2 ORDER BY secret_id LIMIT $1";
 
 const HOLD_ONE: &str = "-- hold::let_go (unreadable)
-UPDATE rotation SET held = 1, due_ms = NULL WHERE secret_id = $1";
+UPDATE rotation SET unproven = 1, due_ms = NULL WHERE secret_id = $1";
 
 const HOLD_ALL: &str = "-- hold::hold_all
-UPDATE rotation SET held = 1, due_ms = NULL, fence = fence + 1000, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
+UPDATE rotation SET unproven = 1, due_ms = NULL, fence = fence + 1000, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
 WHERE state <> 'idle' OR configured = 1
       AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = rotation.secret_id AND l.label = $2)";
 
 const COUNT: &str = "-- hold::unproven (count)
-SELECT COUNT(*) FROM rotation WHERE held IN (1, 3) AND live = 1";
+SELECT COUNT(*) FROM rotation WHERE unproven IN (1, 3) AND live = 1";
 
 const UNPROVEN: &str = "-- hold::unproven
 SELECT s.name, s.arn, r.lane, r.state, r.verified, (SELECT since_ms FROM store_mode WHERE id = 1 AND verify_only = 1) AS since_ms
 FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE r.held IN (1, 3) AND r.live = 1 ORDER BY s.name LIMIT $1";
+WHERE r.unproven IN (1, 3) AND r.live = 1 ORDER BY s.name LIMIT $1";
 
 const UNSEEN: &str = "-- hold::accept_unseen
-SELECT secret_id FROM rotation WHERE held = 1 AND live = 1 AND lane <> ''";
+SELECT secret_id FROM rotation WHERE unproven = 1 AND live = 1 AND lane <> ''";
 
 const ACCEPT: &str = "-- hold::accept_unseen (accept)
-UPDATE rotation SET held = 2 WHERE held = 1 AND live = 1 AND lane <> ''";
+UPDATE rotation SET unproven = 2 WHERE unproven = 1 AND live = 1 AND lane <> ''";

@@ -10,7 +10,7 @@ use engine::Time;
 use crate::instant::{instant, ms};
 use crate::model::KeyringNode;
 use crate::tx::{Conn, Durability, Writing};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sql};
 
 /// A node that has not said anything for so long is gone. Far more than clocks of nodes may differ.
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
@@ -39,8 +39,8 @@ impl Store {
         let ids: Vec<String> = self.0.keyring.key_ids().iter().map(ToString::to_string).collect();
         let sealing = self.0.keyring.primary_id().to_string();
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        sqlx::query(FORGET_GONE).bind(ms(now - GONE_AFTER)).execute(w.conn()).await?;
-        let query = sqlx::query(ANNOUNCE).bind(node).bind(ids.join(" ")).bind(sealing).bind(ms(now));
+        sql::query(FORGET_GONE).bind(ms(now - GONE_AFTER)).execute(w.conn()).await?;
+        let query = sql::query(ANNOUNCE).bind(node).bind(ids.join(" ")).bind(sealing).bind(ms(now));
         query.execute(w.conn()).await?;
         w.commit().await
     }
@@ -51,7 +51,7 @@ impl Store {
     /// The database fails.
     pub async fn forget_node(&self, node: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        sqlx::query(FORGET).bind(node).execute(w.conn()).await?;
+        sql::query(FORGET).bind(node).execute(w.conn()).await?;
         w.commit().await
     }
 }
@@ -59,7 +59,7 @@ impl Store {
 /// What the nodes said that are there.
 pub(crate) async fn all(conn: &mut Conn, now: Time) -> Result<Vec<KeyringNode>, StoreError> {
     let rows: Vec<(String, String, String, i64)> =
-        sqlx::query_as(ALL).bind(ms(now - GONE_AFTER)).fetch_all(conn).await?;
+        sql::query_as(ALL).bind(ms(now - GONE_AFTER)).fetch_all(conn).await?;
     rows.into_iter()
         .map(|(node, keys, sealing, seen)| {
             let keys = keys.split_whitespace().map(ToOwned::to_owned).collect();

@@ -15,8 +15,8 @@ use crate::event::{self, Occasion};
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Durability, Writing, snapshot};
-use crate::{Store, StoreError, material, rotation};
+use crate::tx::{Durability, Writing, glance, snapshot};
+use crate::{Store, StoreError, material, rotation, sql};
 
 /// The longest a lease may be: what a step may take, and what comes around it.
 pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -25,7 +25,7 @@ pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Durati
 impl RotationStore for Store {
     async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError> {
         // One row, one statement: no transaction around it.
-        let mut conn = self.0.readers.acquire().await.map_err(StoreError::from)?;
+        let mut conn = glance(&self.0).await?;
         let row = rotation::load(&mut conn, lease.secret).await.map_err(gone_is_fenced)?;
         let left = self.0.check(&row, lease)?;
         Ok((row.state, left))
@@ -77,7 +77,7 @@ impl RotationStore for Store {
         // Whoever comes after a power failure must know of a call that may still be under way, and that it was begun.
         let durability = if at_least > LEASE_MARGIN { Durability::Synced } else { Durability::Ordered };
         let mut w = Writing::begin_as(&self.0, durability).await?;
-        let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
+        let query = sql::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
         let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until)).bind(millis(length));
         let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
         if renewed != 1 {
@@ -106,7 +106,7 @@ fn durability(event: &Event) -> Durability {
 
 impl Inner {
     pub(crate) async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
-        let query = sqlx::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
+        let query = sql::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
         query.execute(w.conn()).await?;
         w.wake();
         Ok(())

@@ -180,6 +180,6 @@ fn prepare(directory: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }

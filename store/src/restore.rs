@@ -14,7 +14,8 @@ use crate::backup::{BackupError, Contents, beside, connect, fresh_file, look_ove
 use crate::instant::ms;
 use crate::lock::{Locked, mark_in};
 use crate::open::DATABASE;
-use crate::{OpenError, check, mode, rewrap};
+use crate::sql::{Conn, Held};
+use crate::{OpenError, check, mode, rewrap, sql};
 
 /// What SQLite keeps beside a database.
 const SIDECARS: [&str; 2] = ["-wal", "-shm"];
@@ -96,7 +97,7 @@ async fn prepare(from: &Path, draft: &Path, keyring: &Keyring, now: Time) -> Res
     let mut migrations = sqlx::migrate!("migrations/sqlite");
     let migrated = migrations.set_ignore_missing(true).run(&pool).await;
     migrated.map_err(OpenError::from)?;
-    let mut conn = pool.acquire().await?;
+    let mut conn = Conn::Sqlite(Held::Plain(pool.acquire().await?));
     check::belongs(&mut conn, keyring).await?;
     let uses = rewrap::uses_of(&mut conn, keyring.primary_id(), keyring.key_ids()).await?;
     let missing: Vec<_> = uses.into_iter().filter(|one| one.is_needed() && !one.at_hand).map(|one| one.id).collect();
@@ -106,7 +107,7 @@ async fn prepare(from: &Path, draft: &Path, keyring: &Keyring, now: Time) -> Res
     let reason = format!("restored at {} from a backup", now.format("%Y-%m-%d %H:%M:%S UTC"));
     mode::enter(&mut conn, &reason, now).await?;
     for statement in [LEASES, NODES] {
-        sqlx::query(statement).execute(&mut *conn).await?;
+        sql::query(statement).execute(&mut conn).await?;
     }
     drop(conn);
     pool.close().await;

@@ -13,8 +13,8 @@ use engine::Time;
 use engine::id::SecretId;
 
 use crate::model::{KeyUse, KeyringNode, Tended};
-use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, check, key, keynode, registration};
+use crate::tx::{Conn, Writing, glance, snapshot};
+use crate::{Store, StoreError, check, key, keynode, registration, sql};
 
 /// So many rows are sealed again in one transaction: a write is not to be long.
 const BATCH: i64 = 100;
@@ -80,7 +80,7 @@ impl Store {
     /// The database fails, or there are no random bytes. A row that does not open is told of and left as it is.
     pub async fn tend_keys(&self, wanted: KeyId, now: Time) -> Result<Tended, StoreError> {
         let keyring = &self.0.keyring;
-        let mut conn = self.0.readers.acquire().await?;
+        let mut conn = glance(&self.0).await?;
         let stored = check::get(&mut conn).await?.ok_or_else(no_check_row)?.key()?;
         drop(conn);
         if stored != keyring.primary_id() {
@@ -131,7 +131,7 @@ impl Store {
         let mut after = (String::new(), 0i64);
         loop {
             let mut w = Writing::begin(&self.0).await?;
-            let query = sqlx::query_as(place.left()).bind(&primary[..]).bind(&after.0).bind(after.1);
+            let query = sql::query_as(place.left()).bind(&primary[..]).bind(&after.0).bind(after.1);
             let rows: Vec<Row> = query.bind(BATCH).fetch_all(w.conn()).await?;
             let Some(last) = rows.last() else { return Ok(0) };
             after = (last.owner.clone(), last.id);
@@ -156,7 +156,7 @@ impl Store {
 
     /// Only what is still as it was read: whoever wrote meanwhile has sealed with a key of his own.
     async fn replace(&self, w: &mut Writing<'_>, place: Place, row: &Row, sealed: &[u8]) -> Result<u64, StoreError> {
-        let query = sqlx::query(place.update()).bind(&row.owner).bind(sealed).bind(&row.sealed);
+        let query = sql::query(place.update()).bind(&row.owner).bind(sealed).bind(&row.sealed);
         let rows = query.execute(w.conn()).await?.rows_affected();
         match place {
             Place::Secrets => w.touch(SecretId(row.id)),
@@ -198,7 +198,7 @@ pub(crate) async fn uses_of(conn: &mut Conn, check: KeyId, at_hand: Vec<KeyId>) 
     let mut uses: BTreeMap<KeyId, KeyUse> = at_hand.into_iter().map(|id| (id, fresh(id, true))).collect();
     uses.entry(check).or_insert_with(|| fresh(check, false));
     for place in Place::ALL {
-        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(place.count()).fetch_all(&mut *conn).await?;
+        let rows: Vec<(Vec<u8>, i64)> = sql::query_as(place.count()).fetch_all(&mut *conn).await?;
         for (id, count) in rows {
             let id = <[u8; 8]>::try_from(id.as_slice()).map(KeyId::from_bytes);
             let id = id.map_err(|_| StoreError::inconsistent("something sealed is cut short"))?;

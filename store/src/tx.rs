@@ -4,19 +4,18 @@
 //! here: what is read or written.
 
 use engine::id::SecretId;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::StoreError;
 use crate::cache::Turn;
 use crate::open::Inner;
+use crate::sql::Held;
 
-/// The connection type of the one dialect there is today.
-pub(crate) type Conn = SqliteConnection;
+pub(crate) use crate::sql::Conn;
 
 /// A write transaction. Dropped without [`Writing::commit`], it changed nothing.
 pub(crate) struct Writing<'a> {
     inner: &'a Inner,
-    tx: Transaction<'static, Sqlite>,
+    conn: Conn,
     turn: Turn,
     touched: Vec<SecretId>,
     touches_keys: bool,
@@ -51,13 +50,13 @@ impl<'a> Writing<'a> {
     }
 
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
-        let tx = inner.writer.begin_with(durability.begin()).await?;
+        let conn = Conn::Sqlite(Held::Tx(inner.writer.begin_with(durability.begin()).await?));
         let turn = inner.cache.turn();
-        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, touches_rotators: false, wakes: false })
+        Ok(Self { inner, conn, turn, touched: Vec::new(), touches_keys: false, touches_rotators: false, wakes: false })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.tx
+        &mut self.conn
     }
 
     /// What is cached of this secret ends with the commit.
@@ -93,7 +92,7 @@ impl<'a> Writing<'a> {
         if self.touches_rotators {
             self.inner.rotators.doubt(self.turn);
         }
-        self.tx.commit().await?;
+        self.conn.commit().await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
         self.inner.rotators.settle(self.turn);
@@ -105,11 +104,16 @@ impl<'a> Writing<'a> {
 
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.tx.rollback().await?)
+        Ok(self.conn.rollback().await?)
     }
 }
 
 /// A read transaction: everything read in it is of one moment.
-pub(crate) async fn snapshot(inner: &Inner) -> Result<Transaction<'static, Sqlite>, StoreError> {
-    Ok(inner.readers.begin().await?)
+pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Tx(inner.readers.begin().await?)))
+}
+
+/// For one statement that reads: there is no transaction around it.
+pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Plain(inner.readers.acquire().await?)))
 }

@@ -25,8 +25,8 @@ use crate::lease::millis;
 use crate::model::{Look, Sight};
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret};
+use crate::tx::{Conn, Durability, Writing, glance, snapshot};
+use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
@@ -50,7 +50,7 @@ impl Store {
         }
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let boot = Boot::of(&self.0);
-        let query = sqlx::query_scalar(DUE).bind(ms(now)).bind(&boot.id).bind(boot.since).bind(boot.longest);
+        let query = sql::query_scalar(DUE).bind(ms(now)).bind(&boot.id).bind(boot.since).bind(boot.longest);
         let query = query.bind(boot.opened).bind(boot.lease).bind(i64::from(most));
         let ids: Vec<i64> = query.fetch_all(w.conn()).await?;
         for id in ids.into_iter().map(SecretId) {
@@ -84,7 +84,7 @@ impl Store {
         row.plan_next_look(&secret.arn, now);
         match row.verify {
             Some(next) => plan(w.conn(), id, next).await?,
-            None => sqlx::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
+            None => sql::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
         }
         let Some(sight) = sight(w.conn(), &self.0, secret, &row, None, now).await? else { return Ok(None) };
         let held = row.is_held();
@@ -208,7 +208,7 @@ impl Store {
     /// The database fails.
     pub async fn put_off(&self, look: &Look, until: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        sqlx::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
+        sql::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
         self.0.give_back(&mut w, &look.lease).await?;
         w.commit().await
     }
@@ -219,15 +219,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn next_look(&self, now: Time) -> Result<Option<Time>, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        let mut conn = glance(&self.0).await?;
+        let next: Option<i64> = sql::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut conn).await?;
         instant_opt(next)
     }
 
     /// Spares the writer the question. What a dead process has leased is asked for there.
     async fn any_look(&self, now: Time) -> Result<bool, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let any: Option<i64> = sqlx::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        let mut conn = glance(&self.0).await?;
+        let any: Option<i64> = sql::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut conn).await?;
         Ok(any.is_some())
     }
 
@@ -237,7 +237,7 @@ impl Store {
     /// The database fails.
     pub async fn plan_looks(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let unplanned: Vec<(i64, String)> = sqlx::query_as(UNPLANNED).fetch_all(w.conn()).await?;
+        let unplanned: Vec<(i64, String)> = sql::query_as(UNPLANNED).fetch_all(w.conn()).await?;
         let mut planned = 0;
         for (id, arn) in unplanned {
             // A row that cannot be read is for those who rotate it to report.
@@ -374,7 +374,7 @@ pub(crate) async fn lease(
     owner: &str,
 ) -> Result<Lease, StoreError> {
     let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
+    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
     let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
     Ok(Lease { secret: id, arn: arn.to_owned(), fence })
 }
@@ -398,7 +398,7 @@ async fn tell(
 }
 
 async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError> {
-    sqlx::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
+    sql::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
     Ok(())
 }
 
@@ -406,7 +406,7 @@ async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError>
 const DUE: &str = "-- verify::claim_looks
 SELECT secret_id FROM rotation
 WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND lane = ''
-  AND (held = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1)
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1)
   AND (lease_owner IS NULL
        OR CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
                ELSE $5 + COALESCE(lease_ms, $6) END <= $3)
@@ -415,12 +415,12 @@ ORDER BY verify_ms LIMIT $7";
 const ANY: &str = "-- verify::any_look
 SELECT secret_id FROM rotation
 WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND lane = ''
-  AND (held = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1) LIMIT 1";
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1) LIMIT 1";
 
 const NEXT: &str = "-- verify::next_look
 SELECT verify_ms FROM rotation
 WHERE verify_ms IS NOT NULL AND live = 1 AND lane = ''
-  AND (held = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND lease_owner IS NULL AND (+due_ms IS NULL OR +due_ms > $1)
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND lease_owner IS NULL AND (+due_ms IS NULL OR +due_ms > $1)
 ORDER BY verify_ms LIMIT 1";
 
 const PLAN: &str = "-- verify::plan

@@ -3,6 +3,7 @@
 mod harness;
 
 mod audit;
+mod backup;
 mod canary;
 mod check;
 mod cli;
@@ -18,6 +19,7 @@ mod deploy;
 mod drift;
 mod driver;
 mod dual;
+mod keyring;
 mod lambda;
 mod ownership;
 mod pair_my;
@@ -37,6 +39,7 @@ mod targets;
 mod tidy;
 mod topology;
 mod trial;
+mod verify_only;
 mod webhook;
 mod webhook_calls;
 mod webhook_faults;

@@ -75,6 +75,20 @@ pub(crate) async fn a_store_that_was_brought_back_starts_nothing_and_says_why(wo
     assert!(world.store.verify_only().await.unwrap().is_some(), "a restart does not end it");
 }
 
+pub(crate) async fn a_second_failure_in_the_middle_has_every_account_looked_at_again(world: World) {
+    scheduled(&world, "s").await;
+    brought_back(&world).await;
+    seen(&world, Verified::CurrentLogsIn).await;
+    world.clock.pass(TimeDelta::seconds(1));
+    world.store.enter_verify_only("failed over", world.now()).await.unwrap();
+    settle(&world).await;
+    assert_eq!(world.store.verify_only().await.unwrap().map(|mode| mode.reason).as_deref(), Some("restored in a test"));
+    assert_eq!((world.store.epoch().await.unwrap(), world.store.unproven(10).await.unwrap().1), (2, 1));
+    seen(&world, Verified::CurrentLogsIn).await;
+    settle(&world).await;
+    assert_eq!(world.store.verify_only().await.unwrap(), None);
+}
+
 pub(crate) async fn it_ends_by_itself_when_every_account_was_seen_and_plans_windows_that_are_to_come(world: World) {
     scheduled(&world, "s").await;
     let planned = world.store.rotation("s").await.unwrap().due;

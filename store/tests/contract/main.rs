@@ -10,6 +10,7 @@ mod admins;
 mod backups;
 mod cache;
 mod config;
+mod copies;
 mod damage;
 mod delete;
 mod deliveries;
@@ -64,6 +65,7 @@ contract! { over_sqlite:
     },
     holds::{
         a_store_that_was_brought_back_starts_nothing_and_says_why,
+        a_second_failure_in_the_middle_has_every_account_looked_at_again,
         it_ends_by_itself_when_every_account_was_seen_and_plans_windows_that_are_to_come,
         what_is_refused_stays_held_when_an_operator_leaves_and_is_let_go_when_it_logs_in,
         a_reconcile_goes_on_while_everything_else_is_held_and_lets_go,
