@@ -21,6 +21,8 @@ pub(crate) async fn keyring(inner: &Inner) -> Result<(), OpenError> {
             return Err(StoreError::inconsistent("there are secrets and no check row").into());
         }
         insert(w.conn(), &inner.keyring, inner.clock.now()).await?;
+        // Of several nodes that make it at once one is first, and the others are held to its row.
+        belongs(w.conn(), &inner.keyring).await?;
         return Ok(w.commit().await?);
     }
     belongs(w.conn(), &inner.keyring).await?;
@@ -80,7 +82,7 @@ const CHECK: &str = "-- check::get
 SELECT store_id, sealed FROM store_check WHERE id = 1";
 
 const INSERT: &str = "-- check::insert
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";
+INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";
 
 const REWRAP: &str = "-- check::rewrap
 UPDATE store_check SET sealed = $1 WHERE id = 1 AND sealed = $2";

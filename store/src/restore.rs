@@ -13,7 +13,7 @@ use engine::Time;
 use crate::backup::{BackupError, Contents, beside, connect, fresh_file, look_over, sync_folder_of};
 use crate::instant::ms;
 use crate::lock::{Locked, mark_in};
-use crate::open::DATABASE;
+use crate::open::{DATABASE, private_file};
 use crate::sql::{Conn, Held};
 use crate::{OpenError, check, mode, rewrap, sql};
 
@@ -119,7 +119,8 @@ async fn prepare(from: &Path, draft: &Path, keyring: &Keyring, now: Time) -> Res
 fn exchange(database: &Path, draft: &Path, is_there: bool, now: Time) -> Result<Option<PathBuf>, BackupError> {
     let folder = database.parent().unwrap_or(Path::new("."));
     let mark = mark_in(folder);
-    fresh_file(&mark)?.sync_all().map_err(BackupError::file(&mark))?;
+    // One that is there stays: at no moment is there none.
+    private_file(&mark).and_then(|file| file.sync_all()).map_err(BackupError::file(&mark))?;
     sync_folder_of(database)?;
     let kept = is_there.then(|| beside(database, &format!("before-{}", ms(now))));
     if let Some(kept) = &kept {
@@ -136,7 +137,7 @@ fn exchange(database: &Path, draft: &Path, is_there: bool, now: Time) -> Result<
     sync_folder_of(database)?;
     removed(&mark)?;
     sync_folder_of(database)?;
-    Ok(kept)
+    Ok(kept.filter(|kept| kept.exists()))
 }
 
 fn moved(old: &Path, new: &Path) -> Result<(), BackupError> {

@@ -25,5 +25,6 @@ mod rotation;
 mod rotators;
 mod sessions;
 mod settings;
+mod store;
 mod trial;
 mod verify;

@@ -180,7 +180,7 @@ async fn nothing_in_any_table_needs_the_old_key_once_all_is_sealed_again() {
     while world.store.tend_keys(key, world.now()).await.unwrap() != store::Tended::Idle {}
     let mut raw = world.raw().await;
     let columns: Vec<(String, String)> = sqlx::query_as(
-        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.type = 'BLOB'",
+        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.type = 'BLOB' AND m.name <> '_sqlx_migrations'",
     )
     .fetch_all(&mut raw)
     .await
