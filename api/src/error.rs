@@ -273,7 +273,7 @@ impl From<StoreError> for ApiError {
                     "The protected secret text can't be decrypted with the keys of this server.",
                 )
             },
-            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
+            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
     }
 }
