@@ -127,10 +127,18 @@ async fn status(args: &RingArgs) -> Result<(), CliError> {
         let count = |name: &str| key[name].as_u64().unwrap_or_default().to_string();
         let seals = if key["Seals"] == true { "yes" } else { "no" };
         let at_hand = if key["AtHand"] == true { file.to_owned() } else { format!("{file}, not at hand") };
-        vec![id, seals.to_owned(), at_hand, count("Secrets"), count("AccessKeys"), count("Rotators")]
+        vec![
+            id,
+            seals.to_owned(),
+            at_hand,
+            count("Secrets"),
+            count("AccessKeys"),
+            count("Rotators"),
+            count("Subscriptions"),
+        ]
     };
     output::table(
-        &["key", "seals", "in the file", "secrets", "access keys", "rotators"],
+        &["key", "seals", "in the file", "secrets", "access keys", "rotators", "subscriptions"],
         keys.iter().map(row).collect(),
     );
     output::say("");

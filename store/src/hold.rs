@@ -161,7 +161,7 @@ impl Store {
         subject.rotation.hold = Hold::None;
         subject.replan_missed(now, self.0.options.schedule_limits);
         let said = "AWSCURRENT was seen to log in since the store was brought back: rotation goes on";
-        history::note(w.conn(), id, subject.rotation.state.run(), "let-go", None, said, now).await?;
+        history::note(w, id, subject.rotation.state.run(), "let-go", None, said, now).await?;
         let changed = subject.secret.changed;
         subject.save(w, changed).await
     }
@@ -188,7 +188,7 @@ impl Store {
         let ids: Vec<i64> = sql::query_scalar(UNSEEN).fetch_all(w.conn()).await?;
         for id in &ids {
             let said = "a person answers for AWSCURRENT, which cannot be looked at from here";
-            history::note(w.conn(), SecretId(*id), None, "accepted", Some(by), said, now).await?;
+            history::note(&mut w, SecretId(*id), None, "accepted", Some(by), said, now).await?;
         }
         let accepted = sql::query(ACCEPT).execute(w.conn()).await?.rows_affected();
         w.wake();

@@ -8,7 +8,7 @@ use crypto::{KeyId, KeyringFileError};
 use engine::Time;
 
 use crate::instant::{instant, ms};
-use crate::model::KeyringNode;
+use crate::keyuse::KeyringNode;
 use crate::tx::{Conn, Durability, Writing};
 use crate::{Store, StoreError, sql};
 

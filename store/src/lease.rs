@@ -33,7 +33,7 @@ impl RotationStore for Store {
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
         let mut w = Writing::begin_as(&self.0, durability(&event)).await?;
-        let subject = Subject::by_id(&mut w, lease.secret).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
         let mut subject = subject.ok_or(PortError::Fenced)?;
         let now = self.0.clock.now();
         match &event {

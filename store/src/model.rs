@@ -2,9 +2,9 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
-mod keyring;
 mod look;
 mod mode;
+mod outbox;
 mod reader;
 mod rotator;
 
@@ -22,9 +22,12 @@ use engine::schedule::{Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
-pub use self::keyring::{KeyUse, KeyringNode, Tended};
 pub use self::look::{Look, Sight};
 pub use self::mode::{Unproven, VerifyOnly};
+pub(crate) use self::outbox::Hold;
+pub use self::outbox::{
+    DeadLetter, Delivered, Errand, EventPage, Facts, OutboxEvent, Retention, Since, SubscriptionEntry,
+};
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;

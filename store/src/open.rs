@@ -7,13 +7,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crypto::Keyring;
 use engine::port::Clock;
 use rustix::fs::FlockOperation;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
@@ -46,6 +47,10 @@ pub(crate) struct Inner {
     pub(crate) reads: Reads,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
+    /// Everybody who waits for events is woken by it.
+    pub(crate) happened: Arc<Notify>,
+    /// Nobody is to wait any more: the server ends.
+    pub(crate) ending: AtomicBool,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
     /// Held as long as the store is; the kernel lets go of it whatever happens to us.
@@ -115,6 +120,8 @@ impl Store {
             rotators: Kept::default(),
             reads: Reads::default(),
             changed: Arc::new(Notify::new()),
+            happened: Arc::new(Notify::new()),
+            ending: AtomicBool::new(false),
             _lock: lock,
         };
         check::keyring(&inner).await?;
@@ -156,7 +163,13 @@ impl Store {
 fn pool(connections: u32) -> SqlitePoolOptions {
     // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
     let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
-    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
+    let options = options.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    // After a full disk SQLite has ended the transaction by itself, and the driver never gets over that: it goes on counting
+    // one that is open, and refuses every next one on this connection.
+    options.acquire_timeout(BUSY_TIMEOUT * 2).before_acquire(|conn, _| {
+        let usable = !conn.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 /// Directory, lock and an empty database file, none of them readable by others.

@@ -1,5 +1,5 @@
 //! Brings what the keyring itself seals under one key, some rows at a time, while everything goes on: secrets' data keys, access
-//! keys, the keys of registered rotators, the check row. Resumed by looking what is left, so it may end anywhere.
+//! keys, the keys of registered rotators and of those who are told of events, the check row. Resumed by looking what is left, so it may end anywhere.
 //!
 //! Values are sealed under data keys and stay as they are. Tokens of sessions and pages are nowhere in the store; those that an
 //! older key sealed are good as long as it is in the keyring.
@@ -12,9 +12,9 @@ use crypto::{Binding, KeyId, Keyring};
 use engine::Time;
 use engine::id::SecretId;
 
-use crate::model::{KeyUse, KeyringNode, Tended};
+use crate::keyuse::{KeyUse, KeyringNode, Tended};
 use crate::tx::{Conn, Writing, glance, snapshot};
-use crate::{Store, StoreError, check, key, keynode, registration, sql};
+use crate::{Store, StoreError, check, key, keynode, registration, sql, subscription};
 
 /// So many rows are sealed again in one transaction: a write is not to be long.
 const BATCH: i64 = 100;
@@ -25,6 +25,7 @@ enum Place {
     Secrets,
     AccessKeys,
     Rotators,
+    Subscriptions,
 }
 
 /// Something sealed, and what it is bound to.
@@ -37,13 +38,14 @@ struct Row {
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Secrets, Self::AccessKeys, Self::Rotators];
+    const ALL: [Self; 4] = [Self::Secrets, Self::AccessKeys, Self::Rotators, Self::Subscriptions];
 
     fn left(self) -> &'static str {
         match self {
             Self::Secrets => SECRETS_LEFT,
             Self::AccessKeys => ACCESS_KEYS_LEFT,
             Self::Rotators => ROTATORS_LEFT,
+            Self::Subscriptions => SUBSCRIPTIONS_LEFT,
         }
     }
 
@@ -52,6 +54,7 @@ impl Place {
             Self::Secrets => SECRET,
             Self::AccessKeys => ACCESS_KEY,
             Self::Rotators => ROTATOR,
+            Self::Subscriptions => SUBSCRIPTION,
         }
     }
 
@@ -60,6 +63,7 @@ impl Place {
             Self::Secrets => SECRETS,
             Self::AccessKeys => ACCESS_KEYS,
             Self::Rotators => ROTATORS,
+            Self::Subscriptions => SUBSCRIPTIONS,
         }
     }
 
@@ -68,6 +72,7 @@ impl Place {
             Self::Secrets => Keyring::data_key_of(&row.owner),
             Self::AccessKeys => key::place(&row.owner, &row.version),
             Self::Rotators => registration::place(&row.owner, &row.version),
+            Self::Subscriptions => subscription::place(&row.owner, &row.version),
         }
     }
 }
@@ -162,6 +167,7 @@ impl Store {
             Place::Secrets => w.touch(SecretId(row.id)),
             Place::AccessKeys => w.touch_keys(),
             Place::Rotators => w.touch_rotators(),
+            Place::Subscriptions => {}
         }
         Ok(rows)
     }
@@ -193,6 +199,7 @@ pub(crate) async fn uses_of(conn: &mut Conn, check: KeyId, at_hand: Vec<KeyId>) 
         secrets: 0,
         access_keys: 0,
         rotators: 0,
+        subscriptions: 0,
         check: id == check,
     };
     let mut uses: BTreeMap<KeyId, KeyUse> = at_hand.into_iter().map(|id| (id, fresh(id, true))).collect();
@@ -208,6 +215,7 @@ pub(crate) async fn uses_of(conn: &mut Conn, check: KeyId, at_hand: Vec<KeyId>) 
                 Place::Secrets => one.secrets = count,
                 Place::AccessKeys => one.access_keys = count,
                 Place::Rotators => one.rotators = count,
+                Place::Subscriptions => one.subscriptions = count,
             }
         }
     }
@@ -228,6 +236,10 @@ const ROTATORS_LEFT: &str = "-- rewrap::rewrap_some (rotators)
 SELECT name AS owner, settings AS version, sealed, created_ms AS id FROM rotator
 WHERE substr(sealed, 2, 8) <> $1 AND (name > $2 OR name = $2 AND created_ms > $3) ORDER BY name, created_ms LIMIT $4";
 
+const SUBSCRIPTIONS_LEFT: &str = "-- rewrap::rewrap_some (subscriptions)
+SELECT name AS owner, settings AS version, sealed, created_ms AS id FROM subscription
+WHERE substr(sealed, 2, 8) <> $1 AND (name > $2 OR name = $2 AND created_ms > $3) ORDER BY name, created_ms LIMIT $4";
+
 const SECRET: &str = "-- rewrap::replace (secret)
 UPDATE secret SET data_key = $2 WHERE arn = $1 AND data_key = $3";
 
@@ -237,6 +249,9 @@ UPDATE access_key SET sealed = $2 WHERE access_key_id = $1 AND sealed = $3";
 const ROTATOR: &str = "-- rewrap::replace (rotator)
 UPDATE rotator SET sealed = $2 WHERE name = $1 AND sealed = $3";
 
+const SUBSCRIPTION: &str = "-- rewrap::replace (subscription)
+UPDATE subscription SET sealed = $2 WHERE name = $1 AND sealed = $3";
+
 const SECRETS: &str = "-- rewrap::uses_of (secrets)
 SELECT substr(data_key, 2, 8), COUNT(*) FROM secret GROUP BY 1";
 
@@ -245,3 +260,6 @@ SELECT substr(sealed, 2, 8), COUNT(*) FROM access_key GROUP BY 1";
 
 const ROTATORS: &str = "-- rewrap::uses_of (rotators)
 SELECT substr(sealed, 2, 8), COUNT(*) FROM rotator GROUP BY 1";
+
+const SUBSCRIPTIONS: &str = "-- rewrap::uses_of (subscriptions)
+SELECT substr(sealed, 2, 8), COUNT(*) FROM subscription GROUP BY 1";

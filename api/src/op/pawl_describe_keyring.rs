@@ -30,6 +30,7 @@ struct Key {
     secrets: u64,
     access_keys: u64,
     rotators: u64,
+    subscriptions: u64,
     check_row: bool,
 }
 
@@ -52,6 +53,7 @@ impl From<KeyUse> for Key {
             secrets: key.secrets,
             access_keys: key.access_keys,
             rotators: key.rotators,
+            subscriptions: key.subscriptions,
             check_row: key.check,
         }
     }

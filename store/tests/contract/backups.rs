@@ -185,7 +185,7 @@ async fn nothing_in_any_table_needs_the_old_key_once_all_is_sealed_again() {
     .fetch_all(&mut raw)
     .await
     .unwrap();
-    let known = ["access_key", "candidate", "rotator", "secret", "store_check", "version"];
+    let known = ["access_key", "candidate", "rotator", "secret", "store_check", "subscription", "version"];
     let mut tables: Vec<&str> = columns.iter().map(|(table, _)| table.as_str()).collect();
     tables.sort_unstable();
     assert_eq!(tables, known, "say in rewrap.rs what seals a new column, and here that it was thought of");

@@ -18,6 +18,8 @@ pub struct KeyUse {
     pub access_keys: u64,
     /// How many registered rotators' keys it seals.
     pub rotators: u64,
+    /// How many event subscriptions' keys it seals.
+    pub subscriptions: u64,
     /// It seals the row that shows whether a keyring belongs to the store.
     pub check: bool,
 }
@@ -26,7 +28,8 @@ impl KeyUse {
     /// Something opens with this key alone.
     #[must_use]
     pub fn is_needed(&self) -> bool {
-        self.check || self.secrets > 0 || self.access_keys > 0 || self.rotators > 0
+        let sealed = [self.secrets, self.access_keys, self.rotators, self.subscriptions];
+        self.check || sealed.iter().any(|count| *count > 0)
     }
 }
 
