@@ -1,8 +1,9 @@
-//! What is due: claiming it, when the next thing is, and what was missed. The queue is rows with a due time.
+//! What is due: claiming it, and when the next thing is. The queue is rows with a due time.
 //!
-//! On PostgreSQL there is no leader: every node claims, and passes over what another one has locked. What is due is asked with
-//! the database's clock there, so that a node whose own clock is wrong starts nothing early or late.
-//! Never here: driving what was claimed.
+//! On PostgreSQL there is no leader: every node claims. Claims take turns by the row of table `fleet`, and pass over secrets that
+//! somebody is writing. What is due is asked with the database's clock there, so that a node whose own is wrong starts nothing
+//! early or late.
+//! Never here: who is passed over (`queue.rs`), what was missed (`late.rs`), driving what was claimed.
 
 use std::collections::HashMap;
 
@@ -12,13 +13,14 @@ use engine::id::SecretId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
 
-use crate::instant::{instant, instant_opt, ms};
+use crate::instant::{instant, ms};
 use crate::lease_clock::LeaseClock;
 use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
+use crate::queue::Queue;
 use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, rotation, secret, sql};
+use crate::{Store, StoreError, fleet, history, late, mode, rotation, secret, sql, target};
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -32,16 +34,31 @@ impl Store {
         }
         // A claim that a power failure takes back was the claim of a process that is gone.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let mut claims = Vec::new();
+        if self.0.is_shared() {
+            fleet::lock(w.conn()).await?;
+            // Secrets are to be held first: the store may be older than its targets.
+            if mode::is_new(w.conn()).await? {
+                return w.rollback().await.map(|()| Vec::new());
+            }
+        }
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
-        for id in found(&mut w, &clock, room, now).await? {
-            match claim_one(&mut w, &clock, id, owner).await {
-                Ok(claim) => claims.push(claim),
+        let now = clock.time(now)?;
+        target::look_up(&mut w, &self.0, now).await?;
+        let fleet = fleet::load(w.conn()).await?;
+        let mut claims = Vec::new();
+        let mut starts = 0;
+        for id in found(&mut w, &clock, &fleet, room, now).await? {
+            match claim_one(&mut w, &self.0, &clock, &fleet, id, owner, now).await {
+                Ok(claim) => {
+                    starts += u32::from(claim.as_ref().is_some_and(|claim| claim.rotation == Rotation::Idle));
+                    claims.extend(claim);
+                }
                 // One row that cannot be read must not keep the others from rotating.
                 Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
                 Err(error) => return Err(error),
             }
         }
+        fleet::spend(w.conn(), &fleet, starts, now).await?;
         w.commit().await?;
         Ok(claims)
     }
@@ -54,12 +71,13 @@ impl Store {
     pub async fn next_due(&self, room: &Room) -> Result<Option<Time>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let mut next: Option<Time> = None;
-        for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
-            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut tx).await?;
-            next = next.into_iter().chain(instant_opt(due)?).min();
-        }
+        let fleet = fleet::load(&mut tx).await?;
         let clock = LeaseClock::read(&self.0, &mut tx).await?;
         let now = self.0.clock.now();
+        let queue = Queue::of(&mut tx, &clock, &fleet, room, clock.time(now)?).await?;
+        for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
+            next = next.into_iter().chain(queue.next(&mut tx, lane).await?).min();
+        }
         next = next.map(|due| clock.as_shown_here(due, now)).transpose()?;
         let leased: Vec<Leased> = sql::query_as(LEASED).bind(&clock.id).fetch_all(&mut tx).await?;
         for leased in leased.into_iter().filter(|leased| room.of(&leased.lane) > 0) {
@@ -70,29 +88,6 @@ impl Store {
             next = Some(next.map_or(at, |next| next.min(at)));
         }
         Ok(next)
-    }
-
-    /// At boot: what is idle and was to rotate in a window that closed while nobody was there runs late, at a moment
-    /// spread over the next minutes, with a line of history. Says how many there are.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn spread_overdue(&self, now: Time) -> Result<u64, StoreError> {
-        let mut w = Writing::begin(&self.0).await?;
-        let now = w.now(now).await?;
-        let missed = sql::query_scalar(MISSED).bind(ms(now)).locking("FOR NO KEY UPDATE OF s, r SKIP LOCKED");
-        let ids: Vec<i64> = missed.fetch_all(w.conn()).await?;
-        let mut spread = 0;
-        for id in ids.into_iter().map(SecretId) {
-            match spread_one(&mut w, &self.0, id, now).await {
-                Ok(()) => spread += 1,
-                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
-                Err(error) => return Err(error),
-            }
-        }
-        w.wake();
-        w.commit().await?;
-        Ok(spread)
     }
 
     /// Counts for `/metrics`, each from an index.
@@ -130,9 +125,14 @@ struct Leased {
 }
 
 /// What may be claimed, each lane within its room.
-async fn found(w: &mut Writing<'_>, clock: &LeaseClock, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
-    let now = clock.now_ms(now);
-    let expired = sql::query_as(EXPIRED).on_postgres(EXPIRED_OF_MANY).bind(now).bind(&clock.id);
+async fn found(
+    w: &mut Writing<'_>,
+    clock: &LeaseClock,
+    fleet: &fleet::Row,
+    room: &Room,
+    now: Time,
+) -> Result<Vec<SecretId>, StoreError> {
+    let expired = sql::query_as(EXPIRED).bind(ms(now)).bind(&clock.id);
     let expired = expired.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
     let mut ids = Vec::new();
@@ -145,15 +145,13 @@ async fn found(w: &mut Writing<'_>, clock: &LeaseClock, room: &Room, now: Time) 
             ids.push(id);
         }
     }
+    let mut ids: Vec<SecretId> = ids.into_iter().map(SecretId).collect();
+    let mut queue = Queue::of(w.conn(), clock, fleet, room, now).await?;
     for lane in lanes(w.conn()).await? {
         let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
-        if left > 0 {
-            let due = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(&lane).bind(now).bind(i64::from(left));
-            let due: Vec<i64> = due.fetch_all(w.conn()).await?;
-            ids.extend(due);
-        }
+        ids.extend(queue.take(w, &lane, left).await?);
     }
-    Ok(ids.into_iter().map(SecretId).collect())
+    Ok(ids)
 }
 
 /// The lanes in which something is planned or due, that of built-in rotators first.
@@ -161,50 +159,58 @@ async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     Ok(sql::query_scalar(LANES).fetch_all(conn).await?)
 }
 
-async fn claim_one(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, owner: &str) -> Result<Claim, StoreError> {
+/// None: it would start in a blackout, or run into one, and is put off; or somebody is writing it, or has changed its plan.
+async fn claim_one(
+    w: &mut Writing<'_>,
+    inner: &Inner,
+    clock: &LeaseClock,
+    fleet: &fleet::Row,
+    id: SecretId,
+    owner: &str,
+    now: Time,
+) -> Result<Option<Claim>, StoreError> {
+    if w.conn().is_shared() && !is_had(w, clock, id, now).await? {
+        return Ok(None);
+    }
     let row = rotation::load(w.conn(), id).await?;
     let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
+    let in_the_way = row.put_off(&fleet.fleet.limits.blackouts, now).filter(|_| row.state == Rotation::Idle);
+    if let Some(ends) = in_the_way {
+        late::put_off(w, inner, &row, &secret.arn, ends, now).await?;
+        return Ok(None);
+    }
     let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
     let fence: i64 = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_one(w.conn()).await?;
-    Ok(Claim {
+    Ok(Some(Claim {
         lease: Lease { secret: id, arn: secret.arn, fence },
         name: secret.name,
         window: row.window.filter(|_| row.state == Rotation::Idle),
         rotation: row.state,
         rotator: row.rotator,
+        target: row.target.filter(|_| row.lane.is_empty()).unwrap_or_default(),
         lane: row.lane,
-    })
+    }))
+}
+
+/// Locks a secret that was found, as its writers do, without waiting for any of them. False: one of them has it, or what was
+/// found is true no more.
+async fn is_had(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, now: Time) -> Result<bool, StoreError> {
+    let query = sql::query_scalar(HAVE).bind(id.0).locking("FOR NO KEY UPDATE SKIP LOCKED");
+    let had: Option<i64> = query.fetch_optional(w.conn()).await?;
+    if had.is_none() {
+        return Ok(false);
+    }
+    let query = sql::query_scalar(STILL_DUE).bind(id.0).bind(ms(now)).bind(clock.since);
+    let due: Option<i64> = query.fetch_optional(w.conn()).await?;
+    Ok(due.is_some())
 }
 
 /// Takes a row that cannot be read out of the queue until somebody looks at it.
-async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
     sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
     history::note(w, id, None, "set-aside", None, what, now).await
-}
-
-async fn spread_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
-    let row = rotation::load(w.conn(), id).await?;
-    let secret = secret::by_id(w.conn(), id).await?;
-    let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
-    let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
-    let due = row.made_up_for(arn, now, limits);
-    let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(w.conn()).await?;
-    note_missed(w, &row, due, now).await
-}
-
-/// A line of history about a window that is made up for at `due`.
-pub(crate) async fn note_missed(
-    w: &mut Writing<'_>,
-    row: &rotation::Row,
-    due: Time,
-    now: Time,
-) -> Result<(), StoreError> {
-    let closed = row.window.map_or(now, |window| window.closes);
-    let message = format!("the window that closed at {closed} was missed; rotating at {due}");
-    history::note(w, row.secret, None, "missed-window", None, &message, now).await
 }
 
 // One step of the index for each lane, however many secrets are in it.
@@ -216,60 +222,33 @@ WITH RECURSIVE planned (lane) AS (
     FROM planned WHERE planned.lane IS NOT NULL)
 SELECT lane FROM planned WHERE lane IS NOT NULL";
 
-const DUE: &str = "-- due::found
-SELECT secret_id FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL
-  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
-ORDER BY due_ms LIMIT $3";
-
-// What another node has, or writes, is not waited for: the row of the secret is what its writers lock, and the row of the
-// rotation is looked at again when it is locked.
-const DUE_OF_MANY: &str = "-- due::found
-SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE r.lane = $1 AND r.due_ms IS NOT NULL AND r.due_ms <= $2 AND r.lease_owner IS NULL
-  AND (r.state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
-ORDER BY r.due_ms LIMIT $3 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
-
 // A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
 const EXPIRED: &str = "-- due::found (expired)
 SELECT secret_id, lane FROM rotation
 WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
   AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
            ELSE $5 + COALESCE(lease_ms, $6) END <= $3
-  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY lease_until_ms";
 
-const EXPIRED_OF_MANY: &str = "-- due::found (expired)
-SELECT r.secret_id, r.lane FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE r.lease_owner IS NOT NULL AND (r.due_ms <= $1 OR r.state = 'acting' AND r.due_ms IS NOT NULL)
-  AND r.lease_until_ms <= $3
-  AND (r.state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
-ORDER BY r.lease_until_ms LIMIT 1000 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
-
 pub(crate) const LEASE: &str = "-- due::claim_one
-UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL
+UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL,
+       held = 0
 WHERE secret_id = $1 RETURNING fence";
 
-const NEXT_DUE: &str = "-- due::next_due
-SELECT due_ms FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL
-  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
-ORDER BY due_ms LIMIT 1";
+const HAVE: &str = "-- due::is_had
+SELECT id FROM secret WHERE id = $1";
+
+const STILL_DUE: &str = "-- due::is_had (due)
+SELECT secret_id FROM rotation WHERE secret_id = $1 AND due_ms IS NOT NULL
+  AND (lease_owner IS NULL AND due_ms <= $2
+       OR lease_owner IS NOT NULL AND lease_until_ms <= $3 AND (due_ms <= $2 OR state = 'acting'))";
 
 const LEASED: &str = "-- due::next_due (leased)
 SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable, lease_ms
 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
-const MISSED: &str = "-- due::spread_overdue
-SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE r.due_ms IS NOT NULL AND r.due_ms <= $1 AND r.state = 'idle'
-  AND r.window_closes_ms <= $1 AND r.due_ms < r.window_closes_ms ORDER BY r.secret_id";
-
 const SET_ASIDE: &str = "-- due::quarantine
 UPDATE rotation SET due_ms = NULL, lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL WHERE secret_id = $1";
-
-const SET_DUE: &str = "-- due::spread_one
-UPDATE rotation SET due_ms = $2 WHERE secret_id = $1";
 
 const COUNT_DUE: &str = "-- due::rotation_counts
 SELECT (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND state = 'idle'),

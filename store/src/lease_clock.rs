@@ -75,6 +75,11 @@ impl LeaseClock {
         self.asked + length
     }
 
+    /// The moment that decides what is due.
+    pub(crate) fn time(&self, own: Time) -> Result<Time, StoreError> {
+        if self.is_databases { instant(self.since) } else { Ok(own) }
+    }
+
     /// The moment that decides what is due, in milliseconds.
     pub(crate) fn now_ms(&self, own: Time) -> i64 {
         if self.is_databases { self.since } else { ms(own) }

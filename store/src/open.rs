@@ -6,22 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crypto::{Binding, Keyring, Kind, SealError};
-use engine::Time;
-use engine::id::VersionId;
+use crypto::Keyring;
 use engine::port::Clock;
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
 use crate::cursor::Cursors;
-use crate::instant::ms;
 use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
 use crate::postgres::Server;
 use crate::reader::{self, Reads};
 use crate::sqlite::Files;
-use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, postgres, registration, secret, sql, sqlite};
+pub(crate) use crate::sqlite::{DATABASE, LOCK, private_file};
+use crate::tx::Writing;
+use crate::{OpenError, StoreError, check, key, mark, postgres, registration, sqlite};
 
 /// What is done at every start, and may meet another node that does the same.
 const TRIES: u32 = 5;
@@ -123,7 +121,7 @@ impl Store {
             happened: Arc::new(Notify::new()),
             ending: AtomicBool::new(false),
         };
-        check_keyring(&inner).await?;
+        check::keyring(&inner).await?;
         look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
@@ -170,50 +168,3 @@ async fn look_at_all(inner: &Inner) -> Result<(), StoreError> {
         }
     }
 }
-
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it. Of several nodes that
-/// make it at once one is first, and the others are held to its row.
-async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
-    let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sql::query_as(CHECK).fetch_optional(w.conn()).await?;
-    if let Some(row) = row {
-        w.rollback().await?;
-        return opens(inner, &row);
-    }
-    if secret::any(w.conn()).await? {
-        return Err(StoreError::inconsistent("there are secrets and no check row").into());
-    }
-    write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
-    let row: (String, Vec<u8>) = sql::query_as(CHECK).fetch_one(w.conn()).await?;
-    w.commit().await?;
-    opens(inner, &row)
-}
-
-fn opens(inner: &Inner, (store_id, sealed): &(String, Vec<u8>)) -> Result<(), OpenError> {
-    match inner.keyring.open(&check_of(store_id), sealed) {
-        Ok(_) => Ok(()),
-        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) if inner.is_shared() => {
-            Err(OpenError::ForeignStore)
-        }
-        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
-        Err(error) => Err(StoreError::from(error).into()),
-    }
-}
-
-async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
-    let store_id = VersionId::random(&mut rand::rng());
-    let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sql::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
-    query.bind(ms(now)).execute(conn).await?;
-    Ok(())
-}
-
-fn check_of(store_id: &str) -> Binding<'_> {
-    Binding { kind: Kind::Check, owner: store_id, version: "", candidate: 0 }
-}
-
-const CHECK: &str = "-- open::check_keyring
-SELECT store_id, sealed FROM store_check WHERE id = 1";
-
-const WRITE_CHECK: &str = "-- open::write_check
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";

@@ -170,6 +170,24 @@ pub(crate) async fn exists(url: &PostgresUrl) -> Result<bool, OpenError> {
     Ok(made.is_some())
 }
 
+/// Connections for a copy of the whole store, which takes as long as it takes; with `migrates` the schema is brought up to date.
+pub(crate) async fn for_copy(url: &PostgresUrl, migrates: bool) -> Result<PgPool, OpenError> {
+    let cannot = |source| OpenError::Connect { location: format!("{url:?}"), source };
+    let mut first = connect(&url.options).await.map_err(cannot)?;
+    if migrates {
+        migrate(&mut first, url.advisory_locks).await?;
+    }
+    let _closed = first.close().await;
+    let pool =
+        PgPoolOptions::new().max_connections(url.connections).acquire_timeout(ACQUIRED).after_connect(|conn, _| {
+            Box::pin(async move {
+                prepare(conn).await?;
+                conn.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0").await.map(drop)
+            })
+        });
+    Ok(pool.connect_lazy_with(url.options.clone()))
+}
+
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let connected = timeout(CONNECTED, options.connect()).await;
     let mut conn = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;

@@ -13,9 +13,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, SqlitePool};
 
 use crate::OpenError;
+use crate::lock::Locked;
 
-const DATABASE: &str = "pawl.db";
-const LOCK: &str = "pawl.lock";
+pub(crate) const DATABASE: &str = "pawl.db";
+pub(crate) const LOCK: &str = "pawl.lock";
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,6 +32,8 @@ impl Files {
     /// Takes the lock file, makes the database if there is none, and brings its schema up to date.
     pub(crate) async fn open(directory: &Path) -> Result<Self, OpenError> {
         let lock = prepare(directory)?;
+        // Under the lock, so that nobody is in the middle of it.
+        Locked::whole(directory).map_err(|_| OpenError::CutShort(directory.to_owned()))?;
         let connect = SqliteConnectOptions::new()
             .filename(directory.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)
@@ -97,6 +100,6 @@ fn prepare(directory: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }

@@ -18,7 +18,7 @@ use crate::outbox::{Note, Outbox};
 use crate::postgres::{Mark, Server};
 pub(crate) use crate::sql::Conn;
 use crate::sql::{Held, within};
-use crate::{StoreError, generation, lease_clock, sql};
+use crate::{Store, StoreError, generation, lease_clock, sql};
 
 /// A write transaction. Dropped without [`Writing::commit`], it changed nothing.
 pub(crate) struct Writing<'a> {
@@ -217,6 +217,26 @@ async fn mark(server: &Server, conn: &mut Conn) -> Result<Option<Mark>, StoreErr
     let Some(on) = server.marks() else { return Ok(None) };
     let xid: Option<String> = sql::query_scalar(XID).fetch_one(conn).await?;
     Ok(xid.map(|xid| Mark::new(xid, on)))
+}
+
+impl Store {
+    /// Other processes may serve this store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
+    /// What the clock of the database shows, where it has one of its own: a SQLite store has none.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn database_time(&self) -> Result<Option<Time>, StoreError> {
+        if !self.0.is_shared() {
+            return Ok(None);
+        }
+        let own = self.0.clock.now();
+        Ok(Some(lease_clock::now(&mut glance(&self.0).await?, own).await?))
+    }
 }
 
 /// A read transaction: everything read in it is of one moment.

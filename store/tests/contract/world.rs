@@ -103,16 +103,17 @@ impl World {
 
     /// Under a keyring that another store has too.
     pub(crate) async fn under(keyring: Keyring, limits: Limits) -> Self {
-        Self::made(None, keyring, limits).await
+        Self::made(tempfile::tempdir().unwrap(), None, keyring, limits).await
     }
 
     pub(crate) async fn over(database: Option<Database>, limits: Limits) -> Self {
-        Self::made(database, Keyring::generate().unwrap(), limits).await
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Keyring::create(&dir.path().join("keyring.json")).unwrap();
+        Self::made(dir, database, keyring, limits).await
     }
 
-    async fn made(database: Option<Database>, keyring: Keyring, limits: Limits) -> Self {
+    async fn made(dir: TempDir, database: Option<Database>, keyring: Keyring, limits: Limits) -> Self {
         let keyring = Arc::new(keyring);
-        let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock {
             now: Mutex::new(start()),
             since_boot: Mutex::new(Duration::from_secs(1000)),
@@ -121,7 +122,7 @@ impl World {
         clock.show();
         let boot = "boot-1".to_owned();
         let location = location(&dir, database.as_ref());
-        let store = open(&location, &keyring, &clock, limits, &boot).await.unwrap();
+        let store = open_at(&location, &keyring, &clock, limits, &boot).await.unwrap();
         Self { store, clock, keyring, limits, boot, dir, database }
     }
 
@@ -145,12 +146,12 @@ impl World {
         let Self { store, clock, keyring, limits, dir, database, .. } = self;
         store.close().await;
         drop(store);
-        let store = open(&location(&dir, database.as_ref()), &keyring, &clock, limits, boot).await.unwrap();
+        let store = open_at(&location(&dir, database.as_ref()), &keyring, &clock, limits, boot).await.unwrap();
         Self { store, clock, keyring, limits, boot: boot.to_owned(), dir, database }
     }
 
     pub(crate) async fn try_open(&self, keyring: &Arc<Keyring>) -> Result<Store, OpenError> {
-        open(&location(&self.dir, self.database.as_ref()), keyring, &self.clock, self.limits, &self.boot).await
+        open_at(&location(&self.dir, self.database.as_ref()), keyring, &self.clock, self.limits, &self.boot).await
     }
 
     /// A second connection to the database, beside the store's own.
@@ -296,14 +297,25 @@ impl World {
     }
 }
 
-fn location(dir: &TempDir, database: Option<&Database>) -> Location {
+pub(crate) fn location(dir: &TempDir, database: Option<&Database>) -> Location {
     match database {
         Some(database) => Location::Postgres(PostgresUrl::parse(&database.url).unwrap()),
         None => Location::Sqlite(dir.path().join("data")),
     }
 }
 
-async fn open(
+/// A store over SQLite.
+pub(crate) async fn open(
+    dir: &TempDir,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<TestClock>,
+    limits: Limits,
+    boot: &str,
+) -> Result<Store, OpenError> {
+    open_at(&location(dir, None), keyring, clock, limits, boot).await
+}
+
+pub(crate) async fn open_at(
     location: &Location,
     keyring: &Arc<Keyring>,
     clock: &Arc<TestClock>,
