@@ -13,7 +13,8 @@ use engine::rotation::Rotation;
 
 use crate::instant::{instant, ms, whole_ms};
 use crate::lease::millis;
-use crate::model::{ClockDoubt, Fleet, LimitsChange, Paused, Seen};
+use crate::model::{ClockDoubt, Facts, Fleet, LimitsChange, Paused, Seen};
+use crate::outbox::SERVER;
 use crate::subject::Subject;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, sql};
@@ -95,7 +96,10 @@ impl Store {
     pub async fn pause_all(&self, reason: &str, by: &str, now: Time) -> Result<Fleet, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         lock(w.conn()).await?;
-        sql::query(PAUSE).bind(ms(now)).bind(by).bind(reason).execute(w.conn()).await?;
+        let paused = sql::query(PAUSE).bind(ms(now)).bind(by).bind(reason).execute(w.conn()).await?.rows_affected();
+        if paused > 0 {
+            w.tell(SERVER, "server.paused", Facts { actor: Some(by.to_owned()), ..Facts::default() }, now);
+        }
         let fleet = load(w.conn()).await?.fleet;
         w.commit().await?;
         Ok(fleet)
@@ -114,7 +118,9 @@ impl Store {
         let late = self.spread_due(now).await?;
         let mut w = Writing::begin(&self.0).await?;
         lock(w.conn()).await?;
-        sql::query(UNPAUSE).execute(w.conn()).await?;
+        if sql::query(UNPAUSE).execute(w.conn()).await?.rows_affected() > 0 {
+            w.tell(SERVER, "server.resumed", Facts::default(), now);
+        }
         w.wake();
         w.commit().await?;
         Ok(Some(late))
@@ -128,6 +134,13 @@ impl Store {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         self.seen(&mut w, now).await?;
         w.commit().await
+    }
+
+    async fn trust(&self, w: &mut Writing<'_>) -> Result<(), StoreError> {
+        if sql::query(TRUST).execute(w.conn()).await?.rows_affected() > 0 {
+            w.tell(SERVER, "server.clock-trusted", Facts::default(), self.0.clock.now());
+        }
+        Ok(())
     }
 
     async fn seen(&self, w: &mut Writing<'_>, now: Time) -> Result<(), StoreError> {
@@ -154,8 +167,13 @@ impl Store {
     /// The database fails.
     pub async fn doubt_clock(&self, doubt: Option<&ClockDoubt>) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let query = sql::query(DOUBT).bind(doubt.map(|doubt| ms(doubt.since)));
-        query.bind(doubt.map(|doubt| doubt.message.as_str())).execute(w.conn()).await?;
+        match doubt {
+            Some(doubt) => {
+                sql::query(DOUBT).bind(ms(doubt.since)).bind(doubt.message.as_str()).execute(w.conn()).await?;
+                w.tell(SERVER, "server.clock-doubted", Facts::default(), doubt.since);
+            }
+            None => self.trust(&mut w).await?,
+        }
         w.commit().await
     }
 
@@ -168,6 +186,7 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         lock(w.conn()).await?;
         sql::query(ACCEPT).execute(w.conn()).await?;
+        self.trust(&mut w).await?;
         self.seen(&mut w, wall).await?;
         let fleet = load(w.conn()).await?.fleet;
         w.wake();
@@ -297,7 +316,8 @@ const PAUSE: &str = "-- fleet::pause_all
 UPDATE fleet SET paused_ms = $1, paused_by = $2, paused_reason = $3 WHERE id = 1 AND paused_ms IS NULL";
 
 const UNPAUSE: &str = "-- fleet::resume_all
-UPDATE fleet SET paused_ms = NULL, paused_by = NULL, paused_reason = NULL WHERE id = 1";
+UPDATE fleet SET paused_ms = NULL, paused_by = NULL, paused_reason = NULL
+WHERE id = 1 AND paused_ms IS NOT NULL";
 
 const SEEN: &str = "-- fleet::note_clock
 UPDATE fleet SET seen_ms = $1, seen_boot = $2, seen_up_ms = $3 WHERE id = 1";
@@ -309,7 +329,10 @@ const DOUBT: &str = "-- fleet::doubt_clock
 UPDATE fleet SET clock_ms = $1, clock_said = $2 WHERE id = 1";
 
 const ACCEPT: &str = "-- fleet::accept_clock
-UPDATE fleet SET accepted = accepted + 1, clock_ms = NULL, clock_said = NULL WHERE id = 1";
+UPDATE fleet SET accepted = accepted + 1 WHERE id = 1";
+
+const TRUST: &str = "-- fleet::trust
+UPDATE fleet SET clock_ms = NULL, clock_said = NULL WHERE id = 1 AND clock_ms IS NOT NULL";
 
 const WAITING: &str = "-- fleet::move_waits
 SELECT secret_id FROM rotation

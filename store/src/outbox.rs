@@ -159,7 +159,11 @@ fn kind_of_note(kind: &str) -> Option<&'static str> {
         "paused" => "rotation.paused",
         "unpaused" => "rotation.unpaused",
         "missed-window" => "rotation.window-missed",
+        "put-off" => "rotation.put-off",
         "set-aside" => "rotation.set-aside",
+        // Of the secret that noticed: once for all that a host has.
+        "target-away" => "target.unreachable",
+        "target-back" => "target.reachable",
         "drifted" => "secret.drift-found",
         "verified-again" => "secret.drift-ended",
         "rival" => "secret.rival-found",

@@ -159,6 +159,17 @@ pub(crate) async fn a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now
     assert_eq!(of_dead(claims(&world).await).len(), 3, "as many as its limit leaves beside the probe");
     let told = world.store.history(&probe[0].name, 5).await.unwrap();
     assert!(told.iter().any(|line| line.kind == "target-back"), "{told:?}");
+    assert_eq!(
+        kinds_told(&world, "target.").await,
+        ["target.unreachable", "target.reachable"],
+        "once for all its secrets"
+    );
+}
+
+/// The kinds of events that begin so, oldest first.
+async fn kinds_told(world: &World, begins: &str) -> Vec<String> {
+    let events = world.events().await;
+    events.into_iter().map(|event| event.kind).filter(|kind| kind.starts_with(begins)).collect()
 }
 
 fn of_dead(claims: Vec<Claim>) -> Vec<Claim> {
@@ -237,6 +248,7 @@ pub(crate) async fn a_pause_of_everything_lets_what_is_open_end_and_starts_nothi
     assert_eq!(world.store.resume_all(world.now()).await.unwrap(), None);
     let told = world.store.history("a-0", 1).await.unwrap();
     assert_eq!(told[0].kind, "missed-window", "{told:?}");
+    assert_eq!(kinds_told(&world, "server.").await, ["server.paused", "server.resumed"], "once each");
     world.clock.pass(TimeDelta::minutes(13));
     assert_eq!(claims(&world).await.len(), 3);
 }
@@ -366,6 +378,8 @@ pub(crate) async fn the_clock_is_remembered_and_a_doubt_of_it_is_told_until_some
     assert_eq!(before.clock.as_ref(), Some(&doubt));
     let after = world.store.accept_clock(world.now() + TimeDelta::days(1)).await.unwrap();
     assert_eq!((after.clock, after.accepted), (None, before.accepted + 1));
+    world.store.doubt_clock(None).await.unwrap();
+    assert_eq!(kinds_told(&world, "server.").await, ["server.clock-doubted", "server.clock-trusted"]);
     let seen = world.store.last_seen().await.unwrap().unwrap();
     assert_eq!(seen.at, world.now() + TimeDelta::days(1), "the next start compares with what was accepted");
 }
