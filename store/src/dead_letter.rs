@@ -1,6 +1,6 @@
 //! Table `dead_letter`: events that a receiver did not take in time, kept whole, to be sent once more or thrown away.
 //!
-//! Never here: when an event is given up (`queue.rs`).
+//! Never here: when an event is given up (`errand.rs`).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::lease::millis;
 use crate::model::{DeadLetter, Delivered, Errand, Hold};
 use crate::open::Inner;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, subscription};
+use crate::{Store, StoreError, sql, subscription};
 
 /// How many are kept for one subscription; the oldest give way.
 const MOST: i64 = 10_000;
@@ -84,10 +84,10 @@ impl Change {
         let (first, last) = id.map_or((0, i64::MAX), |id| (id, id));
         let done = match self {
             Self::Send(now) => {
-                let query = sqlx::query(SEND).bind(name).bind(first).bind(last).bind(ms(now));
+                let query = sql::query(SEND).bind(name).bind(first).bind(last).bind(ms(now));
                 query.execute(conn).await?
             }
-            Self::Discard => sqlx::query(DISCARD).bind(name).bind(first).bind(last).execute(conn).await?,
+            Self::Discard => sql::query(DISCARD).bind(name).bind(first).bind(last).execute(conn).await?,
         };
         Ok(done.rows_affected())
     }
@@ -104,11 +104,11 @@ pub(crate) async fn keep(
     let event = &errand.event;
     let facts = serde_json::to_string(&event.facts)
         .map_err(|_| StoreError::inconsistent("an event cannot be written as JSON"))?;
-    let query = sqlx::query(KEEP).bind(&errand.subscription.name).bind(&event.id).bind(errand.secret).bind(event.seq);
+    let query = sql::query(KEEP).bind(&errand.subscription.name).bind(&event.id).bind(errand.secret).bind(event.seq);
     let query = query.bind(event.offset).bind(&event.kind).bind(&event.arn).bind(&event.name).bind(ms(event.at));
     let query = query.bind(facts).bind(i64::from(attempts)).bind(ms(now)).bind(reason);
     query.execute(&mut *conn).await?;
-    sqlx::query(TRIM).bind(&errand.subscription.name).bind(MOST).execute(conn).await?;
+    sql::query(TRIM).bind(&errand.subscription.name).bind(MOST).execute(conn).await?;
     Ok(())
 }
 
@@ -120,12 +120,12 @@ pub(crate) async fn claim(
     room: u32,
     now: Time,
 ) -> Result<Vec<Errand>, StoreError> {
-    let query = sqlx::query_as(DUE).bind(&subscription.name).bind(ms(now)).bind(i64::from(room));
+    let query = sql::query_as(DUE).bind(&subscription.name).bind(ms(now)).bind(i64::from(room));
     let due: Vec<Raw> = query.fetch_all(w.conn()).await?;
     let mut errands = Vec::with_capacity(due.len());
     for raw in due {
         let again = ms(now) + millis(inner.options.lease);
-        let query = sqlx::query(CLAIM).bind(raw.id).bind(raw.due_ms).bind(again);
+        let query = sql::query(CLAIM).bind(raw.id).bind(raw.due_ms).bind(again);
         if query.execute(w.conn()).await?.rows_affected() == 0 {
             continue;
         }
@@ -148,22 +148,22 @@ pub(crate) async fn claim(
 /// It was taken and goes, or it was not and stays.
 pub(crate) async fn settle(w: &mut Writing<'_>, id: i64, how: &Delivered, now: Time) -> Result<(), StoreError> {
     match how {
-        Delivered::Taken | Delivered::NotWanted => sqlx::query(REMOVE).bind(id).execute(w.conn()).await?,
-        Delivered::Failed(reason) => sqlx::query(FAILED).bind(id).bind(ms(now)).bind(reason).execute(w.conn()).await?,
+        Delivered::Taken | Delivered::NotWanted => sql::query(REMOVE).bind(id).execute(w.conn()).await?,
+        Delivered::Failed(reason) => sql::query(FAILED).bind(id).bind(ms(now)).bind(reason).execute(w.conn()).await?,
         Delivered::Gone => {
             let reason = "the receiver says that it is gone (410)";
-            sqlx::query(FAILED).bind(id).bind(ms(now)).bind(reason).execute(w.conn()).await?
+            sql::query(FAILED).bind(id).bind(ms(now)).bind(reason).execute(w.conn()).await?
         }
     };
     Ok(())
 }
 
 pub(crate) async fn count(conn: &mut Conn, name: &str) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(COUNT).bind(name).fetch_one(conn).await?)
+    Ok(sql::query_scalar(COUNT).bind(name).fetch_one(conn).await?)
 }
 
 async fn list(conn: &mut Conn, name: &str, limit: u32, before: i64) -> Result<Vec<Raw>, StoreError> {
-    let query = sqlx::query_as(LIST).bind(name).bind(before).bind(i64::from(limit));
+    let query = sql::query_as(LIST).bind(name).bind(before).bind(i64::from(limit));
     Ok(query.fetch_all(conn).await?)
 }
 

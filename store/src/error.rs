@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use engine::Time;
 use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
@@ -118,6 +119,15 @@ pub enum StoreError {
         /// The names of those secrets.
         secrets: Vec<String>,
     },
+    /// Something else changes this credential: the tag `pawl:managed-elsewhere` says so.
+    #[error("the credential is managed elsewhere: {by}")]
+    ManagedElsewhere {
+        /// What the tag says.
+        by: String,
+    },
+    /// The tag `pawl:managed-elsewhere` on a secret that is rotated from here.
+    #[error("the secret is rotated from here")]
+    ManagedHere,
     /// A page cursor that the store did not make for this query.
     #[error("not a cursor of this query")]
     BadCursor,
@@ -203,6 +213,22 @@ pub enum StoreError {
     /// What was delivered is being delivered.
     #[error("the step is under way")]
     DeliveryUnderWay,
+    /// Everything is paused.
+    #[error("all rotations were paused by {by}")]
+    AllPaused {
+        /// Who did that.
+        by: String,
+        /// When.
+        since: Time,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing starts now unless somebody insists.
+    #[error("a blackout until {ends}")]
+    Blackout {
+        /// When it ends.
+        ends: Time,
+    },
     /// Nothing of the secret is done until its rotation is resumed.
     #[error("the rotation is paused")]
     RotationPaused,

@@ -9,7 +9,7 @@ use engine::Time;
 use crate::instant::{instant, ms};
 use crate::model::{EventPage, Facts, OutboxEvent, Retention, Since};
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, queue};
+use crate::{Store, StoreError, errand, sql};
 
 /// How many events get their position in one transaction.
 const BATCH: i64 = 500;
@@ -29,13 +29,13 @@ impl Store {
         }
         // Synced: who has seen a position never sees another event there.
         let mut w = Writing::begin(&self.0).await?;
-        let mut pos: i64 = sqlx::query_scalar(LOCK).fetch_one(w.conn()).await?;
-        let ids: Vec<i64> = sqlx::query_scalar(UNPUBLISHED).bind(BATCH).fetch_all(w.conn()).await?;
+        let mut pos: i64 = sql::query_scalar(LOCK).fetch_one(w.conn()).await?;
+        let ids: Vec<i64> = sql::query_scalar(UNPUBLISHED).bind(BATCH).fetch_all(w.conn()).await?;
         for id in &ids {
             pos += 1;
-            sqlx::query(PUBLISH).bind(id).bind(pos).execute(w.conn()).await?;
+            sql::query(PUBLISH).bind(*id).bind(pos).execute(w.conn()).await?;
         }
-        sqlx::query(ADVANCE).bind(pos).execute(w.conn()).await?;
+        sql::query(ADVANCE).bind(pos).execute(w.conn()).await?;
         w.happens();
         w.commit().await?;
         Ok(ids.len() as u64)
@@ -98,11 +98,11 @@ impl Store {
         secrets.sort_unstable();
         secrets.dedup();
         let mut w = Writing::begin(&self.0).await?;
-        let pruned = sqlx::query(PRUNE).bind(cut).execute(w.conn()).await?.rows_affected();
+        let pruned = sql::query(PRUNE).bind(*cut).execute(w.conn()).await?.rows_affected();
         for secret in secrets {
             // Of a secret that is gone nothing is left when its last event goes.
-            sqlx::query(FORGET_HEAD).bind(secret).execute(w.conn()).await?;
-            queue::forget(w.conn(), secret).await?;
+            sql::query(FORGET_HEAD).bind(secret).execute(w.conn()).await?;
+            errand::forget(w.conn(), secret).await?;
         }
         w.commit().await?;
         Ok(pruned)
@@ -115,7 +115,7 @@ pub(crate) async fn offset_of(conn: &mut Conn, from: Since) -> Result<i64, Store
     match from {
         Since::Offset(offset) => Ok(offset),
         Since::Time(time) => {
-            let first: Option<i64> = sqlx::query_scalar(FIRST_AT).bind(ms(time)).fetch_one(&mut *conn).await?;
+            let first: Option<i64> = sql::query_scalar(FIRST_AT).bind(ms(time)).fetch_one(&mut *conn).await?;
             match first {
                 Some(first) => Ok(first),
                 None => Ok(last(conn).await? + 1),
@@ -126,12 +126,12 @@ pub(crate) async fn offset_of(conn: &mut Conn, from: Since) -> Result<i64, Store
 
 /// The last position that was given.
 pub(crate) async fn last(conn: &mut Conn) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(LAST).fetch_one(conn).await?)
+    Ok(sql::query_scalar(LAST).fetch_one(conn).await?)
 }
 
 /// The first position that is kept; the next one where none is.
 pub(crate) async fn oldest(conn: &mut Conn) -> Result<i64, StoreError> {
-    let first: Option<i64> = sqlx::query_scalar(OLDEST).fetch_one(&mut *conn).await?;
+    let first: Option<i64> = sql::query_scalar(OLDEST).fetch_one(&mut *conn).await?;
     match first {
         Some(first) => Ok(first),
         None => Ok(last(conn).await? + 1),
@@ -140,26 +140,26 @@ pub(crate) async fn oldest(conn: &mut Conn) -> Result<i64, StoreError> {
 
 /// Published events from here on, in order.
 pub(crate) async fn page(conn: &mut Conn, from: i64) -> Result<Vec<Row>, StoreError> {
-    Ok(sqlx::query_as(PAGE).bind(from).bind(LOOKED_AT).fetch_all(conn).await?)
+    Ok(sql::query_as(PAGE).bind(from).bind(LOOKED_AT).fetch_all(conn).await?)
 }
 
 /// The next published event of a secret after this seq.
 pub(crate) async fn next_of(conn: &mut Conn, secret: i64, seq: i64, up_to: i64) -> Result<Option<Row>, StoreError> {
-    Ok(sqlx::query_as(NEXT_OF).bind(secret).bind(seq).bind(up_to).fetch_optional(conn).await?)
+    Ok(sql::query_as(NEXT_OF).bind(secret).bind(seq).bind(up_to).fetch_optional(conn).await?)
 }
 
 /// The seq of the first event after this one that is kept, or else of the next one there will be.
 pub(crate) async fn next_kept(conn: &mut Conn, secret: i64, seq: i64) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(NEXT_KEPT).bind(secret).bind(seq).fetch_one(conn).await?)
+    Ok(sql::query_scalar(NEXT_KEPT).bind(secret).bind(seq).fetch_one(conn).await?)
 }
 
 async fn any_unpublished(conn: &mut Conn) -> Result<bool, StoreError> {
-    let any: Option<i64> = sqlx::query_scalar(UNPUBLISHED).bind(1_i64).fetch_optional(conn).await?;
+    let any: Option<i64> = sql::query_scalar(UNPUBLISHED).bind(1_i64).fetch_optional(conn).await?;
     Ok(any.is_some())
 }
 
 async fn oldest_rows(conn: &mut Conn) -> Result<Vec<(i64, i64, i64)>, StoreError> {
-    Ok(sqlx::query_as(OLDEST_ROWS).bind(PRUNED).fetch_all(conn).await?)
+    Ok(sql::query_as(OLDEST_ROWS).bind(PRUNED).fetch_all(conn).await?)
 }
 
 /// An event as stored.

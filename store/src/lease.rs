@@ -15,8 +15,8 @@ use crate::event::{self, Occasion};
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Durability, Writing, snapshot};
-use crate::{Store, StoreError, material, rotation};
+use crate::tx::{Durability, Writing, glance, snapshot};
+use crate::{Store, StoreError, fleet, material, rotation, sql};
 
 /// The longest a lease may be: what a step may take, and what comes around it.
 pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -25,41 +25,19 @@ pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Durati
 impl RotationStore for Store {
     async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError> {
         // One row, one statement: no transaction around it.
-        let mut conn = self.0.readers.acquire().await.map_err(StoreError::from)?;
+        let mut conn = glance(&self.0).await?;
         let row = rotation::load(&mut conn, lease.secret).await.map_err(gone_is_fenced)?;
         let left = self.0.check(&row, lease)?;
         Ok((row.state, left))
     }
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
-        let mut w = Writing::begin_as(&self.0, durability(&event)).await?;
-        let subject = Subject::by_id(&mut w, lease.secret).await?;
-        let mut subject = subject.ok_or(PortError::Fenced)?;
-        let now = self.0.clock.now();
-        match &event {
-            // What was done outside is written down even after somebody paused the rotation.
-            Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease)?,
-            _ => self.0.check(&subject.rotation, lease)?,
-        };
-        // A plan that was changed or called off between the claim and now starts nothing.
-        let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
-        if starts && !(subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now))) {
-            self.0.give_back(&mut w, lease).await?;
-            w.commit().await?;
-            return Err(PortError::Fenced);
+        let durability = durability(&event);
+        if let Some(decision) = self.apply_as(lease, event.clone(), jitter, durability).await? {
+            return Ok(decision);
         }
-        let at = Occasion {
-            inner: &self.0,
-            now,
-            jitter,
-            // What rotators make is the secret's JSON.
-            kind: ValueKind::String,
-            by: None,
-        };
-        let decision = event::apply(&mut w, &mut subject, event, &at).await?;
-        subject.save(&mut w, now).await?;
-        w.commit().await?;
-        Ok(decision)
+        let synced = self.apply_as(lease, event, jitter, Durability::Synced).await?;
+        synced.ok_or_else(|| PortError::Store("a synced commit was taken for an ordered one".to_owned()))
     }
 
     async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError> {
@@ -77,7 +55,7 @@ impl RotationStore for Store {
         // Whoever comes after a power failure must know of a call that may still be under way, and that it was begun.
         let durability = if at_least > LEASE_MARGIN { Durability::Synced } else { Durability::Ordered };
         let mut w = Writing::begin_as(&self.0, durability).await?;
-        let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
+        let query = sql::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
         let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until)).bind(millis(length));
         let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
         if renewed != 1 {
@@ -95,6 +73,57 @@ impl RotationStore for Store {
     }
 }
 
+impl Store {
+    /// None: what was decided must be synced, and this durability is less; nothing was changed.
+    async fn apply_as(
+        &self,
+        lease: &Lease,
+        event: Event,
+        jitter: f64,
+        durability: Durability,
+    ) -> Result<Option<Decision>, PortError> {
+        let mut w = Writing::begin_as(&self.0, durability).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
+        let mut subject = subject.ok_or(PortError::Fenced)?;
+        let now = self.0.clock.now();
+        match &event {
+            // What was done outside is written down even after somebody paused the rotation.
+            Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease)?,
+            _ => self.0.check(&subject.rotation, lease)?,
+        };
+        // A plan that was changed or called off between the claim and now starts nothing.
+        let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
+        let planned = subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now));
+        if starts && (!planned || fleet::load(w.conn()).await?.fleet.paused.is_some()) {
+            self.0.give_back(&mut w, lease).await?;
+            w.commit().await?;
+            return Err(PortError::Fenced);
+        }
+        let at = Occasion {
+            inner: &self.0,
+            now,
+            jitter,
+            // What rotators make is the secret's JSON.
+            kind: ValueKind::String,
+            by: None,
+        };
+        let decision = event::apply(&mut w, &mut subject, event, &at).await?;
+        if durability == Durability::Ordered && begins_to_set(&decision) {
+            w.rollback().await?;
+            return Ok(None);
+        }
+        subject.save(&mut w, now).await?;
+        w.commit().await?;
+        Ok(Some(decision))
+    }
+}
+
+/// The first setSecret of a candidate begins. A power failure that took this back would leave a row that says nothing was
+/// sent: AWSCURRENT would be refused, and nobody would try the candidate.
+fn begins_to_set(decision: &Decision) -> bool {
+    decision.act == Some(Step::Set) && decision.next.run().is_some_and(|run| run.sets == 1)
+}
+
 /// Synced is what makes a value known or ends a rotation. What is lost with one of the others is a step that is
 /// repeated: every step may run twice.
 fn durability(event: &Event) -> Durability {
@@ -106,7 +135,7 @@ fn durability(event: &Event) -> Durability {
 
 impl Inner {
     pub(crate) async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
-        let query = sqlx::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
+        let query = sql::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
         query.execute(w.conn()).await?;
         w.wake();
         Ok(())

@@ -15,8 +15,8 @@ use engine::Time;
 use engine::id::VersionId;
 use engine::port::Clock;
 use rustix::fs::FlockOperation;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
@@ -26,7 +26,7 @@ use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret};
+use crate::{OpenError, StoreError, key, mark, registration, secret, sql};
 
 const DATABASE: &str = "pawl.db";
 const LOCK: &str = "pawl.lock";
@@ -163,7 +163,13 @@ impl Store {
 fn pool(connections: u32) -> SqlitePoolOptions {
     // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
     let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
-    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
+    let options = options.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    // After a full disk SQLite has ended the transaction by itself, and the driver never gets over that: it goes on counting
+    // one that is open, and refuses every next one on this connection.
+    options.acquire_timeout(BUSY_TIMEOUT * 2).before_acquire(|conn, _| {
+        let usable = !conn.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 /// Directory, lock and an empty database file, none of them readable by others.
@@ -194,7 +200,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 /// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
 async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
     let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
+    let row: Option<(String, Vec<u8>)> = sql::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
     let Some((store_id, sealed)) = row else {
         if secret::any(w.conn()).await? {
             return Err(StoreError::inconsistent("there are secrets and no check row").into());
@@ -212,7 +218,7 @@ async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
 async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
     let store_id = VersionId::random(&mut rand::rng());
     let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
+    let query = sql::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
 }

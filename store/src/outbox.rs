@@ -1,17 +1,17 @@
 //! Tables `event` (written) and `event_head`: what happened, in the transaction in which it happened.
 //!
 //! The order of a secret's events is that of its `seq`, which is given under a row lock; never that of a clock. Never here:
-//! what is told to whom (`queue.rs`), the order of all events (`event_log.rs`), any value of a secret.
+//! what is told to whom (`errand.rs`), the order of all events (`event_log.rs`), any value of a secret.
 
 use engine::Time;
 use engine::id::{SecretId, VersionId};
 use engine::label::{self, Labels};
 use engine::rotation::Step;
 
-use crate::StoreError;
 use crate::instant::ms;
 use crate::model::Facts;
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// Events that are about no secret.
 pub(crate) const SERVER: SecretId = SecretId(0);
@@ -112,21 +112,21 @@ async fn write(conn: &mut Conn, secret: SecretId, entries: &[&Entry], actor: Opt
     let (arn, name) = match named {
         Some(named) => named,
         None if secret == SERVER => (String::new(), String::new()),
-        None => match sqlx::query_as(NAMED).bind(secret.0).fetch_optional(&mut *conn).await? {
+        None => match sql::query_as(NAMED).bind(secret.0).fetch_optional(&mut *conn).await? {
             Some(named) => named,
             // Its row went in this very transaction: nothing more is said of it.
             None => return Ok(()),
         },
     };
     let count = i64::try_from(entries.len()).unwrap_or(i64::MAX);
-    let last: i64 = sqlx::query_scalar(HEAD).bind(secret.0).bind(count).fetch_one(&mut *conn).await?;
+    let last: i64 = sql::query_scalar(HEAD).bind(secret.0).bind(count).fetch_one(&mut *conn).await?;
     for (seq, entry) in (last - count + 1..).zip(entries) {
         let mut facts = entry.facts.clone();
         facts.actor = facts.actor.or_else(|| actor.map(str::to_owned));
         let facts = serde_json::to_string(&facts)
             .map_err(|_| StoreError::inconsistent("an event cannot be written as JSON"))?;
         let id = VersionId::random(&mut rand::rng());
-        let query = sqlx::query(INSERT).bind(id.as_str()).bind(secret.0).bind(seq).bind(entry.kind);
+        let query = sql::query(INSERT).bind(id.as_str()).bind(secret.0).bind(seq).bind(entry.kind);
         query.bind(&arn).bind(&name).bind(ms(entry.at)).bind(facts).execute(&mut *conn).await?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::model::Look;
 use crate::subject::Subject;
 use crate::tx::Writing;
 use crate::verify::{lease, sight};
-use crate::{Store, StoreError, history, setting};
+use crate::{Store, StoreError, history, managed, setting};
 
 impl Store {
     /// Leases a secret for that work. That it begins is on disk when this returns. None: somebody else has the secret just
@@ -20,7 +20,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
-    /// [`StoreError::NoValue`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
+    /// [`StoreError::NoValue`], [`StoreError::ManagedElsewhere`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
         id: &str,
@@ -31,6 +31,7 @@ impl Store {
     ) -> Result<Option<Look>, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let subject = Subject::find_live(&mut w, id).await?;
+        managed::refuse(w.conn(), &subject).await?;
         let Subject { secret, rotation: row, .. } = subject;
         if row.paused {
             return Err(StoreError::RotationPaused);

@@ -1,441 +1,376 @@
-//! Table `event_queue`: how far each subscription was told of each secret, and who is about to tell it.
+//! Which of what is due may be claimed: what is open before what begins, within the room of each lane, the limit of each
+//! host, and the budget of starts. What has to wait for its host is marked (`held`), so that nobody who looks for work has to
+//! pass it over again: a look that finds nothing costs the same however many secrets there are, and however many wait.
 //!
-//! A subscription is told of one secret in the order of its events: what comes after one that is not taken waits, and nobody
-//! else's does. Whoever tells holds a lease with a fence; a stale one settles nothing, so the worst is a repeat. Never
-//! here: the sending, the events themselves.
+//! On PostgreSQL whoever claims holds the row of table `fleet` first, so that no two nodes count the same room.
+//! Never here: leases (`due.rs`), what an answer says about a host (`target.rs`).
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
-use engine::subscription::Subscription;
-use engine::{Time, retry};
+use engine::Time;
+use engine::id::SecretId;
+use engine::rotation::Rotation;
+use engine::schedule::Blackouts;
 
 use crate::due::Boot;
-use crate::event_log::{self, Row};
-use crate::instant::{instant, instant_opt, ms};
-use crate::lease::millis;
-use crate::model::{Delivered, Errand, Facts, Hold, Since};
+use crate::instant::{instant, ms};
+use crate::model::Room;
 use crate::open::Inner;
-use crate::outbox::SERVER;
-use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, dead_letter, subscription};
+use crate::target::Away;
+use crate::tx::{Conn, Writing};
+use crate::{StoreError, fleet, rotation, sql, target};
 
-/// Between two tries, however often it failed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// How many events nobody wants are passed over before the queue is given back.
-const PASSED_OVER: usize = 200;
+/// So many are looked at beyond those that may be taken, before those that have to wait are marked.
+const AHEAD: i64 = 256;
+/// So often that is done in one claim; the next one goes on.
+const ROUNDS: u32 = 8;
 
-impl Store {
-    /// Hands published events to the queues of a subscription, and says whether there may be more.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn fan_out(&self, name: &str, now: Time) -> Result<bool, StoreError> {
-        let mut tx = snapshot(&self.0).await?;
-        let any = subscription::is_behind(&mut tx, name).await?;
-        drop(tx);
-        if !any {
-            return Ok(false);
-        }
-        // What a power failure takes back is handed out again.
-        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let locked = subscription::locked(w.conn(), &self.0, name).await?;
-        let Some((subscription, offset)) = locked.filter(|(there, _)| !there.disabled) else { return Ok(false) };
-        let oldest = event_log::oldest(w.conn()).await?;
-        if oldest > offset + 1 {
-            missed(&mut w, name, oldest - offset - 1, now).await?;
-        }
-        let rows = event_log::page(w.conn(), (offset + 1).max(oldest)).await?;
-        let last = rows.last().map_or(oldest - 1, |row| row.pos).max(offset);
-        let more = !rows.is_empty();
-        let mut seen: Vec<i64> = Vec::new();
-        for row in rows {
-            if wanted(&subscription, &row)? && !seen.contains(&row.secret_id) {
-                seen.push(row.secret_id);
-                let query = sqlx::query(HAND_OUT).bind(name).bind(row.secret_id).bind(row.seq - 1);
-                query.bind(ms(now)).execute(w.conn()).await?;
-            }
-        }
-        subscription::advance(w.conn(), name, last).await?;
-        w.commit().await?;
-        Ok(more)
-    }
-
-    /// Leases secrets of which this subscription is to be told now, at most `room`, each with the event that comes next.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn claim_errands(
-        &self,
-        subscription: &Arc<Subscription>,
-        room: u32,
-        now: Time,
-    ) -> Result<Vec<Errand>, StoreError> {
-        let mut tx = snapshot(&self.0).await?;
-        let any = is_due(&mut tx, &subscription.name, now).await?;
-        drop(tx);
-        if room == 0 || !any {
-            return Ok(Vec::new());
-        }
-        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let query = sqlx::query_as(DUE).bind(&subscription.name).bind(ms(now)).bind(i64::from(room));
-        let due: Vec<Queue> = query.fetch_all(w.conn()).await?;
-        let mut errands = dead_letter::claim(&mut w, &self.0, subscription, room, now).await?;
-        let left = (room as usize).saturating_sub(errands.len());
-        for queue in due.into_iter().take(left) {
-            errands.extend(claim_one(&mut w, &self.0, subscription, queue, now).await?);
-        }
-        w.commit().await?;
-        Ok(errands)
-    }
-
-    /// When the next errand of one of these subscriptions is due; None: nothing waits.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn next_errand(&self, names: &[&str]) -> Result<Option<Time>, StoreError> {
-        let mut tx = snapshot(&self.0).await?;
-        let mut next = None;
-        for name in names {
-            let due: Option<i64> = next_due(&mut tx, name).await?;
-            next = next.into_iter().chain(instant_opt(due)?).min();
-        }
-        Ok(next)
-    }
-
-    /// Writes down how an errand went, and goes on with the next event of its secret under the same right, where `go_on`.
-    /// None: there is none, it waits, or the right was lost.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn settle(
-        &self,
-        errand: Errand,
-        how: &Delivered,
-        go_on: bool,
-        now: Time,
-    ) -> Result<Option<Errand>, StoreError> {
-        // Lost in a power failure it is sent again, as it may be at any time.
-        let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let next = match errand.hold {
-            Hold::DeadLetter(id) => {
-                dead_letter::settle(&mut w, id, how, now).await?;
-                None
-            }
-            Hold::Queue(fence) => settle_one(&mut w, &self.0, &errand, fence, how, go_on, now).await?,
-        };
-        if *how == Delivered::Gone {
-            subscription::disable(w.conn(), &errand.subscription.name, now).await?;
-        }
-        w.commit().await?;
-        Ok(next)
-    }
-
-    /// How much of an errand's right is left.
-    #[must_use]
-    pub fn left(&self, errand: &Errand) -> Duration {
-        errand.until.saturating_sub(self.0.clock.since_boot())
-    }
-
-    /// Tells a subscription once more of everything from there on that it had, in order; what it waits for comes after.
-    /// Returns the first offset.
-    ///
-    /// # Errors
-    /// [`StoreError::SubscriptionNotFound`]; [`StoreError::EventsPruned`] where that is not kept any more; or the database
-    /// fails.
-    pub async fn replay(&self, name: &str, from: Since, now: Time) -> Result<i64, StoreError> {
-        let mut w = Writing::begin(&self.0).await?;
-        let offset = event_log::offset_of(w.conn(), from).await?;
-        let oldest = event_log::oldest(w.conn()).await?;
-        if matches!(from, Since::Offset(_)) && offset < oldest {
-            return Err(StoreError::EventsPruned { oldest });
-        }
-        let locked = subscription::locked(w.conn(), &self.0, name).await?;
-        let (_, up_to) = locked.ok_or_else(|| StoreError::SubscriptionNotFound(name.to_owned()))?;
-        let query = sqlx::query(REPLAY).bind(name).bind(offset).bind(ms(now)).bind(up_to);
-        query.execute(w.conn()).await?;
-        w.happens();
-        w.commit().await?;
-        Ok(offset)
-    }
+/// What there is room for, as one claim counts it down.
+pub(crate) struct Queue {
+    per_target: u32,
+    /// How many more may begin by schedule, and when there is another.
+    starts: u32,
+    next_start: Option<Time>,
+    at_work: HashMap<String, u32>,
+    away: HashMap<String, Away>,
+    probed: HashSet<String>,
+    now: Time,
 }
 
-/// What waits is given the whole time again: nobody told it meanwhile.
-pub(crate) async fn resume(conn: &mut Conn, name: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(RESUME).bind(name).bind(ms(now)).execute(conn).await?;
-    Ok(())
-}
-
-/// The queues of a secret that is gone, with all its events.
-pub(crate) async fn forget(conn: &mut Conn, secret: i64) -> Result<(), StoreError> {
-    sqlx::query(FORGET).bind(secret).execute(conn).await?;
-    Ok(())
-}
-
-/// Secrets of which something waits, and how many of these are tried again.
-pub(crate) async fn counts(conn: &mut Conn, name: &str) -> Result<(i64, i64), StoreError> {
-    Ok(sqlx::query_as(COUNTS).bind(name).fetch_one(conn).await?)
+struct Found {
+    id: i64,
+    due: i64,
+    probes: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
-struct Queue {
+struct Raw {
     secret_id: i64,
-    seq: i64,
-    attempt: i64,
-    since_ms: i64,
-    fence: i64,
-    lease_boot: Option<String>,
-    lease_until_ms: Option<i64>,
+    target: Option<String>,
+    due_ms: i64,
 }
 
-async fn is_due(conn: &mut Conn, name: &str, now: Time) -> Result<bool, StoreError> {
-    let query = sqlx::query_scalar(ANY_DUE).bind(name).bind(ms(now));
-    let any: Option<i64> = query.fetch_optional(conn).await?;
-    Ok(any.is_some())
-}
-
-async fn next_due(conn: &mut Conn, name: &str) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar(NEXT_DUE).bind(name).fetch_one(conn).await?)
-}
-
-async fn claim_one(
-    w: &mut Writing<'_>,
-    inner: &Inner,
-    subscription: &Arc<Subscription>,
-    queue: Queue,
-    now: Time,
-) -> Result<Option<Errand>, StoreError> {
-    let boot = Boot::of(inner);
-    let name = &subscription.name;
-    if let Some(until) = queue.lease_until_ms {
-        let left = boot.ends(until, queue.lease_boot.as_deref() == Some(&boot.id), None) - boot.since;
-        if left > 0 {
-            let query = sqlx::query(PUT_OFF).bind(name).bind(queue.secret_id).bind(ms(now) + left);
-            query.execute(w.conn()).await?;
-            return Ok(None);
-        }
+impl Queue {
+    pub(crate) async fn of(
+        conn: &mut Conn,
+        inner: &Inner,
+        fleet: &fleet::Row,
+        room: &Room,
+        now: Time,
+    ) -> Result<Self, StoreError> {
+        let may_start = fleet.fleet.paused.is_none() && !room.resumes_only;
+        let (starts, next_start) = fleet.budget(now);
+        Ok(Self {
+            per_target: fleet.fleet.limits.per_target,
+            starts: if may_start { starts } else { 0 },
+            next_start: may_start.then_some(next_start),
+            at_work: at_work(&mut *conn, &Boot::of(inner)).await?,
+            away: if fleet.fleet.limits.failures == 0 { HashMap::new() } else { target::away(&mut *conn).await? },
+            probed: HashSet::new(),
+            now,
+        })
     }
-    let Some(place) = lease(w, inner, name, queue.secret_id, queue.fence, now).await? else { return Ok(None) };
-    let attempt = u32::try_from(queue.attempt).unwrap_or(u32::MAX);
-    let at = Standing { secret: queue.secret_id, seq: queue.seq, attempt, since_ms: queue.since_ms };
-    errand(w, subscription, at, place, now).await
-}
 
-/// Where a queue stands.
-#[derive(Clone, Copy)]
-struct Standing {
-    secret: i64,
-    seq: i64,
-    attempt: u32,
-    since_ms: i64,
-}
-
-/// A lease on a queue: its fence, and its end.
-#[derive(Clone, Copy)]
-struct Place {
-    fence: i64,
-    until: Duration,
-}
-
-/// None: somebody else was faster.
-async fn lease(
-    w: &mut Writing<'_>,
-    inner: &Inner,
-    name: &str,
-    secret: i64,
-    fence: i64,
-    now: Time,
-) -> Result<Option<Place>, StoreError> {
-    let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(name).bind(secret).bind(fence).bind(&inner.options.boot_id);
-    // A process that dies leaves it due when its lease is over.
-    let query = query.bind(millis(until)).bind(ms(now) + millis(inner.options.lease));
-    let fence: Option<i64> = query.fetch_optional(w.conn()).await?;
-    Ok(fence.map(|fence| Place { fence, until }))
-}
-
-/// The next event of a leased queue that is wanted; where there is none the queue is given back.
-async fn errand(
-    w: &mut Writing<'_>,
-    subscription: &Arc<Subscription>,
-    mut at: Standing,
-    place: Place,
-    now: Time,
-) -> Result<Option<Errand>, StoreError> {
-    let name = &subscription.name;
-    let up_to = subscription::offset(w.conn(), name).await?.unwrap_or(0);
-    for _ in 0..PASSED_OVER {
-        let Some(row) = event_log::next_of(w.conn(), at.secret, at.seq, up_to).await? else {
-            let kept = event_log::next_kept(w.conn(), at.secret, at.seq).await?;
-            if kept > at.seq + 1 {
-                missed(w, name, kept - at.seq - 1, now).await?;
+    /// The secrets of this lane that are to be claimed, at most `left`.
+    pub(crate) async fn take(
+        &mut self,
+        w: &mut Writing<'_>,
+        lane: &str,
+        mut left: u32,
+    ) -> Result<Vec<SecretId>, StoreError> {
+        let mut ids = Vec::new();
+        for kind in [OPEN, IDLE] {
+            let most = if kind.begins { left.min(self.starts) } else { left };
+            if most == 0 {
+                continue;
             }
-            release(w, name, Standing { seq: kept - 1, ..at }, None).await?;
-            return Ok(None);
-        };
-        if row.seq > at.seq + 1 {
-            missed(w, name, row.seq - at.seq - 1, now).await?;
+            let found = match lane {
+                "" => self.of_hosts(w, kind, most).await?,
+                lane => of_lane(w, kind, lane, most, self.now).await?,
+            };
+            let count = u32::try_from(found.len()).unwrap_or(u32::MAX);
+            left -= count.min(left);
+            if kind.begins {
+                self.starts = self.starts.saturating_sub(count);
+            }
+            for Found { id, probes, .. } in found {
+                if let Some((target, away)) = probes.and_then(|target| self.away.get_key_value(&target)) {
+                    target::probe(w.conn(), target, *away, self.now).await?;
+                }
+                ids.push(SecretId(id));
+            }
         }
-        if wanted(subscription, &row)? {
-            return Ok(Some(Errand {
-                subscription: Arc::clone(subscription),
-                event: row.event()?,
-                attempt: at.attempt,
-                secret: at.secret,
-                hold: Hold::Queue(place.fence),
-                since_ms: at.since_ms,
-                until: place.until,
-            }));
-        }
-        at = Standing { seq: row.seq, attempt: 0, ..at };
+        Ok(ids)
     }
-    release(w, name, at, Some(ms(now))).await?;
-    Ok(None)
-}
 
-async fn settle_one(
-    w: &mut Writing<'_>,
-    inner: &Inner,
-    errand: &Errand,
-    fence: i64,
-    how: &Delivered,
-    go_on: bool,
-    now: Time,
-) -> Result<Option<Errand>, StoreError> {
-    let name = &errand.subscription.name;
-    let query = sqlx::query_scalar(FENCE).bind(name).bind(errand.secret);
-    let held: Option<i64> = query.fetch_optional(w.conn()).await?;
-    if held != Some(fence) {
-        return Ok(None);
+    /// What waited for a host that has room now, and what has come due since, longest due first.
+    async fn of_hosts(&mut self, w: &mut Writing<'_>, kind: Kind, most: u32) -> Result<Vec<Found>, StoreError> {
+        let mut found = self.held(w, kind, most).await?;
+        found.extend(self.fresh(w, kind, most).await?);
+        found.sort_by_key(|found| found.due);
+        found.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(found)
     }
-    let past = Standing { secret: errand.secret, seq: errand.event.seq, attempt: 0, since_ms: ms(now) };
-    match how {
-        Delivered::Taken | Delivered::NotWanted if go_on => {
-            release(w, name, past, None).await?;
-            let Some(place) = lease(w, inner, name, errand.secret, fence, now).await? else { return Ok(None) };
-            self::errand(w, &errand.subscription, past, place, now).await
+
+    async fn held(&mut self, w: &mut Writing<'_>, kind: Kind, most: u32) -> Result<Vec<Found>, StoreError> {
+        let targets: Vec<String> = sql::query_scalar(kind.targets).fetch_all(w.conn()).await?;
+        let mut found = Vec::new();
+        for target in targets {
+            let room = self.room(&target).min(most);
+            if room == 0 {
+                continue;
+            }
+            let query = sql::query_as(kind.held).bind(&target).bind(ms(self.now)).bind(i64::from(room));
+            let rows: Vec<Raw> = query.fetch_all(w.conn()).await?;
+            found.extend(rows.into_iter().filter_map(|row| self.enter(&target, &row)));
         }
-        // The claim finds out whether anything is left.
-        Delivered::Taken | Delivered::NotWanted => {
-            release(w, name, past, Some(ms(now))).await?;
-            Ok(None)
+        Ok(found)
+    }
+
+    async fn fresh(&mut self, w: &mut Writing<'_>, kind: Kind, most: u32) -> Result<Vec<Found>, StoreError> {
+        let mut found: Vec<Found> = Vec::new();
+        let mut seen = HashSet::new();
+        let enough = usize::try_from(most).unwrap_or(usize::MAX);
+        for _ in 0..ROUNDS {
+            let query = sql::query_as(kind.due).bind("").bind(ms(self.now)).bind(i64::from(most) + AHEAD);
+            let rows: Vec<Raw> = query.fetch_all(w.conn()).await?;
+            let mut marked = false;
+            for row in rows.iter().filter(|row| seen.insert(row.secret_id)) {
+                // Whose host nobody has looked up yet waits for the next claim, which does.
+                let Some(target) = &row.target else { return Ok(found) };
+                if found.len() >= enough {
+                    return Ok(found);
+                }
+                match self.enter(target, row) {
+                    Some(entered) => found.push(entered),
+                    None => {
+                        sql::query(HOLD).bind(row.secret_id).execute(w.conn()).await?;
+                        marked = true;
+                    }
+                }
+            }
+            if !marked {
+                break;
+            }
         }
-        Delivered::Failed(reason) => {
-            failed(w, errand, reason, now).await?;
-            Ok(None)
+        Ok(found)
+    }
+
+    /// Takes a place at the host, where there is one.
+    fn enter(&mut self, target: &str, row: &Raw) -> Option<Found> {
+        if self.room(target) == 0 {
+            return None;
         }
-        Delivered::Gone => {
-            let stays = Standing { seq: errand.event.seq - 1, attempt: 0, ..past };
-            release(w, name, stays, Some(ms(now))).await?;
-            Ok(None)
+        let probes = self.away.contains_key(target).then(|| target.to_owned());
+        if probes.is_some() {
+            self.probed.insert(target.to_owned());
         }
+        *self.at_work.entry(target.to_owned()).or_default() += 1;
+        Some(Found { id: row.secret_id, due: row.due_ms, probes })
+    }
+
+    /// How many more may be at work at this host.
+    fn room(&self, target: &str) -> u32 {
+        match self.away.get(target) {
+            _ if target.is_empty() => u32::MAX,
+            Some(away) => u32::from(away.is_due(self.now) && !self.probed.contains(target)),
+            None if self.per_target == 0 => u32::MAX,
+            None => self.per_target.saturating_sub(self.at_work.get(target).copied().unwrap_or(0)),
+        }
+    }
+
+    /// When a claim may find something of this lane; None: not before something else changes.
+    pub(crate) async fn next(&self, conn: &mut Conn, lane: &str) -> Result<Option<Time>, StoreError> {
+        let mut next: Option<Time> = None;
+        for kind in [OPEN, IDLE] {
+            let earliest = if kind.begins { self.next_start } else { Some(self.now) };
+            let Some(earliest) = earliest else { continue };
+            let due: Option<i64> = sql::query_scalar(kind.next).bind(lane).fetch_optional(&mut *conn).await?;
+            let mut at = due.map(instant).transpose()?;
+            if lane.is_empty() {
+                at = at.into_iter().chain(self.next_held(&mut *conn, kind).await?).min();
+            }
+            // Of what is due already the budget may have nothing left.
+            let at = at.map(|at| if at <= self.now { at.max(earliest) } else { at });
+            next = next.into_iter().chain(at).min();
+        }
+        Ok(next)
+    }
+
+    async fn next_held(&self, conn: &mut Conn, kind: Kind) -> Result<Option<Time>, StoreError> {
+        let targets: Vec<String> = sql::query_scalar(kind.targets).fetch_all(&mut *conn).await?;
+        let mut next: Option<Time> = None;
+        for target in targets {
+            let away = self.away.get(&target);
+            // Who is at work there tells when it is done.
+            if away.is_none() && self.room(&target) == 0 {
+                continue;
+            }
+            let due: Option<i64> = sql::query_scalar(kind.next_held).bind(&target).fetch_optional(&mut *conn).await?;
+            let not_before = away.filter(|away| !away.is_due(self.now)).map_or(0, |away| away.probe);
+            next = next.into_iter().chain(due.map(|due| instant(due.max(not_before))).transpose()?).min();
+        }
+        Ok(next)
     }
 }
 
-/// It waits for another try, or is given up and the next one's turn.
-async fn failed(w: &mut Writing<'_>, errand: &Errand, reason: &str, now: Time) -> Result<(), StoreError> {
-    let name = &errand.subscription.name;
-    let attempts = errand.attempt.saturating_add(1);
-    let waits_since = errand.event.at.max(instant(errand.since_ms)?);
-    let patience =
-        TimeDelta::seconds(i64::try_from(errand.subscription.settings.give_up_after).unwrap_or(i64::MAX / 1000));
-    let at = Standing { secret: errand.secret, seq: errand.event.seq, attempt: 0, since_ms: errand.since_ms };
-    if now - waits_since >= patience {
-        dead_letter::keep(w.conn(), errand, attempts, reason, now).await?;
-        tracing::warn!(
-            subscription = name,
-            event.id = errand.event.id,
-            attempts,
-            "an event is given up as a dead letter"
-        );
-        return release(w, name, at, Some(ms(now))).await;
+/// The longest due of a registered rotator's lane.
+async fn of_lane(w: &mut Writing<'_>, kind: Kind, lane: &str, most: u32, now: Time) -> Result<Vec<Found>, StoreError> {
+    let query = sql::query_as(kind.due).bind(lane).bind(ms(now)).bind(i64::from(most));
+    let rows: Vec<Raw> = query.fetch_all(w.conn()).await?;
+    Ok(rows.into_iter().map(|row| Found { id: row.secret_id, due: row.due_ms, probes: None }).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct Leased {
+    target: String,
+    lease_until_ms: i64,
+    comparable: i64,
+    lease_ms: Option<i64>,
+}
+
+/// How many rotations and looks hold a lease at each host, on whatever node.
+async fn at_work(conn: &mut Conn, boot: &Boot) -> Result<HashMap<String, u32>, StoreError> {
+    let leased: Vec<Leased> = sql::query_as(AT_WORK).bind(&boot.id).fetch_all(conn).await?;
+    let mut counts = HashMap::new();
+    for row in leased {
+        if boot.ends(row.lease_until_ms, row.comparable == 1, row.lease_ms) > boot.since {
+            *counts.entry(row.target).or_default() += 1;
+        }
     }
-    let pause = retry::delay(attempts, rand::random()).min(LONGEST_PAUSE);
-    let at = Standing { seq: errand.event.seq - 1, attempt: attempts, ..at };
-    release(w, name, at, Some(ms(now) + millis(pause))).await
+    Ok(counts)
 }
 
-/// Gives a queue back as it stands now. Only the lease's holder calls this, in the transaction that has seen its fence.
-async fn release(w: &mut Writing<'_>, name: &str, at: Standing, due_ms: Option<i64>) -> Result<(), StoreError> {
-    let query = sqlx::query(RELEASE).bind(name).bind(at.secret).bind(at.seq).bind(due_ms);
-    query.bind(i64::from(at.attempt)).bind(at.since_ms).execute(w.conn()).await?;
-    Ok(())
-}
-
-/// Events are gone that this subscription was not told of: that is counted, and it is told so.
-async fn missed(w: &mut Writing<'_>, name: &str, count: i64, now: Time) -> Result<(), StoreError> {
-    tracing::warn!(subscription = name, count, "events were pruned before a subscription was told of them");
-    subscription::count_missed(w.conn(), name, count).await?;
-    let facts = Facts { subscription: Some(name.to_owned()), count: Some(count), ..Facts::default() };
-    w.tell(SERVER, "subscription.events-missed", facts, now);
-    Ok(())
-}
-
-/// What is about one subscription is for that alone, whatever its filter.
-fn wanted(subscription: &Subscription, row: &Row) -> Result<bool, StoreError> {
-    let facts = row.facts()?;
-    Ok(match facts.subscription {
-        Some(name) => name == subscription.name,
-        None => subscription.settings.filter.passes(&row.kind, &row.name, facts.label.as_deref()),
+/// Why something that is due has not begun, for people; None: nothing stands in its way that we know of.
+pub(crate) async fn waits_for(conn: &mut Conn, row: &rotation::Row, now: Time) -> Result<Option<String>, StoreError> {
+    let Some(due) = row.due else { return Ok(None) };
+    let fleet = fleet::load(&mut *conn).await?.fleet;
+    let idle = row.state == Rotation::Idle;
+    if let Some(paused) = fleet.paused.filter(|_| idle) {
+        let (by, since, reason) = (paused.by, shown(paused.since), paused.reason);
+        return Ok(Some(format!("all rotations were paused by {by} at {since}: {reason}")));
+    }
+    if due > now {
+        let ends = if idle { row.put_off(&fleet.limits.blackouts, due) } else { None };
+        return Ok(ends.map(|ends| format!("it falls into a blackout, which ends at {}", shown(ends))));
+    }
+    let target = row.target.clone().unwrap_or_default();
+    Ok(match target::away(conn).await?.contains_key(&target) {
+        true => {
+            Some(format!("{target} is not reached: its secrets wait, and one of them tries once a minute at least"))
+        }
+        false if row.held => Some(format!("as many rotations as there may be are under way at {target}")),
+        false => None,
     })
 }
 
-// What was idle has nothing behind it that is still to be told.
-const HAND_OUT: &str = "-- queue::fan_out
-INSERT INTO event_queue (subscription, secret_id, seq, due_ms, since_ms) VALUES ($1, $2, $3, $4, $4)
-ON CONFLICT (subscription, secret_id) DO UPDATE SET
-    seq = CASE WHEN event_queue.due_ms IS NULL AND event_queue.seq < excluded.seq THEN excluded.seq
-               ELSE event_queue.seq END,
-    since_ms = CASE WHEN event_queue.due_ms IS NULL THEN excluded.since_ms ELSE event_queue.since_ms END,
-    due_ms = COALESCE(event_queue.due_ms, excluded.due_ms)";
+fn shown(time: Time) -> impl std::fmt::Display {
+    time.format("%Y-%m-%d %H:%M:%S UTC")
+}
 
-const ANY_DUE: &str = "-- queue::claim_errands (any)
-SELECT due_ms FROM event_queue WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2
-UNION ALL
-SELECT due_ms FROM dead_letter WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2 LIMIT 1";
+impl rotation::Row {
+    /// The end of the blackout into which what starts at `at` would fall, or run.
+    pub(crate) fn put_off(&self, of_all: &Blackouts, at: Time) -> Option<Time> {
+        of_all.and(&self.options.blackouts).in_the_way(at, self.took.unwrap_or(TimeDelta::zero()))
+    }
+}
 
-const DUE: &str = "-- queue::claim_errands
-SELECT secret_id, seq, attempt, since_ms, fence, lease_boot, lease_until_ms FROM event_queue
-WHERE subscription = $1 AND due_ms IS NOT NULL AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
+/// The statements about what is open, or about what begins.
+#[derive(Clone, Copy)]
+struct Kind {
+    begins: bool,
+    due: &'static str,
+    next: &'static str,
+    targets: &'static str,
+    held: &'static str,
+    next_held: &'static str,
+}
 
-const NEXT_DUE: &str = "-- queue::next_errand
-SELECT MIN(due_ms) FROM (
-    SELECT MIN(due_ms) AS due_ms FROM event_queue WHERE subscription = $1 AND due_ms IS NOT NULL
+const OPEN: Kind = Kind {
+    begins: false,
+    due: OPEN_DUE,
+    next: NEXT_OPEN,
+    targets: OPEN_TARGETS,
+    held: OPEN_HELD,
+    next_held: NEXT_OPEN_HELD,
+};
+
+const IDLE: Kind = Kind {
+    begins: true,
+    due: IDLE_DUE,
+    next: NEXT_IDLE,
+    targets: IDLE_TARGETS,
+    held: IDLE_HELD,
+    next_held: NEXT_IDLE_HELD,
+};
+
+// What all of these begin with is what their indexes begin with, word for word.
+pub(crate) const OPEN_DUE: &str = "-- queue::fresh (open)
+SELECT secret_id, target, due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 0 AND state <> 'idle'
+  AND lane = $1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
+
+pub(crate) const IDLE_DUE: &str = "-- queue::fresh (idle)
+SELECT secret_id, target, due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 0 AND state = 'idle'
+  AND lane = $1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
+
+const NEXT_OPEN: &str = "-- queue::next (open)
+SELECT due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 0 AND state <> 'idle'
+  AND lane = $1 ORDER BY due_ms LIMIT 1";
+
+const NEXT_IDLE: &str = "-- queue::next (idle)
+SELECT due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 0 AND state = 'idle'
+  AND lane = $1 ORDER BY due_ms LIMIT 1";
+
+const OPEN_TARGETS: &str = "-- queue::held (open, targets)
+WITH RECURSIVE waiting (target) AS (
+    SELECT MIN(target) FROM rotation
+    WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state <> 'idle'
     UNION ALL
-    SELECT MIN(due_ms) AS due_ms FROM dead_letter WHERE subscription = $1 AND due_ms IS NOT NULL) AS due";
+    SELECT (SELECT MIN(r.target) FROM rotation r
+            WHERE r.due_ms IS NOT NULL AND r.lease_owner IS NULL AND r.held = 1 AND r.state <> 'idle'
+              AND r.target > waiting.target)
+    FROM waiting WHERE waiting.target IS NOT NULL)
+SELECT target FROM waiting WHERE target IS NOT NULL";
 
-const LEASE: &str = "-- queue::lease
-UPDATE event_queue SET fence = fence + 1, lease_boot = $4, lease_until_ms = $5, due_ms = $6
-WHERE subscription = $1 AND secret_id = $2 AND fence = $3 RETURNING fence";
+const IDLE_TARGETS: &str = "-- queue::held (idle, targets)
+WITH RECURSIVE waiting (target) AS (
+    SELECT MIN(target) FROM rotation
+    WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state = 'idle'
+    UNION ALL
+    SELECT (SELECT MIN(r.target) FROM rotation r
+            WHERE r.due_ms IS NOT NULL AND r.lease_owner IS NULL AND r.held = 1 AND r.state = 'idle'
+              AND r.target > waiting.target)
+    FROM waiting WHERE waiting.target IS NOT NULL)
+SELECT target FROM waiting WHERE target IS NOT NULL";
 
-const PUT_OFF: &str = "-- queue::claim_errands (leased)
-UPDATE event_queue SET due_ms = $3 WHERE subscription = $1 AND secret_id = $2";
+const OPEN_HELD: &str = "-- queue::held (open)
+SELECT secret_id, target, due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state <> 'idle'
+  AND target = $1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
 
-// The same value, written: who hands events out waits for this transaction's end, and finds the queue as it leaves it.
-const FENCE: &str = "-- queue::settle (fence)
-UPDATE event_queue SET fence = fence WHERE subscription = $1 AND secret_id = $2 RETURNING fence";
+const IDLE_HELD: &str = "-- queue::held (idle)
+SELECT secret_id, target, due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state = 'idle'
+  AND target = $1 AND due_ms <= $2 ORDER BY due_ms LIMIT $3";
 
-const RELEASE: &str = "-- queue::release
-UPDATE event_queue SET seq = $3, due_ms = $4, attempt = $5, since_ms = $6, lease_boot = NULL, lease_until_ms = NULL
-WHERE subscription = $1 AND secret_id = $2";
+const NEXT_OPEN_HELD: &str = "-- queue::next_held (open)
+SELECT due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state <> 'idle'
+  AND target = $1 ORDER BY due_ms LIMIT 1";
 
-// Whoever is sending just now settles nothing any more, and is waited for.
-const REPLAY: &str = "-- queue::replay
-INSERT INTO event_queue (subscription, secret_id, seq, due_ms, since_ms)
-SELECT $1, e.secret_id, MIN(e.seq) - 1, $3, $3 FROM event e
-WHERE e.pos IS NOT NULL AND e.pos >= $2 AND e.pos <= $4 GROUP BY e.secret_id
-ON CONFLICT (subscription, secret_id) DO UPDATE SET
-    seq = CASE WHEN excluded.seq < event_queue.seq THEN excluded.seq ELSE event_queue.seq END,
-    due_ms = excluded.due_ms, since_ms = excluded.since_ms, attempt = 0, fence = event_queue.fence + 1";
+const NEXT_IDLE_HELD: &str = "-- queue::next_held (idle)
+SELECT due_ms FROM rotation
+WHERE due_ms IS NOT NULL AND lease_owner IS NULL AND held = 1 AND state = 'idle'
+  AND target = $1 ORDER BY due_ms LIMIT 1";
 
-const RESUME: &str = "-- queue::resume
-UPDATE event_queue SET since_ms = $2, due_ms = $2, attempt = 0 WHERE subscription = $1 AND due_ms IS NOT NULL";
+const HOLD: &str = "-- queue::fresh (hold)
+UPDATE rotation SET held = 1 WHERE secret_id = $1";
 
-const FORGET: &str = "-- queue::forget
-DELETE FROM event_queue WHERE secret_id = $1 AND due_ms IS NULL
-  AND NOT EXISTS (SELECT 1 FROM event_head h WHERE h.secret_id = $1)";
-
-const COUNTS: &str = "-- queue::counts
-SELECT COUNT(*), COALESCE(SUM(CASE WHEN attempt > 0 THEN 1 ELSE 0 END), 0) FROM event_queue
-WHERE subscription = $1 AND due_ms IS NOT NULL";
+const AT_WORK: &str = "-- queue::at_work
+SELECT target, lease_until_ms, CASE WHEN lease_boot = $1 THEN 1 ELSE 0 END AS comparable, lease_ms
+FROM rotation WHERE lease_owner IS NOT NULL AND lease_until_ms IS NOT NULL AND target IS NOT NULL AND target <> ''";

@@ -17,7 +17,7 @@ use crate::open::Inner;
 use crate::outbox::SERVER;
 use crate::registration::{new_signing_key, seal_keys, unseal_keys};
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, dead_letter, event_log, queue};
+use crate::{Store, StoreError, dead_letter, errand, event_log, sql};
 
 /// One that signs, and the one before it while its receiver still goes by that.
 const MOST_SIGNING_KEYS: usize = 2;
@@ -43,7 +43,7 @@ impl Store {
         let key = new_signing_key(now);
         let keys = Keys { signing: vec![key.clone()], ..Keys::default() };
         let mut w = Writing::begin(&self.0).await?;
-        let count: i64 = sqlx::query_scalar(COUNT).fetch_one(w.conn()).await?;
+        let count: i64 = sql::query_scalar(COUNT).fetch_one(w.conn()).await?;
         if offset(w.conn(), name).await?.is_some() {
             return Err(StoreError::SubscriptionExists(name.to_owned()));
         }
@@ -52,7 +52,7 @@ impl Store {
         }
         let (settings, sealed) = seal(&self.0, name, settings, &keys)?;
         let begins = event_log::last(w.conn()).await?;
-        let query = sqlx::query(INSERT).bind(name).bind(settings).bind(sealed).bind(ms(now)).bind(begins);
+        let query = sql::query(INSERT).bind(name).bind(settings).bind(sealed).bind(ms(now)).bind(begins);
         query.bind(i64::from(disabled)).execute(w.conn()).await?;
         w.acting(by);
         w.tell(SERVER, "subscription.created", about(name), now);
@@ -133,7 +133,7 @@ impl Store {
             return Err(StoreError::SubscriptionChanged(name.to_owned()));
         }
         if there.disabled && !disabled {
-            queue::resume(w.conn(), name, now).await?;
+            errand::resume(w.conn(), name, now).await?;
         }
         w.acting(by);
         self.write_subscription(w, Subscription { settings: settings.clone(), disabled, ..there }, now).await
@@ -145,7 +145,7 @@ impl Store {
     /// [`StoreError::SubscriptionNotFound`]; or the database fails.
     pub async fn unsubscribe(&self, name: &str, by: &str, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let removed = sqlx::query(REMOVE).bind(name).execute(w.conn()).await?;
+        let removed = sql::query(REMOVE).bind(name).execute(w.conn()).await?;
         if removed.rows_affected() != 1 {
             return Err(StoreError::SubscriptionNotFound(name.to_owned()));
         }
@@ -192,7 +192,7 @@ impl Store {
         // Never the same moment twice: it tells whether somebody else was faster.
         let changed = ms(now).max(ms(it.changed) + 1);
         let (settings, sealed) = seal(&self.0, &it.name, &it.settings, &it.keys)?;
-        let query = sqlx::query(UPDATE).bind(&it.name).bind(settings).bind(sealed);
+        let query = sql::query(UPDATE).bind(&it.name).bind(settings).bind(sealed);
         query.bind(i64::from(it.disabled)).bind(changed).execute(w.conn()).await?;
         w.tell(SERVER, "subscription.changed", about(&it.name), now);
         w.commit().await
@@ -205,7 +205,7 @@ pub(crate) async fn locked(
     inner: &Inner,
     name: &str,
 ) -> Result<Option<(Subscription, i64)>, StoreError> {
-    let offset: Option<i64> = sqlx::query_scalar(LOCK).bind(name).fetch_optional(&mut *conn).await?;
+    let offset: Option<i64> = sql::query_scalar(LOCK).bind(name).fetch_optional(&mut *conn).await?;
     let Some(offset) = offset else { return Ok(None) };
     let raw = get(conn, name).await?.ok_or_else(|| StoreError::SubscriptionNotFound(name.to_owned()))?;
     Ok(Some((raw.open(inner)?, offset)))
@@ -213,28 +213,28 @@ pub(crate) async fn locked(
 
 /// Up to where events are in its queues; None: there is none of this name.
 pub(crate) async fn offset(conn: &mut Conn, name: &str) -> Result<Option<i64>, StoreError> {
-    Ok(sqlx::query_scalar(OFFSET).bind(name).fetch_optional(conn).await?)
+    Ok(sql::query_scalar(OFFSET).bind(name).fetch_optional(conn).await?)
 }
 
 /// Events are published that are not in its queues, and it is told of them.
 pub(crate) async fn is_behind(conn: &mut Conn, name: &str) -> Result<bool, StoreError> {
-    let behind: Option<i64> = sqlx::query_scalar(IS_BEHIND).bind(name).fetch_optional(conn).await?;
+    let behind: Option<i64> = sql::query_scalar(IS_BEHIND).bind(name).fetch_optional(conn).await?;
     Ok(behind.is_some())
 }
 
 pub(crate) async fn advance(conn: &mut Conn, name: &str, offset: i64) -> Result<(), StoreError> {
-    sqlx::query(ADVANCE).bind(name).bind(offset).execute(conn).await?;
+    sql::query(ADVANCE).bind(name).bind(offset).execute(conn).await?;
     Ok(())
 }
 
 pub(crate) async fn count_missed(conn: &mut Conn, name: &str, count: i64) -> Result<(), StoreError> {
-    sqlx::query(COUNT_MISSED).bind(name).bind(count).execute(conn).await?;
+    sql::query(COUNT_MISSED).bind(name).bind(count).execute(conn).await?;
     Ok(())
 }
 
 /// Nobody is told any more.
 pub(crate) async fn disable(conn: &mut Conn, name: &str, now: Time) -> Result<(), StoreError> {
-    sqlx::query(DISABLE).bind(name).bind(ms(now)).execute(conn).await?;
+    sql::query(DISABLE).bind(name).bind(ms(now)).execute(conn).await?;
     Ok(())
 }
 
@@ -243,15 +243,15 @@ fn about(name: &str) -> Facts {
 }
 
 async fn all(conn: &mut Conn) -> Result<Vec<Raw>, StoreError> {
-    Ok(sqlx::query_as(ALL).fetch_all(conn).await?)
+    Ok(sql::query_as(ALL).fetch_all(conn).await?)
 }
 
 async fn get(conn: &mut Conn, name: &str) -> Result<Option<Raw>, StoreError> {
-    Ok(sqlx::query_as(GET).bind(name).fetch_optional(conn).await?)
+    Ok(sql::query_as(GET).bind(name).fetch_optional(conn).await?)
 }
 
 async fn entry(conn: &mut Conn, raw: Raw) -> Result<SubscriptionEntry, StoreError> {
-    let (waiting, failing) = queue::counts(&mut *conn, &raw.name).await?;
+    let (waiting, failing) = errand::counts(&mut *conn, &raw.name).await?;
     let dead = dead_letter::count(conn, &raw.name).await?;
     let count = |count: i64| u64::try_from(count).unwrap_or(0);
     Ok(SubscriptionEntry {

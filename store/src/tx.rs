@@ -6,21 +6,20 @@
 use engine::Time;
 use engine::id::SecretId;
 use engine::label::Labels;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use crate::StoreError;
 use crate::cache::Turn;
 use crate::model::Facts;
 use crate::open::Inner;
 use crate::outbox::{Note, Outbox};
+use crate::sql::Held;
+use crate::{Store, StoreError};
 
-/// The connection type of the one dialect there is today.
-pub(crate) type Conn = SqliteConnection;
+pub(crate) use crate::sql::Conn;
 
 /// A write transaction. Dropped without [`Writing::commit`], it changed nothing.
 pub(crate) struct Writing<'a> {
     inner: &'a Inner,
-    tx: Transaction<'static, Sqlite>,
+    conn: Conn,
     turn: Turn,
     touched: Vec<SecretId>,
     touches_keys: bool,
@@ -57,11 +56,11 @@ impl<'a> Writing<'a> {
     }
 
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
-        let tx = inner.writer.begin_with(durability.begin()).await?;
+        let conn = Conn::Sqlite(Held::Tx(inner.writer.begin_with(durability.begin()).await?));
         let turn = inner.cache.turn();
         Ok(Self {
             inner,
-            tx,
+            conn,
             turn,
             touched: Vec::new(),
             touches_keys: false,
@@ -73,7 +72,7 @@ impl<'a> Writing<'a> {
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.tx
+        &mut self.conn
     }
 
     /// What is cached of this secret ends with the commit.
@@ -134,7 +133,7 @@ impl<'a> Writing<'a> {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let outbox = std::mem::take(&mut self.outbox);
         let happens = self.happens || !outbox.is_empty();
-        outbox.flush(&mut self.tx).await?;
+        outbox.flush(&mut self.conn).await?;
         self.inner.cache.doubt(self.turn, &self.touched);
         if self.touches_keys {
             self.inner.access_keys.doubt(self.turn);
@@ -142,7 +141,7 @@ impl<'a> Writing<'a> {
         if self.touches_rotators {
             self.inner.rotators.doubt(self.turn);
         }
-        self.tx.commit().await?;
+        self.conn.commit().await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
         self.inner.rotators.settle(self.turn);
@@ -157,11 +156,41 @@ impl<'a> Writing<'a> {
 
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.tx.rollback().await?)
+        Ok(self.conn.rollback().await?)
+    }
+}
+
+impl Store {
+    /// Other processes may serve this store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.many_nodes()
+    }
+
+    /// What the clock of the database shows, where it has one of its own: a SQLite store has none.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[expect(clippy::unused_async, reason = "PostgreSQL is asked for its own")]
+    pub async fn database_time(&self) -> Result<Option<Time>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Inner {
+    /// Other processes may write this store at the same time, so that what is counted before a write has to be locked first.
+    /// A SQLite store has one writer.
+    pub(crate) fn many_nodes(&self) -> bool {
+        false
     }
 }
 
 /// A read transaction: everything read in it is of one moment.
-pub(crate) async fn snapshot(inner: &Inner) -> Result<Transaction<'static, Sqlite>, StoreError> {
-    Ok(inner.readers.begin().await?)
+pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Tx(inner.readers.begin().await?)))
+}
+
+/// For one statement that reads: there is no transaction around it.
+pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Plain(inner.readers.acquire().await?)))
 }

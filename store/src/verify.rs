@@ -24,11 +24,13 @@ use crate::lease::millis;
 use crate::model::{Look, Sight};
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret};
+use crate::tx::{Conn, Durability, Writing, glance, snapshot};
+use crate::{Store, StoreError, fleet, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
+/// Who writes a value by hand may change the account a moment later.
+const SOON: TimeDelta = TimeDelta::minutes(2);
 /// No interval is longer: dates end somewhere.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -45,7 +47,7 @@ impl Store {
         }
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let boot = Boot::of(&self.0);
-        let query = sqlx::query_scalar(DUE).bind(ms(now)).bind(&boot.id).bind(boot.since).bind(boot.longest);
+        let query = sql::query_scalar(DUE).bind(ms(now)).bind(&boot.id).bind(boot.since).bind(boot.longest);
         let query = query.bind(boot.opened).bind(boot.lease).bind(i64::from(most));
         let ids: Vec<i64> = query.fetch_all(w.conn()).await?;
         for id in ids.into_iter().map(SecretId) {
@@ -79,7 +81,7 @@ impl Store {
         row.plan_next_look(&secret.arn, now);
         match row.verify {
             Some(next) => plan(w.conn(), id, next).await?,
-            None => sqlx::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
+            None => sql::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
         }
         let Some(sight) = sight(w.conn(), &self.0, secret, &row, None, now).await? else { return Ok(None) };
         Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state }))
@@ -180,6 +182,10 @@ impl Store {
         if !wanted || row.state != Rotation::Idle || !may_help {
             return Ok(());
         }
+        if fleet::load(w.conn()).await?.fleet.paused.is_some() {
+            return Ok(());
+        }
+        let row = &subject.rotation;
         if row.verified.may_reconcile(now) {
             subject.rotation.verified = std::mem::take(&mut subject.rotation.verified).reconciling(now);
             return reconcile::begin(w, subject, &Occasion::called(&self.0, reconcile::POLICY, now)).await;
@@ -198,7 +204,7 @@ impl Store {
     /// The database fails.
     pub async fn put_off(&self, look: &Look, until: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        sqlx::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
+        sql::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
         self.0.give_back(&mut w, &look.lease).await?;
         w.commit().await
     }
@@ -209,15 +215,15 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn next_look(&self, now: Time) -> Result<Option<Time>, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        let mut conn = glance(&self.0).await?;
+        let next: Option<i64> = sql::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut conn).await?;
         instant_opt(next)
     }
 
     /// Spares the writer the question. What a dead process has leased is asked for there.
     async fn any_look(&self, now: Time) -> Result<bool, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let any: Option<i64> = sqlx::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        let mut conn = glance(&self.0).await?;
+        let any: Option<i64> = sql::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut conn).await?;
         Ok(any.is_some())
     }
 
@@ -227,7 +233,7 @@ impl Store {
     /// The database fails.
     pub async fn plan_looks(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let unplanned: Vec<(i64, String)> = sqlx::query_as(UNPLANNED).fetch_all(w.conn()).await?;
+        let unplanned: Vec<(i64, String)> = sql::query_as(UNPLANNED).fetch_all(w.conn()).await?;
         let mut planned = 0;
         for (id, arn) in unplanned {
             // A row that cannot be read is for those who rotate it to report.
@@ -275,12 +281,19 @@ impl rotation::Row {
         });
     }
 
-    /// AWSCURRENT is another version now; `proven` where it was seen to log in.
+    /// AWSCURRENT is another version now; `proven` where it was seen to log in. One that was written or moved by hand in
+    /// the place of one that worked is tried soon: a tool that puts an old value back should not be found out a day later.
+    /// Only once, so that a tool which goes on costs the account no more logins.
     pub(crate) fn look_after_change(&mut self, arn: &str, proven: bool, now: Time) {
-        if !proven {
-            self.verified = std::mem::take(&mut self.verified).forgotten();
+        if proven {
+            return self.plan_next_look(arn, now);
         }
+        let worked = self.verified.answer == Some(Verified::CurrentLogsIn);
+        self.verified = std::mem::take(&mut self.verified).forgotten();
+        let before = self.verify.filter(|planned| *planned > now);
+        let soon = worked.then(|| within(arn, now + SOON, now + SOON + SOON));
         self.plan_next_look(arn, now);
+        self.verify = self.verify.map(|planned| [before, soon].into_iter().flatten().fold(planned, Time::min));
     }
 }
 
@@ -351,7 +364,7 @@ pub(crate) async fn lease(
     owner: &str,
 ) -> Result<Lease, StoreError> {
     let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
+    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
     let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
     Ok(Lease { secret: id, arn: arn.to_owned(), fence })
 }
@@ -375,7 +388,7 @@ async fn tell(
 }
 
 async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError> {
-    sqlx::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
+    sql::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod delete;
 mod deliveries;
 mod due;
 mod events;
+mod fixtures;
 mod graces;
 mod interference;
 mod keys;
@@ -21,8 +22,10 @@ mod labels;
 mod lanes;
 mod lease;
 mod life;
+mod limits;
 mod list;
 mod looks;
+mod managed;
 mod material;
 mod passes;
 mod pruning;
@@ -120,6 +123,7 @@ contract! { over_sqlite:
         a_plan_called_off_after_the_claim_starts_nothing,
         claims_by_many_tasks_are_distinct,
         a_released_lease_can_be_claimed_at_once,
+        f20_a_lease_that_is_taken_out_of_its_row_is_a_lost_one,
     },
     due::{
         a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
@@ -133,6 +137,30 @@ contract! { over_sqlite:
         parked_paused_disabled_and_deleted_ones_are_never_due,
         counts_tell_what_is_scheduled_due_overdue_parked_and_open,
         the_scheduler_is_told_when_something_becomes_due,
+    },
+    managed::{
+        what_is_managed_elsewhere_is_served_and_never_changed_from_here,
+        what_is_rotated_cannot_be_said_to_be_managed_elsewhere,
+    },
+    fixtures::{
+        a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
+    },
+    limits::{
+        a_host_has_so_many_rotations_at_once_and_the_others_go_on,
+        what_waits_for_its_host_is_not_lost_by_a_change_of_it,
+        a_lease_of_the_dead_takes_no_place_for_ever,
+        a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now_and_then,
+        one_success_among_failures_keeps_a_host_open,
+        the_budget_counts_what_begins_by_schedule_and_nothing_else,
+        a_pause_of_everything_lets_what_is_open_end_and_starts_nothing,
+        a_plan_that_was_claimed_before_the_pause_starts_nothing_after_it,
+        nothing_starts_by_schedule_in_a_blackout_and_what_was_due_runs_after_it,
+        a_secret_has_blackouts_of_its_own_by_tag_or_setting,
+        a_rotation_that_would_run_into_a_blackout_does_not_start,
+        limits_and_what_is_paused_are_of_the_store,
+        when_the_clock_is_set_what_waits_goes_on_waiting_as_long_as_it_would_have,
+        the_clock_is_remembered_and_a_doubt_of_it_is_told_until_somebody_accepts_it,
+        a_node_that_doubts_its_clock_resumes_and_starts_nothing,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,
@@ -290,6 +318,7 @@ contract! { over_sqlite:
         a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
         what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
         drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_value_that_is_written_over_a_rotated_one_is_tried_within_minutes_and_told,
         a_look_that_finds_out_nothing_is_no_drift,
         what_was_found_about_another_awscurrent_is_discarded,
         a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,

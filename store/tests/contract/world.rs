@@ -76,7 +76,11 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let keyring = Arc::new(Keyring::generate().unwrap());
+        Self::under(Keyring::generate().unwrap(), limits).await
+    }
+
+    pub(crate) async fn under(keyring: Keyring, limits: Limits) -> Self {
+        let keyring = Arc::new(keyring);
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock { now: Mutex::new(start()), since_boot: Mutex::new(Duration::from_secs(1000)) });
         let boot = "boot-1".to_owned();
