@@ -23,6 +23,7 @@ use crate::config::{Settings, credentials_path};
 use crate::desk::ServerDesk;
 use crate::events::Events;
 use crate::http::{Probes, TlsFiles, probes, serve};
+use crate::keeper::Keeper;
 use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
@@ -50,6 +51,7 @@ pub struct Server {
     app: Router,
     tls: Option<TlsFiles>,
     scheduler: Scheduler,
+    keeper: Keeper,
     events: Events,
     audit: Audit,
 }
@@ -79,6 +81,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
         let owner = format!("{}-{}", std::process::id(), address.port());
+        let keeper = keeper(&store, &clock, &owner).await?;
         let looks = Arc::new(Looks {
             store: store.clone(),
             registry: Arc::clone(&registry),
@@ -112,7 +115,7 @@ impl Server {
             owner,
         };
         let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
-        Ok(Self { address, store, listener, app, tls, scheduler, events, audit })
+        Ok(Self { address, store, listener, app, tls, scheduler, keeper, events, audit })
     }
 
     /// Serves and rotates until `shutdown` says true, then drains.
@@ -120,11 +123,13 @@ impl Server {
     /// # Errors
     /// [`BootError`] when the listener fails or the certificate cannot be used.
     pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), BootError> {
+        let keeping = tokio::spawn(self.keeper.run(shutdown.clone()));
         let rotating = tokio::spawn(self.scheduler.run(shutdown.clone()));
         let telling = tokio::spawn(self.events.run(shutdown.clone()));
         let served = serve(self.listener, self.app, self.tls, shutdown).await;
         if let Err(error) = served {
             rotating.abort();
+            keeping.abort();
             telling.abort();
             return Err(boot_error("cannot serve", error));
         }
@@ -132,6 +137,7 @@ impl Server {
         if let Err(error) = telling.await {
             tracing::error!(%error, "what tells of events stopped");
         }
+        let _ended = keeping.await;
         // The trail ends last, when nobody has anything to say any more.
         drop(self.audit);
         rotated
@@ -223,6 +229,14 @@ pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootErro
     let text = format!("[default]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", key.access_key_id);
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&fresh, path).map_err(failed)
+}
+
+async fn keeper(store: &Store, clock: &Arc<dyn Clock>, owner: &str) -> Result<Keeper, BootError> {
+    // Nodes of two machines may have the same process number and port.
+    let node = format!("{owner}-{:08x}", rand::random::<u32>());
+    let mut keeper = Keeper::new(store.clone(), Arc::clone(clock), node);
+    keeper.begin().await.map_err(|error| boot_error("cannot write to the store", causes(&error)))?;
+    Ok(keeper)
 }
 
 fn target_ca(settings: &Settings) -> Result<Option<Vec<u8>>, BootError> {

@@ -1,10 +1,11 @@
-//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and what works on
-//! the data folder of a stopped server is a client of the API.
+//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit`, what works on
+//! the files of a data folder and what works on the store of a stopped server is a client of the API.
 
 mod audit;
 pub(crate) mod client;
 mod events;
 mod key;
+mod keyring;
 mod limits;
 pub(crate) mod output;
 mod rotation;
@@ -12,6 +13,7 @@ mod rotator;
 mod secret;
 mod serve;
 pub(crate) mod shown;
+mod store;
 
 use std::process::ExitCode;
 
@@ -63,6 +65,12 @@ enum Verb {
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Back up and rotate the keys that seal every value
+    #[command(subcommand)]
+    Keyring(keyring::KeyringVerb),
+    /// Back up and restore the store; see whether a restored one rotates yet
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Read and verify the audit trail of a server on this machine
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -103,6 +111,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Limits(verb) => limits::run(verb).await,
         Verb::Clock(verb) => limits::clock(verb).await,
         Verb::Key(verb) => key::run(verb).await,
+        Verb::Keyring(verb) => keyring::run(verb).await,
+        Verb::Store(verb) => store::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,
     };

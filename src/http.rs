@@ -58,7 +58,7 @@ pub fn probes(probes: Probes) -> Router {
 
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
     match probes.store.ping().await {
-        Ok(()) => (StatusCode::OK, format!("ready\n{}", standing(&probes).await)),
+        Ok(()) => (StatusCode::OK, format!("{}{}", probes.readiness().await, standing(&probes).await)),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
     }
 }
@@ -88,6 +88,7 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
         }
     };
     probes.metrics.standing(&fleet, &away);
+    probes.count_held().await;
     match probes.metrics.render(&counts, &probes.broken().await) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
@@ -95,6 +96,24 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
 }
 
 impl Probes {
+    /// It is ready, and changes targets or not.
+    async fn readiness(&self) -> String {
+        match self.store.verify_only().await {
+            Ok(Some(mode)) => {
+                format!("ready\nverify-only since {}: {}\n", mode.since.format("%Y-%m-%d %H:%M:%S UTC"), mode.reason)
+            }
+            _ => "ready\n".to_owned(),
+        }
+    }
+
+    /// How many secrets are held, and whether the store is verify-only.
+    async fn count_held(&self) {
+        let mode = self.store.verify_only().await;
+        if let (Ok(mode), Ok((_, held))) = (mode, self.store.unproven(0).await) {
+            self.metrics.mode(mode.is_some(), held);
+        }
+    }
+
     /// The rotators whose breaker is open; none where the store cannot say which there are.
     async fn broken(&self) -> Vec<String> {
         let lanes = self.store.lanes().await.unwrap_or_default();

@@ -78,7 +78,7 @@ impl Looks {
                 continue;
             }
             let server = look.sight.material.wanted.as_ref().and_then(rotators::server_of).unwrap_or_default();
-            let Some(place) = self.pace.enter(&server, self.clock.since_boot()) else {
+            let Some(place) = self.pace.enter(&server, !look.held, self.clock.since_boot()) else {
                 self.store.put_off(&look, self.clock.now() + BUSY).await?;
                 continue;
             };

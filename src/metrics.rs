@@ -95,6 +95,8 @@ pub struct Metrics {
     clock_doubted: Gauge,
     unreachable: Gauge,
     waiting: Gauge,
+    verify_only: Gauge,
+    held: Gauge,
 }
 
 impl Default for Metrics {
@@ -123,6 +125,8 @@ impl Default for Metrics {
             clock_doubted: Gauge::default(),
             unreachable: Gauge::default(),
             waiting: Gauge::default(),
+            verify_only: Gauge::default(),
+            held: Gauge::default(),
         };
         this.register();
         this
@@ -189,6 +193,18 @@ impl Metrics {
             "Rotations that are due and wait for a host that is not reached",
             self.waiting.clone(),
         );
+        registry.register(
+            "verify_only",
+            "1 while the store is verify-only: accounts are looked at and nothing is changed",
+            self.verify_only.clone(),
+        );
+        registry.register("held", "Secrets that do not rotate until AWSCURRENT was seen to log in", self.held.clone());
+    }
+
+    /// Whether the store is verify-only, and how many secrets are held until AWSCURRENT was seen to log in.
+    pub fn mode(&self, verify_only: bool, held: u64) {
+        self.verify_only.set(i64::from(verify_only));
+        self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
     /// Counts one act of a rotation.

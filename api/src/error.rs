@@ -242,6 +242,11 @@ impl From<StoreError> for ApiError {
             | E::DeliveryIsPast
             | E::DeliveryUnderWay
             | E::RotationPaused => of_rotator(error),
+            E::Held => Self::invalid_request(
+                "The store was brought back from a backup, or a failover has lost writes of it, and AWSCURRENT of this secret has \
+                 not been seen to log in since: nothing of it is changed until then. `pawl store status` says what was found; \
+                 `pawl rotation reconcile` sets AWSCURRENT again where it does not log in.",
+            ),
             E::SubscriptionNotFound(_)
             | E::SubscriptionExists(_)
             | E::SubscriptionChanged(_)
@@ -276,7 +281,7 @@ impl From<StoreError> for ApiError {
                     "The protected secret text can't be decrypted with the keys of this server.",
                 )
             },
-            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
+            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
     }
 }

@@ -25,13 +25,16 @@ mod pawl_declare_reader;
 mod pawl_delete_access_key;
 mod pawl_delete_rotator;
 mod pawl_delete_subscription;
+mod pawl_describe_keyring;
 mod pawl_describe_limits;
 mod pawl_describe_rotation;
 mod pawl_describe_rotator;
+mod pawl_describe_store;
 mod pawl_describe_subscription;
 mod pawl_discard_dead_letters;
 mod pawl_enable_rotation;
 mod pawl_end_grace;
+mod pawl_leave_verify_only;
 mod pawl_list_access_keys;
 mod pawl_list_dead_letters;
 mod pawl_list_deliveries;
@@ -216,13 +219,16 @@ operations! {
     DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
     DeleteSubscription = "pawl.DeleteSubscription" => pawl_delete_subscription::Request;
+    DescribeKeyring = "pawl.DescribeKeyring" => pawl_describe_keyring::Request;
     DescribeLimits = "pawl.DescribeLimits" => pawl_describe_limits::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     DescribeRotator = "pawl.DescribeRotator" => pawl_describe_rotator::Request;
+    DescribeStore = "pawl.DescribeStore" => pawl_describe_store::Request;
     DescribeSubscription = "pawl.DescribeSubscription" => pawl_describe_subscription::Request;
     DiscardDeadLetters = "pawl.DiscardDeadLetters" => pawl_discard_dead_letters::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
     EndGrace = "pawl.EndGrace" => pawl_end_grace::Request;
+    LeaveVerifyOnly = "pawl.LeaveVerifyOnly" => pawl_leave_verify_only::Request;
     ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
     ListDeadLetters = "pawl.ListDeadLetters" => pawl_list_dead_letters::Request;
     ListDeliveries = "pawl.ListDeliveries" => pawl_list_deliveries::Request;
@@ -288,9 +294,11 @@ impl Op {
                 | Self::ListSecretVersionIds
                 | Self::ListSecrets
                 | Self::ValidateResourcePolicy
+                | Self::DescribeKeyring
                 | Self::DescribeLimits
                 | Self::DescribeRotation
                 | Self::DescribeRotator
+                | Self::DescribeStore
                 | Self::DescribeSubscription
                 | Self::ListAccessKeys
                 | Self::ListDeadLetters

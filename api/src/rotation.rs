@@ -25,6 +25,9 @@ pub(crate) struct Shown {
     which: Which,
     state: &'static str,
     paused: bool,
+    /// Said only where it is: nothing is done until AWSCURRENT was seen to log in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    held: bool,
     /// Said only where it is: nothing is done until the rotator is enabled.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     rotator_disabled: bool,
@@ -161,6 +164,7 @@ impl From<RotationView> for Shown {
         Self {
             state: if drifted { "drifted" } else { view.rotation.state_name() },
             paused: view.paused,
+            held: view.held,
             rotator_disabled: view.rotator_disabled,
             rotation_enabled: config.is_some_and(|config| config.enabled),
             rotator: config.and_then(|config| config.rotator.clone()),

@@ -373,6 +373,15 @@ async fn history(one: &One, limit: u32) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What keeps it from going on, beside its state.
+fn held_up(view: &Value) -> &'static str {
+    match (view["Paused"] == true, view["Held"] == true) {
+        (true, _) => ", paused",
+        (false, true) => ", held until AWSCURRENT was seen to log in (pawl store status)",
+        (false, false) => "",
+    }
+}
+
 pub(crate) fn show_view(connection: &Connection, view: &Value) {
     if connection.json {
         return output::json(view);
@@ -386,10 +395,7 @@ pub(crate) fn show_view(connection: &Connection, view: &Value) {
     output::fields(&[
         ("name", text(&view["Name"])),
         ("rotation", Some(if view["RotationEnabled"] == true { "on" } else { "off" }.to_owned())),
-        (
-            "state",
-            text(&view["State"]).map(|state| if view["Paused"] == true { format!("{state}, paused") } else { state }),
-        ),
+        ("state", text(&view["State"]).map(|state| state + held_up(view))),
         ("rotator", rotator(view)),
         ("schedule", schedule.map(|schedule| schedule + &zone)),
         ("window", text(&rules["Duration"])),

@@ -15,8 +15,8 @@ use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{
-    Store, StoreError, account, candidate, delivery, external, fleet, history, managed, queue, registration, resolve,
-    rotation, secret, setting,
+    Store, StoreError, account, candidate, delivery, external, fleet, history, hold, managed, queue, registration,
+    resolve, rotation, secret, setting,
 };
 
 impl Store {
@@ -25,7 +25,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
-    /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
+    /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`], [`StoreError::Held`],
     /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`],
     /// [`StoreError::ManagedElsewhere`], [`StoreError::AllPaused`], [`StoreError::Blackout`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
@@ -41,6 +41,9 @@ impl Store {
             refuse_while_pending(&subject)?;
         }
         let Rotate { token, by, start, .. } = rotate.clone();
+        if hold::hold_new(w.conn(), &mut subject, now).await? && start == Start::Rotate {
+            return Err(StoreError::Held);
+        }
         external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         let lane = subject.rotation.lane.clone();
         let (before, said) = (setting::Before::of(&subject.rotation), rotate.options.clone().unwrap_or_default());
@@ -73,7 +76,11 @@ impl Store {
             Start::Rotate | Start::RotateAnyway => {
                 Some(Event::Requested { token: asks, by: by.to_owned(), window_ends })
             }
-            Start::Test => Some(Event::TrialRequested { token: asks, by: by.to_owned(), window_ends }),
+            Start::Test => {
+                // It changes nothing, and shows whether AWSCURRENT works.
+                subject.rotation.hold = subject.rotation.hold.asked();
+                Some(Event::TrialRequested { token: asks, by: by.to_owned(), window_ends })
+            }
             Start::Wait => None,
         };
         match event {
@@ -201,6 +208,9 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let was_paused = std::mem::replace(&mut subject.rotation.paused, false);
+        if !was_paused {
+            subject.rotation.hold = subject.rotation.hold.asked();
+        }
         let is_parked = matches!(subject.rotation.state, Rotation::Parked { .. });
         if is_parked || !was_paused {
             let at = Occasion::called(&self.0, by, now);
@@ -229,6 +239,7 @@ impl Store {
             history::note(&mut w, subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
         } else {
             let at = Occasion::called(&self.0, by, now);
+            subject.rotation.hold = subject.rotation.hold.asked();
             event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
         }
         self.end(w, subject, None, by, now).await
@@ -318,6 +329,7 @@ fn may_redeliver(subject: &Subject, rotator: &str, sent: &delivery::Sent) -> Res
     match row.state {
         Rotation::Acting { .. } => Err(StoreError::DeliveryUnderWay),
         _ if row.paused => Err(StoreError::RotationPaused),
+        _ if row.is_held() => Err(StoreError::Held),
         _ => Ok(()),
     }
 }
@@ -368,6 +380,7 @@ async fn view(
         config: rotation.config(),
         options: rotation.options.clone(),
         paused: rotation.paused,
+        held: rotation.is_held(),
         due: rotation.due,
         window: rotation.window,
         next_rotation: rotation.next_rotation(),

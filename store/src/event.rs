@@ -7,7 +7,7 @@ use engine::Time;
 use engine::id::VersionId;
 use engine::label;
 use engine::outcome::Proof;
-use engine::rotation::{self, Decision, Event, Moment, Outcome, Run, Write};
+use engine::rotation::{self, Decision, Event, Moment, Outcome, Run, Step, Write};
 use engine::schedule::Limits;
 use engine::secret::{SecretBytes, SecretValue, ValueKind};
 
@@ -53,6 +53,7 @@ pub(crate) async fn apply(
 ) -> Result<Decision, StoreError> {
     let before = subject.rotation.state.clone();
     let ended = ending(&event);
+    let passed = matches!(&event, Event::Ended { step: Step::Test, outcome: Outcome::Done(_) });
     let moment = Moment {
         now: at.now,
         jitter: at.jitter,
@@ -88,6 +89,12 @@ pub(crate) async fn apply(
     // A plan is made when AWSCURRENT has moved, or the rotation is given up; what comes after that leaves it alone.
     let promoted = decision.writes.iter().any(|write| matches!(write, Write::Promote));
     let leaves_plan = before.run().is_some_and(|run| run.trial || run.promoted || run.reconciles);
+    if closed && passed && before.run().is_some_and(|run| run.trial) {
+        subject.rotation.hold = subject.rotation.hold.proven();
+    }
+    if closed {
+        subject.rotation.hold = subject.rotation.hold.closed();
+    }
     settle(subject, promoted || closed && !leaves_plan, at);
     if decision.writes.iter().any(|write| matches!(write, Write::Promote | Write::Resolve)) {
         subject.seen_to_log_in(at.now);

@@ -143,7 +143,7 @@ impl Inner {
 
     /// What is left of the lease, if it still holds and the secret may be worked on.
     pub(crate) fn check(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
-        if row.paused {
+        if row.paused || row.is_held() {
             return Err(PortError::Fenced);
         }
         self.check_but_for_pause(row, lease)

@@ -5,6 +5,7 @@
 mod counts;
 mod fleet;
 mod look;
+mod mode;
 mod outbox;
 mod reader;
 mod rotator;
@@ -27,6 +28,7 @@ use engine::settings::Change;
 pub use self::counts::RotationCounts;
 pub use self::fleet::{ClockDoubt, Fleet, LimitsChange, Paused, Reach, Seen, Turned, Unreachable};
 pub use self::look::{Look, Sight};
+pub use self::mode::{Unproven, VerifyOnly};
 pub(crate) use self::outbox::Hold;
 pub use self::outbox::{
     DeadLetter, Delivered, Errand, EventPage, Facts, OutboxEvent, Retention, Since, SubscriptionEntry,
@@ -428,6 +430,8 @@ pub struct RotationView {
     pub options: engine::port::Options,
     /// Nothing is done until it is resumed.
     pub paused: bool,
+    /// Nothing is done until AWSCURRENT was seen to log in: the store may be older than the target.
+    pub held: bool,
     /// Nothing is done until the rotator that serves it is enabled.
     pub rotator_disabled: bool,
     /// A registered rotator serves it, and no built-in one.

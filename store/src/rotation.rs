@@ -14,6 +14,7 @@ use engine::schedule::{Blackouts, Limits, Rules, Schedule, Window, moment, pick}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::hold::Hold;
 use crate::instant::{instant, instant_opt, ms, ms_not_before};
 use crate::model::RotationConfig;
 use crate::sql::Flag;
@@ -42,6 +43,8 @@ pub(crate) struct Row {
     pub(crate) options: engine::port::Options,
     pub(crate) state: Rotation,
     pub(crate) paused: bool,
+    /// What keeps it from rotating since the store may be older than the target.
+    pub(crate) hold: Hold,
     pub(crate) base: Option<Time>,
     pub(crate) current: Option<Time>,
     pub(crate) window: Option<Window>,
@@ -137,7 +140,7 @@ impl Row {
     /// When something is to be done in this state; `now` is the moment of the commit.
     pub(crate) fn set_due(&mut self, arn: &str, now: Time) {
         self.due = match &self.state {
-            _ if self.paused || !self.live => None,
+            _ if self.paused || !self.live || self.is_held() => None,
             Rotation::Idle => self.window.filter(|_| self.enabled).map(|window| self.moment(arn, &window)),
             Rotation::Waiting { not_before, .. } => Some(*not_before),
             // At once, for whoever gets the lease when it is free.
@@ -161,6 +164,7 @@ struct Raw {
     options: String,
     body: String,
     paused: Flag,
+    unproven: i64,
     base_ms: Option<i64>,
     current_ms: Option<i64>,
     window_opens_ms: Option<i64>,
@@ -208,6 +212,7 @@ impl TryFrom<Raw> for Row {
             },
             state: healed(from_json("state", &raw.body)?),
             paused: raw.paused.0,
+            hold: Hold::of(raw.unproven),
             base: instant_opt(raw.base_ms)?,
             current: instant_opt(raw.current_ms)?,
             window,
@@ -263,6 +268,7 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .bind(&row.target)
         .bind(row.took.map(|took| took.num_milliseconds()))
         .bind((!row.options.blackouts.is_empty()).then(|| row.options.blackouts.to_string()))
+        .bind(row.hold.column())
         .execute(conn)
         .await?;
     Ok(())
@@ -297,7 +303,7 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 }
 
 const LOAD: &str = "-- rotation::load
-SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, base_ms,
+SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
        verified, target, held, took_ms, blackouts
 FROM rotation WHERE secret_id = $1";
@@ -309,5 +315,5 @@ const SAVE: &str = "-- rotation::save
 UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
        options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
        window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20, target = $21,
-       took_ms = $22, blackouts = $23, held = 0
+       took_ms = $22, blackouts = $23, unproven = $24, held = 0
 WHERE secret_id = $1";

@@ -3,6 +3,7 @@
 mod harness;
 
 mod audit;
+mod backup;
 mod canary;
 mod catalogue;
 mod check;
@@ -22,6 +23,7 @@ mod driver;
 mod dual;
 mod events;
 mod faults;
+mod keyring;
 mod lambda;
 mod limits;
 mod ownership;
@@ -43,6 +45,7 @@ mod tidy;
 mod topology;
 mod trial;
 mod upgrade;
+mod verify_only;
 mod waits;
 mod webhook;
 mod webhook_calls;

@@ -26,5 +26,6 @@ mod rotation;
 mod rotators;
 mod sessions;
 mod settings;
+mod store;
 mod trial;
 mod verify;

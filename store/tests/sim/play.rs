@@ -117,8 +117,6 @@ impl World {
         self.clock.pass_until(until);
         self.run(0).await;
         self.check(0..self.secrets.len()).await?;
-            eprintln!("{}", self.story(0).await);
-        }
         self.check_ended().await
     }
 
