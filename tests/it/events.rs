@@ -300,7 +300,7 @@ fn a_subscription_may_not_make_the_server_knock_at_doors_inside() {
         assert!(refused.contains("InvalidParameterException") && refused.contains(why), "{url}: {refused}");
         assert!(!refused.contains("word@"), "{refused}");
     }
-    let reader = pawl.json(&["key", "create", "reader", "--role", "reader", "--prefix", "app/"]);
+    let reader = pawl.json(&["key", "create", "--principal", "reader", "--role", "reader", "--prefix", "app/"]);
     let by = crate::harness::wire::Signed {
         access_key_id: reader["AccessKeyId"].as_str().expect("an id").to_owned(),
         secret: reader["SecretAccessKey"].as_str().expect("a secret").into(),

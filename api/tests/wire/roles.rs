@@ -22,6 +22,7 @@ fn expected(role: Role, target: &str) -> Access {
         "secretsmanager.ListSecretVersionIds",
         "pawl.DescribeRotation",
         "pawl.ListReaders",
+        "pawl.WaitForCurrent",
     ];
     let of_rotators = ["secretsmanager.PutSecretValue", "secretsmanager.UpdateSecretVersionStage"];
     let always: &[&str] = match role {
@@ -76,7 +77,9 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         | "secretsmanager.ListSecrets"
         | "pawl.CreateAccessKey"
         | "pawl.ListAccessKeys"
+        | "pawl.ListEvents"
         | "pawl.ListRotators"
+        | "pawl.ListSubscriptions"
         | "pawl.CreateSession"
         | "pawl.DescribeLimits"
         | "pawl.UpdateLimits"
@@ -90,7 +93,16 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         | "pawl.DescribeRotator"
         | "pawl.ListDeliveries"
         | "pawl.RotateSigningKey"
-        | "pawl.UpdateRotator" => json!({"Name": "hook"}),
+        | "pawl.UpdateRotator"
+        | "pawl.CreateSubscription"
+        | "pawl.DeleteSubscription"
+        | "pawl.DescribeSubscription"
+        | "pawl.DiscardDeadLetters"
+        | "pawl.ListDeadLetters"
+        | "pawl.RedeliverDeadLetters"
+        | "pawl.ReplayEvents"
+        | "pawl.RotateSubscriptionKey"
+        | "pawl.UpdateSubscription" => json!({"Name": "hook"}),
         "pawl.DeclareReader" => json!({"SecretId": id, "CacheSeconds": 60}),
         "pawl.Redeliver" => json!({"Name": "hook", "DeliveryId": 1}),
         "pawl.TestRotator" => json!({"Name": "hook", "SecretId": id}),

@@ -63,7 +63,7 @@ fn whoever_knows_an_old_version_is_answered_at_once_and_whoever_waits_in_vain_is
     assert!(missing.contains("ResourceNotFoundException"), "{missing}");
 
     // Readers may wait for what they may read.
-    let reader = pawl.json(&["key", "create", "reader", "--role", "reader", "--prefix", "app/"]);
+    let reader = pawl.json(&["key", "create", "--principal", "reader", "--role", "reader", "--prefix", "app/"]);
     pawl.create("private", &json!({ "n": 0 }));
     let by = Signed {
         access_key_id: reader["AccessKeyId"].as_str().expect("an id").to_owned(),
