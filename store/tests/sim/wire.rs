@@ -80,7 +80,8 @@ impl RotationStore for Wire {
         let is_synced = is_synced(&event);
         let applied = async {
             let decision = self.store.apply(lease, event, jitter).await?;
-            if is_synced {
+            let begins_to_set = decision.act == Some(Step::Set) && decision.next.run().is_some_and(|run| run.sets == 1);
+            if is_synced || begins_to_set {
                 self.disk.synced();
             }
             self.note(lease, asked, &decision, self.clock.now());
