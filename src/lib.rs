@@ -16,9 +16,11 @@ pub mod config;
 pub mod demo;
 pub mod desk;
 pub mod drill;
+pub mod events;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod http;
+pub mod keeper;
 mod lanes;
 pub mod looks;
 pub mod metrics;

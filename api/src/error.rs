@@ -224,6 +224,7 @@ impl From<StoreError> for ApiError {
             }
             E::NoRotator => Self::invalid_request("No Lambda rotation function ARN is associated with this secret."),
             E::NoValue => Self::invalid_request("The secret has no value to rotate: write one first."),
+            E::AllPaused { .. } | E::Blackout { .. } => of_fleet(&error),
             E::NotOpen => Self::invalid_request("No rotation of this secret is open."),
             E::AccessKeyNotFound
             | E::PrincipalNotFound(_)
@@ -241,6 +242,17 @@ impl From<StoreError> for ApiError {
             | E::DeliveryIsPast
             | E::DeliveryUnderWay
             | E::RotationPaused => of_rotator(error),
+            E::Held => Self::invalid_request(
+                "The store was brought back from a backup, or a failover has lost writes of it, and AWSCURRENT of this secret has \
+                 not been seen to log in since: nothing of it is changed until then. `pawl store status` says what was found; \
+                 `pawl rotation reconcile` sets AWSCURRENT again where it does not log in.",
+            ),
+            E::SubscriptionNotFound(_)
+            | E::SubscriptionExists(_)
+            | E::SubscriptionChanged(_)
+            | E::SubscriptionQuota(_)
+            | E::SubscriptionKeys(_)
+            | E::EventsPruned { .. } => of_subscription(error),
             E::RotationUnderWay
             | E::InGrace(_)
             | E::NoPrevious
@@ -261,6 +273,7 @@ impl From<StoreError> for ApiError {
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
             E::Setting(error) => Self::invalid_parameter(error.to_string()),
             E::AccountShared { secrets } => account_shared(&secrets),
+            E::ManagedElsewhere { .. } | E::ManagedHere => managed(&error),
             E::Sealed(_) => Self {
                 fault: Some(causes(&error)),
                 ..Self::new(
@@ -268,8 +281,24 @@ impl From<StoreError> for ApiError {
                     "The protected secret text can't be decrypted with the keys of this server.",
                 )
             },
-            E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
+            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
+    }
+}
+
+/// Two who change one password would each make the other's value wrong.
+fn managed(error: &store::StoreError) -> ApiError {
+    match error {
+        store::StoreError::ManagedElsewhere { by } => ApiError::invalid_request(format!(
+            "Something else manages the credential of this secret (the tag {} says: {by}): it is not changed from here. \
+             Take the tag away if that is over.",
+            store::MANAGED_ELSEWHERE
+        )),
+        _ => ApiError::invalid_request(format!(
+            "This secret is rotated from here, so nothing else may manage its credential: stop its rotation first (pawl \
+             rotation disable), let an open one end, and then set the tag {}.",
+            store::MANAGED_ELSEWHERE
+        )),
     }
 }
 
@@ -281,6 +310,22 @@ fn account_shared(secrets: &[String]) -> ApiError {
         "The account of this secret is also that of {names}, which is rotated: each rotation would make the value of the \
          other wrong. Have services read {first} instead, or stop its rotation first (pawl rotation disable {first})."
     ))
+}
+
+/// What a start is refused for while nothing starts.
+fn of_fleet(error: &StoreError) -> ApiError {
+    let shown = |time: &engine::Time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    match error {
+        StoreError::AllPaused { by, since, reason } => ApiError::invalid_request(format!(
+            "All rotations were paused by {by} at {}: {reason}. Nothing starts until `pawl rotation resume --all`.",
+            shown(since)
+        )),
+        StoreError::Blackout { ends } => ApiError::invalid_request(format!(
+            "A blackout is in force until {}: nothing starts in it. `pawl rotation now --force` starts all the same.",
+            shown(ends)
+        )),
+        other => ApiError::internal(causes(other)),
+    }
 }
 
 /// What UpdateSecretVersionStage and writes with labels are refused for.
@@ -358,6 +403,28 @@ fn of_rotator(error: StoreError) -> ApiError {
         ),
         E::DeliveryUnderWay => ApiError::invalid_request("That step is under way: wait until it has ended."),
         _ => ApiError::invalid_request("The rotation of this secret is paused: resume it first."),
+    }
+}
+
+/// What operations on events are refused for.
+fn of_subscription(error: StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::SubscriptionNotFound(name) => ApiError::not_found(format!("There is no subscription {name}.")),
+        E::SubscriptionExists(name) => ApiError::exists(format!("A subscription {name} exists: choose another name.")),
+        E::SubscriptionQuota(most) => {
+            ApiError::limit(format!("There are {most} subscriptions, which is the most. Delete one of them first."))
+        }
+        E::SubscriptionKeys(name) => ApiError::invalid_request(format!(
+            "Two signing keys of the subscription {name} are live, and its receiver may still go by the older one: wait \
+             until that ends, or give Replace (--replace) to end it now."
+        )),
+        E::EventsPruned { oldest } => ApiError::invalid_request(format!(
+            "Events are kept from offset {oldest} on: what was before is pruned and cannot be sent again."
+        )),
+        _ => ApiError::invalid_request(
+            "The subscription was changed by somebody else at the same moment: look at it and try again.",
+        ),
     }
 }
 

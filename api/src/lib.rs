@@ -13,6 +13,7 @@ mod constraint;
 mod credentials;
 mod error;
 mod external;
+mod fleet;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;
@@ -29,6 +30,8 @@ mod rotator;
 mod rules;
 pub mod sigv4;
 mod state;
+mod subscription;
+mod wait;
 mod wire;
 pub mod workbench;
 

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod check;
 pub mod driver;
+pub mod fleet;
 pub mod id;
 pub mod idle;
 pub mod label;
@@ -26,6 +27,7 @@ pub mod secret;
 pub mod settings;
 pub mod span;
 pub mod strategy;
+pub mod subscription;
 
 /// An instant. Wall time decides only *whether something is due*; never identity, order or truth.
 pub type Time = chrono::DateTime<chrono::Utc>;

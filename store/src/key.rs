@@ -14,8 +14,9 @@ use crate::instant::{instant, ms};
 use crate::model::{AccessKey, AccessKeyEntry, NewAccessKey, Principal, Role};
 use crate::open::Inner;
 use crate::principal::{self, Raw as RawPrincipal};
+use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sql};
 
 /// How many access keys a principal may have: two, so that they can be changed without a gap.
 const MOST_KEYS: i64 = 2;
@@ -50,7 +51,7 @@ impl Store {
     /// The database fails.
     pub async fn list_access_keys(&self) -> Result<Vec<AccessKeyEntry>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+        let rows: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
         rows.into_iter().filter_map(|row| row.entry().transpose()).collect()
     }
 
@@ -97,7 +98,7 @@ impl Store {
         there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
         let full = count(w.conn(), principal).await? >= MOST_KEYS;
         let replaced: Option<String> = match full {
-            true => sqlx::query_scalar(DELETE_LEAST).bind(principal).fetch_optional(w.conn()).await?,
+            true => sql::query_scalar(DELETE_LEAST).bind(principal).fetch_optional(w.conn()).await?,
             false => None,
         };
         Ok((self.insert_key(w, principal, now).await?, replaced))
@@ -109,7 +110,7 @@ impl Store {
         }
         let (access_key_id, secret) = generate(ID_PREFIX, &mut rand::rng());
         let sealed = self.0.keyring.seal(&place(&access_key_id, principal), secret.expose())?;
-        let query = sqlx::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
+        let query = sql::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_keys();
         w.commit().await?;
@@ -125,7 +126,7 @@ impl Store {
         if !enabled {
             keep_an_administrator(w.conn(), access_key_id).await?;
         }
-        let changed = sqlx::query(SET_ENABLED).bind(access_key_id).bind(enabled).execute(w.conn()).await?;
+        let changed = sql::query(SET_ENABLED).bind(access_key_id).bind(enabled).execute(w.conn()).await?;
         found(changed.rows_affected())?;
         w.touch_keys();
         w.commit().await
@@ -138,7 +139,7 @@ impl Store {
     pub async fn delete_access_key(&self, access_key_id: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         keep_an_administrator(w.conn(), access_key_id).await?;
-        let changed = sqlx::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
+        let changed = sql::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
         found(changed.rows_affected())?;
         principal::remove_keyless(w.conn()).await?;
         w.touch_keys();
@@ -168,7 +169,7 @@ pub(crate) fn generate(prefix: &str, rng: &mut impl Rng) -> (String, SecretBytes
 struct Raw {
     access_key_id: String,
     sealed: Vec<u8>,
-    enabled: bool,
+    enabled: Flag,
     created_ms: i64,
     #[sqlx(flatten)]
     principal: RawPrincipal,
@@ -177,7 +178,7 @@ struct Raw {
 impl Raw {
     fn entry(self) -> Result<Option<AccessKeyEntry>, StoreError> {
         let created = instant(self.created_ms)?;
-        let Self { access_key_id, enabled, .. } = self;
+        let Self { access_key_id, enabled: Flag(enabled), .. } = self;
         Ok(self.principal.read().map(|principal| AccessKeyEntry { access_key_id, principal, enabled, created }))
     }
 
@@ -190,7 +191,7 @@ impl Raw {
         let opened = inner.keyring.open(&place(&id, &principal.name), &self.sealed).map(|mut plain| {
             let secret = SecretBytes::new(std::mem::take(&mut *plain));
             let principal = Arc::new(principal);
-            Arc::new(AccessKey { access_key_id: id.clone(), secret, principal, enabled: self.enabled })
+            Arc::new(AccessKey { access_key_id: id.clone(), secret, principal, enabled: self.enabled.0 })
         });
         Some((id, opened))
     }
@@ -198,18 +199,18 @@ impl Raw {
 
 async fn load(inner: &Inner) -> Result<Keys, StoreError> {
     let mut tx = snapshot(inner).await?;
-    let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+    let rows: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
     Ok(rows.into_iter().filter_map(|row| row.open(inner)).collect())
 }
 
 async fn count(conn: &mut Conn, principal: &str) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(COUNT).bind(principal).fetch_one(conn).await?)
+    Ok(sql::query_scalar(COUNT).bind(principal).fetch_one(conn).await?)
 }
 
 /// Nobody locks himself out: refuses where this key is enabled, an administrator's, and the only one of that kind.
 async fn keep_an_administrator(conn: &mut Conn, access_key_id: &str) -> Result<(), StoreError> {
     let enabled: Vec<String> =
-        sqlx::query_scalar(ADMINISTRATORS).bind(Role::Administrator.name()).fetch_all(conn).await?;
+        sql::query_scalar(ADMINISTRATORS).bind(Role::Administrator.name()).fetch_all(conn).await?;
     match enabled.as_slice() {
         [last] if last == access_key_id => Err(StoreError::LastAdministratorKey),
         _ => Ok(()),
@@ -221,7 +222,7 @@ fn found(rows: u64) -> Result<(), StoreError> {
 }
 
 /// The principal is bound too: who may write the database cannot make a key somebody else's.
-fn place<'a>(access_key_id: &'a str, principal: &'a str) -> Binding<'a> {
+pub(crate) fn place<'a>(access_key_id: &'a str, principal: &'a str) -> Binding<'a> {
     Binding { kind: Kind::AccessKey, owner: access_key_id, version: principal, candidate: 0 }
 }
 

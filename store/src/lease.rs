@@ -15,8 +15,8 @@ use crate::event::{self, Occasion};
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Durability, Writing, snapshot};
-use crate::{Store, StoreError, material, rotation};
+use crate::tx::{Durability, Writing, glance, snapshot};
+use crate::{Store, StoreError, fleet, material, rotation, sql};
 
 /// The longest a lease may be: what a step may take, and what comes around it.
 pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -25,7 +25,7 @@ pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Durati
 impl RotationStore for Store {
     async fn look(&self, lease: &Lease) -> Result<(Rotation, Duration), PortError> {
         // One row, one statement: no transaction around it.
-        let mut conn = self.0.readers.acquire().await.map_err(StoreError::from)?;
+        let mut conn = glance(&self.0).await?;
         let row = rotation::load(&mut conn, lease.secret).await.map_err(gone_is_fenced)?;
         let left = self.0.check(&row, lease)?;
         Ok((row.state, left))
@@ -55,7 +55,7 @@ impl RotationStore for Store {
         // Whoever comes after a power failure must know of a call that may still be under way, and that it was begun.
         let durability = if at_least > LEASE_MARGIN { Durability::Synced } else { Durability::Ordered };
         let mut w = Writing::begin_as(&self.0, durability).await?;
-        let query = sqlx::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
+        let query = sql::query(RENEW).bind(lease.secret.0).bind(lease.fence).bind(&self.0.options.boot_id);
         let query = query.bind(millis(self.0.clock.since_boot())).bind(millis(until)).bind(millis(length));
         let renewed = query.execute(w.conn()).await.map_err(StoreError::from)?.rows_affected();
         if renewed != 1 {
@@ -83,7 +83,7 @@ impl Store {
         durability: Durability,
     ) -> Result<Option<Decision>, PortError> {
         let mut w = Writing::begin_as(&self.0, durability).await?;
-        let subject = Subject::by_id(&mut w, lease.secret).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
         let mut subject = subject.ok_or(PortError::Fenced)?;
         let now = self.0.clock.now();
         match &event {
@@ -93,7 +93,8 @@ impl Store {
         };
         // A plan that was changed or called off between the claim and now starts nothing.
         let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
-        if starts && !(subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now))) {
+        let planned = subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now));
+        if starts && (!planned || fleet::load(w.conn()).await?.fleet.paused.is_some()) {
             self.0.give_back(&mut w, lease).await?;
             w.commit().await?;
             return Err(PortError::Fenced);
@@ -134,7 +135,7 @@ fn durability(event: &Event) -> Durability {
 
 impl Inner {
     pub(crate) async fn give_back(&self, w: &mut Writing<'_>, lease: &Lease) -> Result<(), StoreError> {
-        let query = sqlx::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
+        let query = sql::query(RELEASE).bind(lease.secret.0).bind(lease.fence);
         query.execute(w.conn()).await?;
         w.wake();
         Ok(())
@@ -142,7 +143,7 @@ impl Inner {
 
     /// What is left of the lease, if it still holds and the secret may be worked on.
     pub(crate) fn check(&self, row: &rotation::Row, lease: &Lease) -> Result<Duration, PortError> {
-        if row.paused {
+        if row.paused || row.is_held() {
             return Err(PortError::Fenced);
         }
         self.check_but_for_pause(row, lease)

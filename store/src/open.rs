@@ -7,28 +7,27 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crypto::{Binding, Keyring, Kind, SealError};
-use engine::Time;
-use engine::id::VersionId;
+use crypto::Keyring;
 use engine::port::Clock;
 use rustix::fs::FlockOperation;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
 use crate::cursor::Cursors;
-use crate::instant::ms;
 use crate::kept::Kept;
+use crate::lock::Locked;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
-use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret};
+use crate::tx::Writing;
+use crate::{OpenError, StoreError, check, key, mark, registration};
 
-const DATABASE: &str = "pawl.db";
-const LOCK: &str = "pawl.lock";
+pub(crate) const DATABASE: &str = "pawl.db";
+pub(crate) const LOCK: &str = "pawl.lock";
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,6 +47,10 @@ pub(crate) struct Inner {
     pub(crate) reads: Reads,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
+    /// Everybody who waits for events is woken by it.
+    pub(crate) happened: Arc<Notify>,
+    /// Nobody is to wait any more: the server ends.
+    pub(crate) ending: AtomicBool,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
     /// Held as long as the store is; the kernel lets go of it whatever happens to us.
@@ -91,6 +94,8 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let Location::Sqlite(directory) = location;
         let lock = prepare(directory)?;
+        // Under the lock, so that nobody is in the middle of it.
+        Locked::whole(directory).map_err(|_| OpenError::CutShort(directory.to_owned()))?;
         let connect = SqliteConnectOptions::new()
             .filename(directory.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)
@@ -115,9 +120,11 @@ impl Store {
             rotators: Kept::default(),
             reads: Reads::default(),
             changed: Arc::new(Notify::new()),
+            happened: Arc::new(Notify::new()),
+            ending: AtomicBool::new(false),
             _lock: lock,
         };
-        check_keyring(&inner).await?;
+        check::keyring(&inner).await?;
         mark::look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
@@ -156,7 +163,13 @@ impl Store {
 fn pool(connections: u32) -> SqlitePoolOptions {
     // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
     let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
-    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
+    let options = options.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+    // After a full disk SQLite has ended the transaction by itself, and the driver never gets over that: it goes on counting
+    // one that is open, and refuses every next one on this connection.
+    options.acquire_timeout(BUSY_TIMEOUT * 2).before_acquire(|conn, _| {
+        let usable = !conn.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 /// Directory, lock and an empty database file, none of them readable by others.
@@ -180,42 +193,6 @@ fn prepare(directory: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
-
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
-async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
-    let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
-    let Some((store_id, sealed)) = row else {
-        if secret::any(w.conn()).await? {
-            return Err(StoreError::inconsistent("there are secrets and no check row").into());
-        }
-        write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
-        return Ok(w.commit().await?);
-    };
-    match inner.keyring.open(&check_of(&store_id), &sealed) {
-        Ok(_) => Ok(w.rollback().await?),
-        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
-        Err(error) => Err(StoreError::from(error).into()),
-    }
-}
-
-async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
-    let store_id = VersionId::random(&mut rand::rng());
-    let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
-    query.bind(ms(now)).execute(conn).await?;
-    Ok(())
-}
-
-fn check_of(store_id: &str) -> Binding<'_> {
-    Binding { kind: Kind::Check, owner: store_id, version: "", candidate: 0 }
-}
-
-const CHECK: &str = "-- open::check_keyring
-SELECT store_id, sealed FROM store_check WHERE id = 1";
-
-const WRITE_CHECK: &str = "-- open::write_check
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";

@@ -15,7 +15,7 @@ use crate::model::{Named, Reader};
 use crate::open::Inner;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, label, principal, resolve};
+use crate::{Store, StoreError, label, principal, resolve, sql};
 
 /// A reader that stays with its version is written down once in so many milliseconds.
 const EVERY_MS: i64 = 60_000;
@@ -127,7 +127,7 @@ impl Store {
             return Err(StoreError::PrincipalNotFound(principal.to_owned()));
         }
         let seconds = i64::try_from(cache.as_secs()).unwrap_or(i64::MAX);
-        sqlx::query(DECLARE).bind(row.id.0).bind(principal).bind(seconds).execute(w.conn()).await?;
+        sql::query(DECLARE).bind(row.id.0).bind(principal).bind(seconds).execute(w.conn()).await?;
         w.commit().await?;
         Ok(Named { arn: row.arn, name: row.name })
     }
@@ -178,7 +178,7 @@ struct Raw {
 /// What is written down, and over it what is in memory.
 async fn all(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<Vec<Reader>, StoreError> {
     let mut seen = inner.reads.of(secret);
-    let raws: Vec<Raw> = sqlx::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
+    let raws: Vec<Raw> = sql::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
     let mut readers = Vec::with_capacity(raws.len());
     for raw in raws {
         let latest = seen.remove(&raw.principal);
@@ -207,7 +207,7 @@ async fn write(inner: &Inner, reads: &[(SecretId, String, Seen)]) -> Result<(), 
     // What a power failure takes back is known again with the next read.
     let mut w = Writing::begin_as(inner, Durability::Ordered).await?;
     for (secret, by, seen) in reads {
-        let query = sqlx::query(READ).bind(secret.0).bind(by).bind(seen.version.as_str());
+        let query = sql::query(READ).bind(secret.0).bind(by).bind(seen.version.as_str());
         query.bind(seen.read_ms).execute(w.conn()).await?;
     }
     w.commit().await

@@ -22,10 +22,12 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::instant::{instant, instant_opt, ms, whole_ms};
-use crate::model::{Lane, NewRotator, RotatorEntry};
+use crate::model::{Facts, Lane, NewRotator, RotatorEntry};
 use crate::open::Inner;
+use crate::outbox::SERVER;
+use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, lane};
+use crate::{Store, StoreError, lane, sql};
 
 /// As long as the hash that signs.
 const SIGNING_KEY_BYTES: usize = 32;
@@ -70,9 +72,10 @@ impl Store {
             return Err(StoreError::RotatorExists(new.name));
         }
         let (settings, sealed) = seal(&self.0, &new.name, &new.settings, &new.keys)?;
-        let query = sqlx::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
+        let query = sql::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_rotators();
+        w.tell(SERVER, "rotator.registered", Facts::of_rotator(&new.name), now);
         w.commit().await
     }
 
@@ -90,7 +93,7 @@ impl Store {
     /// The database fails.
     pub async fn rotators(&self) -> Result<Vec<RotatorEntry>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let raws: Vec<RawEntry> = sqlx::query_as(LIST).fetch_all(&mut *tx).await?;
+        let raws: Vec<RawEntry> = sql::query_as(LIST).fetch_all(&mut tx).await?;
         raws.into_iter().map(RotatorEntry::try_from).collect()
     }
 
@@ -169,11 +172,12 @@ impl Store {
         if count > 0 {
             return Err(StoreError::RotatorInUse { name: name.to_owned(), count, secrets });
         }
-        let removed = sqlx::query(REMOVE).bind(name).execute(w.conn()).await?;
+        let removed = sql::query(REMOVE).bind(name).execute(w.conn()).await?;
         if removed.rows_affected() != 1 {
             return Err(StoreError::RotatorNotFound(name.to_owned()));
         }
         w.touch_rotators();
+        w.tell(SERVER, "rotator.removed", Facts::of_rotator(name), self.0.clock.now());
         w.commit().await
     }
 
@@ -218,9 +222,10 @@ impl Store {
         // Never the same moment twice: it tells whether somebody else was faster.
         let changed = ms(now).max(ms(changed) + 1);
         let (settings, sealed) = seal(&self.0, &name, &settings, &keys)?;
-        let query = sqlx::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
+        let query = sql::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
         query.bind(changed).execute(w.conn()).await?;
         w.touch_rotators();
+        w.tell(SERVER, "rotator.changed", Facts::of_rotator(&name), now);
         w.commit().await
     }
 }
@@ -229,7 +234,7 @@ impl Store {
 async fn all(inner: &Inner) -> Result<Arc<All>, StoreError> {
     let load = async {
         let mut tx = snapshot(inner).await?;
-        let raws: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+        let raws: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
         Ok(raws.into_iter().map(|raw| (raw.name.clone(), raw.open(inner).map(Arc::new))).collect())
     };
     inner.rotators.get(load).await
@@ -237,7 +242,7 @@ async fn all(inner: &Inner) -> Result<Arc<All>, StoreError> {
 
 /// As the transaction sees it.
 pub(crate) async fn get(w: &mut Writing<'_>, inner: &Inner, name: &str) -> Result<Registration, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(GET).bind(name).fetch_optional(w.conn()).await?;
+    let raw: Option<Raw> = sql::query_as(GET).bind(name).fetch_optional(w.conn()).await?;
     let raw = raw.ok_or_else(|| StoreError::RotatorNotFound(name.to_owned()))?;
     Ok(raw.open(inner)?)
 }
@@ -265,8 +270,8 @@ pub(crate) async fn is_sent(conn: &mut Conn, name: &str, step: Step) -> Result<b
 
 /// What it is, and whether it is disabled; None where there is none of this name.
 pub(crate) async fn state(conn: &mut Conn, name: &str) -> Result<Option<(Settings, bool)>, StoreError> {
-    let row: Option<(String, bool)> = sqlx::query_as(STATE).bind(name).fetch_optional(conn).await?;
-    row.map(|(settings, disabled)| Ok((read(&settings)?, disabled))).transpose()
+    let row: Option<(String, Flag)> = sql::query_as(STATE).bind(name).fetch_optional(conn).await?;
+    row.map(|(settings, disabled)| Ok((read(&settings)?, disabled.0))).transpose()
 }
 
 fn read(text: &str) -> Result<Settings, Unreadable> {
@@ -279,20 +284,19 @@ struct Raw {
     name: String,
     settings: String,
     sealed: Vec<u8>,
-    disabled: bool,
+    disabled: Flag,
     created_ms: i64,
     changed_ms: i64,
 }
 
 impl Raw {
     fn open(self, inner: &Inner) -> Result<Registration, Unreadable> {
-        let opened = inner.keyring.open(&place(&self.name, &self.settings), &self.sealed);
-        let keys = open_keys(&opened.map_err(Unreadable::Sealed)?)?;
+        let keys = unseal_keys(inner, &place(&self.name, &self.settings), &self.sealed)?;
         let date = |ms| instant(ms).map_err(|_| Unreadable::Contents);
         Ok(Registration {
             settings: read(&self.settings)?,
             keys,
-            disabled: self.disabled,
+            disabled: self.disabled.0,
             created: date(self.created_ms)?,
             changed: date(self.changed_ms)?,
             name: self.name,
@@ -304,7 +308,7 @@ impl Raw {
 struct RawEntry {
     name: String,
     settings: String,
-    disabled: bool,
+    disabled: Flag,
     created_ms: i64,
     changed_ms: i64,
     secrets: i64,
@@ -316,7 +320,7 @@ impl TryFrom<RawEntry> for RotatorEntry {
     fn try_from(raw: RawEntry) -> Result<Self, StoreError> {
         Ok(Self {
             settings: read(&raw.settings)?,
-            disabled: raw.disabled,
+            disabled: raw.disabled.0,
             created: instant(raw.created_ms)?,
             changed: instant(raw.changed_ms)?,
             secrets: u64::try_from(raw.secrets).unwrap_or(0),
@@ -345,6 +349,13 @@ struct PlainKey<'a> {
 fn seal(inner: &Inner, name: &str, settings: &Settings, keys: &Keys) -> Result<(String, Vec<u8>), StoreError> {
     let unspeakable = |_| StoreError::inconsistent("a rotator cannot be written as JSON");
     let settings = serde_json::to_string(settings).map_err(unspeakable)?;
+    let sealed = seal_keys(inner, &place(name, &settings), keys)?;
+    Ok((settings, sealed))
+}
+
+/// Keys, sealed for this place.
+pub(crate) fn seal_keys(inner: &Inner, place: &Binding<'_>, keys: &Keys) -> Result<Vec<u8>, StoreError> {
+    let unspeakable = |_| StoreError::inconsistent("keys cannot be written as JSON");
     let spelled = |secret: &SecretBytes| SecretBytes::from(BASE64.encode(secret.expose()));
     let signing: Vec<_> = keys.signing.iter().map(|key| (spelled(&key.secret), key)).collect();
     let access_key_secret = keys.access_key_secret.as_ref().map(spelled);
@@ -359,8 +370,12 @@ fn seal(inner: &Inner, name: &str, settings: &Settings, keys: &Keys) -> Result<(
     let written = serde_json::to_writer(&mut text, &plain);
     let text = SecretBytes::new(text);
     written.map_err(unspeakable)?;
-    let sealed = inner.keyring.seal(&place(name, &settings), text.expose())?;
-    Ok((settings, sealed))
+    Ok(inner.keyring.seal(place, text.expose())?)
+}
+
+/// What [`seal_keys`] made for the same place.
+pub(crate) fn unseal_keys(inner: &Inner, place: &Binding<'_>, sealed: &[u8]) -> Result<Keys, Unreadable> {
+    open_keys(&inner.keyring.open(place, sealed).map_err(Unreadable::Sealed)?)
 }
 
 fn plain_key<'a>(secret: &'a SecretBytes, key: &SigningKey) -> PlainKey<'a> {
@@ -390,7 +405,7 @@ fn open_keys(text: &[u8]) -> Result<Keys, Unreadable> {
     })
 }
 
-fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
+pub(crate) fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
     Binding { kind: Kind::Rotator, owner: name, version: settings, candidate: 0 }
 }
 

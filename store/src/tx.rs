@@ -3,25 +3,30 @@
 //! A write names the secrets it touches, so that readers stop trusting the cache for them while it commits. Never
 //! here: what is read or written.
 
+use engine::Time;
 use engine::id::SecretId;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use engine::label::Labels;
 
-use crate::StoreError;
 use crate::cache::Turn;
+use crate::model::Facts;
 use crate::open::Inner;
+use crate::outbox::{Note, Outbox};
+use crate::sql::Held;
+use crate::{Store, StoreError};
 
-/// The connection type of the one dialect there is today.
-pub(crate) type Conn = SqliteConnection;
+pub(crate) use crate::sql::Conn;
 
 /// A write transaction. Dropped without [`Writing::commit`], it changed nothing.
 pub(crate) struct Writing<'a> {
     inner: &'a Inner,
-    tx: Transaction<'static, Sqlite>,
+    conn: Conn,
     turn: Turn,
     touched: Vec<SecretId>,
     touches_keys: bool,
     touches_rotators: bool,
     wakes: bool,
+    outbox: Outbox,
+    happens: bool,
 }
 
 /// What a power failure may take back. Neither loses a commit when only the process dies.
@@ -51,13 +56,23 @@ impl<'a> Writing<'a> {
     }
 
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
-        let tx = inner.writer.begin_with(durability.begin()).await?;
+        let conn = Conn::Sqlite(Held::Tx(inner.writer.begin_with(durability.begin()).await?));
         let turn = inner.cache.turn();
-        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, touches_rotators: false, wakes: false })
+        Ok(Self {
+            inner,
+            conn,
+            turn,
+            touched: Vec::new(),
+            touches_keys: false,
+            touches_rotators: false,
+            wakes: false,
+            outbox: Outbox::default(),
+            happens: false,
+        })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.tx
+        &mut self.conn
     }
 
     /// What is cached of this secret ends with the commit.
@@ -82,10 +97,43 @@ impl<'a> Writing<'a> {
         self.wakes = true;
     }
 
+    /// Who does what is told from here on.
+    pub(crate) fn acting(&mut self, by: &str) {
+        self.outbox.acting(by);
+    }
+
+    /// An event of this secret commits with the rest.
+    pub(crate) fn tell(&mut self, secret: SecretId, kind: &'static str, facts: Facts, at: Time) {
+        self.outbox.tell(secret, kind, facts, at);
+    }
+
+    /// The same of a secret whose row does not outlive the transaction.
+    pub(crate) fn tell_of(&mut self, named: (&str, &str), secret: SecretId, kind: &'static str, at: Time) {
+        self.outbox.tell_of(named, secret, kind, at);
+    }
+
+    /// The moves of labels that others are told of.
+    pub(crate) fn tell_labels(&mut self, secret: SecretId, before: &Labels, after: &Labels, at: Time) {
+        self.outbox.tell_labels(secret, before, after, at);
+    }
+
+    /// What is noted in the history of this secret is told where others want to know of it.
+    pub(crate) fn tell_note(&mut self, secret: SecretId, note: &Note<'_>, at: Time) {
+        self.outbox.tell_note(secret, note, at);
+    }
+
+    /// Whoever waits for events looks again after the commit.
+    pub(crate) fn happens(&mut self) {
+        self.happens = true;
+    }
+
     /// As durable as it was begun when this returns. From before the commit until it is known to have ended, nobody reads what it
     /// touches from the cache. If the caller goes away in between, the next commit settles that too: writers take
     /// turns, so what was committing before it has ended.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let outbox = std::mem::take(&mut self.outbox);
+        let happens = self.happens || !outbox.is_empty();
+        outbox.flush(&mut self.conn).await?;
         self.inner.cache.doubt(self.turn, &self.touched);
         if self.touches_keys {
             self.inner.access_keys.doubt(self.turn);
@@ -93,23 +141,56 @@ impl<'a> Writing<'a> {
         if self.touches_rotators {
             self.inner.rotators.doubt(self.turn);
         }
-        self.tx.commit().await?;
+        self.conn.commit().await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
         self.inner.rotators.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
         }
+        if happens {
+            self.inner.happened.notify_waiters();
+        }
         Ok(())
     }
 
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.tx.rollback().await?)
+        Ok(self.conn.rollback().await?)
+    }
+}
+
+impl Store {
+    /// Other processes may serve this store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.many_nodes()
+    }
+
+    /// What the clock of the database shows, where it has one of its own: a SQLite store has none.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[expect(clippy::unused_async, reason = "PostgreSQL is asked for its own")]
+    pub async fn database_time(&self) -> Result<Option<Time>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Inner {
+    /// Other processes may write this store at the same time, so that what is counted before a write has to be locked first.
+    /// A SQLite store has one writer.
+    pub(crate) fn many_nodes(&self) -> bool {
+        false
     }
 }
 
 /// A read transaction: everything read in it is of one moment.
-pub(crate) async fn snapshot(inner: &Inner) -> Result<Transaction<'static, Sqlite>, StoreError> {
-    Ok(inner.readers.begin().await?)
+pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Tx(inner.readers.begin().await?)))
+}
+
+/// For one statement that reads: there is no transaction around it.
+pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(Conn::Sqlite(Held::Plain(inner.readers.acquire().await?)))
 }

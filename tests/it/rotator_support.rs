@@ -22,9 +22,10 @@ use pawl::servers::Server;
 use rotators::{Registry, Settings};
 use serde_json::{Value, json};
 
-use self::lossy::{Loss, lossy_way_to};
+use self::lossy::lossy_way_to;
 pub(crate) use self::names::{any_name_works, rotates_under_this_name};
 use crate::harness::account::{Account, admin_secret, logs_in};
+use crate::harness::chaos::Loss;
 use crate::harness::unique;
 
 /// The password that ends an account in these tests.
@@ -552,7 +553,7 @@ pub(crate) fn moves_on(case: &mut Case, to: Value) {
 /// A lost reply is neither success nor failure; the next Set looks at the world.
 pub(crate) fn a_lost_reply_is_unknown(case: Case) {
     let mut case = case;
-    for loss in [Loss::Reply, Loss::Connection, Loss::Statement] {
+    for loss in [Loss::Reply, Loss::CutReplyAt(0), Loss::CutBefore] {
         let port = lossy_way_to(case.server, loss);
         let wanted = case.create();
         let direct = std::mem::replace(&mut case.current["port"], json!(port));

@@ -7,21 +7,29 @@
 mod about;
 mod accounts;
 mod admins;
+mod backups;
 mod cache;
 mod config;
+mod copies;
 mod damage;
 mod delete;
 mod deliveries;
 mod due;
+mod events;
+mod fixtures;
 mod graces;
+mod holds;
 mod interference;
+mod keyrings;
 mod keys;
 mod labels;
 mod lanes;
 mod lease;
 mod life;
+mod limits;
 mod list;
 mod looks;
+mod managed;
 mod material;
 mod passes;
 mod pruning;
@@ -32,6 +40,7 @@ mod secrets;
 mod sessions;
 mod settings;
 mod sqlite;
+mod subscriptions;
 mod tokens;
 mod trial;
 mod world;
@@ -58,6 +67,24 @@ contract! { over_sqlite:
         a_secret_with_replicas_is_not_deleted,
         a_version_shows_the_key_it_was_written_under,
         an_external_secret_keeps_what_is_not_named,
+    },
+    holds::{
+        a_store_that_was_brought_back_starts_nothing_and_says_why,
+        a_second_failure_in_the_middle_has_every_account_looked_at_again,
+        it_ends_by_itself_when_every_account_was_seen_and_plans_windows_that_are_to_come,
+        what_is_refused_stays_held_when_an_operator_leaves_and_is_let_go_when_it_logs_in,
+        a_reconcile_goes_on_while_everything_else_is_held_and_lets_go,
+        an_open_rotation_goes_on_with_the_same_value_once_that_is_what_logs_in,
+        an_open_rotation_whose_target_has_an_older_value_is_held_until_a_person_says,
+        a_look_that_finds_out_nothing_is_made_again_soon,
+        what_cannot_be_looked_at_is_let_go_by_a_test_or_by_a_person,
+        a_grace_does_not_end_while_the_secret_is_held,
+    },
+    keyrings::{
+        a_rotation_goes_on_when_the_key_is_another_one_in_its_middle,
+        everything_is_sealed_again_batch_by_batch_and_goes_on_after_a_kill,
+        a_key_seals_nothing_before_every_node_has_it,
+        a_node_without_the_new_key_is_refused_once_that_seals,
     },
     secrets::{
         a_secret_is_read_back_by_name_full_arn_and_partial_arn,
@@ -118,6 +145,7 @@ contract! { over_sqlite:
         a_plan_called_off_after_the_claim_starts_nothing,
         claims_by_many_tasks_are_distinct,
         a_released_lease_can_be_claimed_at_once,
+        f20_a_lease_that_is_taken_out_of_its_row_is_a_lost_one,
     },
     due::{
         a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
@@ -131,6 +159,30 @@ contract! { over_sqlite:
         parked_paused_disabled_and_deleted_ones_are_never_due,
         counts_tell_what_is_scheduled_due_overdue_parked_and_open,
         the_scheduler_is_told_when_something_becomes_due,
+    },
+    managed::{
+        what_is_managed_elsewhere_is_served_and_never_changed_from_here,
+        what_is_rotated_cannot_be_said_to_be_managed_elsewhere,
+    },
+    fixtures::{
+        a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
+    },
+    limits::{
+        a_host_has_so_many_rotations_at_once_and_the_others_go_on,
+        what_waits_for_its_host_is_not_lost_by_a_change_of_it,
+        a_lease_of_the_dead_takes_no_place_for_ever,
+        a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now_and_then,
+        one_success_among_failures_keeps_a_host_open,
+        the_budget_counts_what_begins_by_schedule_and_nothing_else,
+        a_pause_of_everything_lets_what_is_open_end_and_starts_nothing,
+        a_plan_that_was_claimed_before_the_pause_starts_nothing_after_it,
+        nothing_starts_by_schedule_in_a_blackout_and_what_was_due_runs_after_it,
+        a_secret_has_blackouts_of_its_own_by_tag_or_setting,
+        a_rotation_that_would_run_into_a_blackout_does_not_start,
+        limits_and_what_is_paused_are_of_the_store,
+        when_the_clock_is_set_what_waits_goes_on_waiting_as_long_as_it_would_have,
+        the_clock_is_remembered_and_a_doubt_of_it_is_told_until_somebody_accepts_it,
+        a_node_that_doubts_its_clock_resumes_and_starts_nothing,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,
@@ -288,6 +340,7 @@ contract! { over_sqlite:
         a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
         what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
         drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_value_that_is_written_over_a_rotated_one_is_tried_within_minutes_and_told,
         a_look_that_finds_out_nothing_is_no_drift,
         what_was_found_about_another_awscurrent_is_discarded,
         a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,
@@ -301,6 +354,36 @@ contract! { over_sqlite:
         the_policy_sets_no_account_again_that_was_never_seen_to_log_in,
         the_policy_begins_nothing_where_nobody_could_set_the_password,
         work_beside_rotations_is_leased_and_told_before_it_begins,
+    },
+    events::{
+        what_happens_is_told_in_the_order_of_each_secret,
+        only_a_change_of_the_value_is_told_as_one,
+        a_rotation_is_told_from_its_start_to_its_end,
+        what_was_not_committed_is_not_told,
+        an_event_outlives_its_secret,
+        offsets_have_no_gaps_and_are_never_given_twice,
+        old_events_go_in_small_steps_oldest_first,
+        no_event_has_a_value,
+        who_waits_is_told_what_can_be_read,
+    },
+    subscriptions::{
+        a_subscription_is_told_of_what_happens_from_then_on,
+        what_is_not_taken_holds_back_its_secret_and_no_other,
+        a_receiver_that_is_gone_for_an_hour_gets_everything_once_in_order,
+        two_nodes_never_have_the_same_secret_of_a_subscription,
+        what_a_dead_process_was_sending_is_sent_again,
+        a_stale_sender_settles_nothing,
+        what_nobody_takes_in_time_is_a_dead_letter_and_the_next_ones_turn,
+        a_dead_letter_is_sent_once_more_or_thrown_away,
+        a_replay_begins_where_it_is_told_and_keeps_the_order,
+        a_replay_while_something_is_sent_waits_for_that,
+        a_subscription_whose_events_were_pruned_is_told_so,
+        what_was_pruned_while_it_waited_is_counted,
+        a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled,
+        what_was_disabled_is_told_of_what_happened_meanwhile,
+        a_filter_lets_through_what_it_says_and_a_changed_one_holds_at_once,
+        keys_are_rotated_with_an_overlap_and_bound_to_the_settings,
+        a_subscription_that_is_deleted_leaves_nothing,
     },
     rollbacks::{
         a_rollback_is_a_rotation_that_carries_awsprevious,

@@ -60,9 +60,15 @@ pub(crate) fn admin_secret(server: &Server, extra: &Value) -> Value {
 
 /// Runs statements as the administrator.
 pub(crate) fn execute(server: &Server, statements: &str) {
+    execute_in(server, "app", statements);
+}
+
+/// The same in this database, on PostgreSQL.
+pub(crate) fn execute_in(server: &Server, database: &str, statements: &str) {
     on_a_runtime(async {
         if server.engine == "postgres" {
-            let client = postgres(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
+            let admin = (server.admin_user.as_str(), server.admin_password.as_str());
+            let client = postgres_in(server, database, admin).await.expect("the admin logs in");
             client.batch_execute(statements).await.expect("the statement works");
         } else {
             let mut conn = mysql(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
@@ -73,6 +79,42 @@ pub(crate) fn execute(server: &Server, statements: &str) {
             let _closed = conn.disconnect().await;
         }
     });
+}
+
+/// How a database answers a login.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    In,
+    /// It says that the password, or the user, is wrong; with its code.
+    Refused(String),
+    /// Anything else: it is down, or has too many connections. That says nothing about the password.
+    Busy,
+}
+
+/// What a login says of the password, as opposed to what it says of the server.
+pub(crate) fn answer(server: &Server, user: &str, password: &str) -> Answer {
+    on_a_runtime(async {
+        if server.engine == "postgres" {
+            match postgres(server, user, password).await {
+                Ok(_) => Answer::In,
+                Err(error) => match error.code().map(tokio_postgres::error::SqlState::code) {
+                    Some(code @ ("28P01" | "28000")) => Answer::Refused(code.to_owned()),
+                    _ => Answer::Busy,
+                },
+            }
+        } else {
+            match mysql(server, user, password).await {
+                Ok(conn) => {
+                    let _closed = conn.disconnect().await;
+                    Answer::In
+                }
+                Err(mysql_async::Error::Server(error)) if [1044, 1045, 1698, 3118, 3955].contains(&error.code) => {
+                    Answer::Refused(error.code.to_string())
+                }
+                Err(_) => Answer::Busy,
+            }
+        }
+    })
 }
 
 /// Whether this login works and can ask something.
@@ -92,14 +134,22 @@ pub(crate) fn logs_in(server: &Server, user: &str, password: &str) -> bool {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the driver's connection is a task; it ends with the test's runtime")]
 async fn postgres(
     server: &Server,
     user: &str,
     password: &str,
 ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    postgres_in(server, "app", (user, password)).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver's connection is a task; it ends with the test's runtime")]
+async fn postgres_in(
+    server: &Server,
+    database: &str,
+    (user, password): (&str, &str),
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let mut config = tokio_postgres::Config::new();
-    config.host(&server.host).port(server.port).user(user).password(password).dbname("app");
+    config.host(&server.host).port(server.port).user(user).password(password).dbname(database);
     let (client, connection) = config.connect(NoTls).await?;
     tokio::spawn(connection);
     Ok(client)

@@ -1,6 +1,7 @@
 //! What the tests share: private databases, accounts in them, and running `pawl` processes.
 
 pub(crate) mod account;
+pub(crate) mod chaos;
 pub(crate) mod pawl;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
@@ -38,11 +39,21 @@ pub(crate) fn look_every<T>(
     }
 }
 
+/// How long a fault lasts. What is to happen in a test is waited for by [`wait_for`].
+pub(crate) fn pause(length: Duration) {
+    thread::sleep(length);
+}
+
 /// Runs every case, five at a time: most of each is waiting for a dead process's lease to run out.
 pub(crate) fn several_at_a_time<T: Send>(cases: Vec<T>, run: impl Fn(T) + Sync) {
+    so_many_at_a_time(5, cases, run);
+}
+
+/// The same, as many at a time as this; the last case first.
+pub(crate) fn so_many_at_a_time<T: Send>(count: usize, cases: Vec<T>, run: impl Fn(T) + Sync) {
     let cases = Mutex::new(cases);
     thread::scope(|scope| {
-        for _ in 0..5 {
+        for _ in 0..count {
             scope.spawn(|| {
                 loop {
                     let Some(case) = cases.lock().expect("no other test failed").pop() else { return };

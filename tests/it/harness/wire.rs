@@ -31,9 +31,18 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn of(by: Signed) -> Self {
+        Self::with(by, |http| http)
+    }
+
+    /// One that waits three seconds for an answer: whom it asks may have been stopped.
+    pub(crate) fn hasty(by: Signed) -> Self {
+        Self::with(by, |http| http.timeout(Duration::from_secs(3)))
+    }
+
+    fn with(by: Signed, more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Self {
         pawl::boot::install_tls_provider();
         // A connection that nobody used for half a minute is closed by the server, possibly while it is taken up again.
-        let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(5));
+        let http = more(reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(5)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { runtime, http: http.build().expect("a client"), by }
     }

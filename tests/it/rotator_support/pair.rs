@@ -12,9 +12,10 @@ use pawl::servers::Server;
 use serde_json::{Value, json};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use super::lossy::{Loss, lossy_way_to};
+use super::lossy::lossy_way_to;
 use super::{Case, Holds};
 use crate::harness::account::{Account, execute, logs_in};
+use crate::harness::chaos::Loss;
 use crate::harness::unique;
 
 impl Case {
@@ -61,7 +62,7 @@ pub(crate) fn lossy_ways(case: &Case) -> Vec<Case> {
         }
         case
     };
-    [Loss::Statement, Loss::Connection, Loss::Reply].map(way).into()
+    [Loss::CutBefore, Loss::CutReplyAt(0), Loss::Reply].map(way).into()
 }
 
 /// A new account in `app`, with its admin, that is to take turns with a second one.
