@@ -85,7 +85,7 @@ fn number(variable: &str, default: u64) -> u64 {
 #[test]
 fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it() {
     let first = number("PAWL_SIM_FIRST", 0);
-    let found = try_seeds(first..first + number("PAWL_SIM_SEEDS", 100), SOUND, op::small);
+    let found = try_seeds(first..first + number("PAWL_SIM_SEEDS", 80), SOUND, op::small);
     assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
     // A simulation that never gets anywhere finds nothing.
     let tallied = tallied();
