@@ -22,7 +22,7 @@
 //!
 //! Registered rotators are not simulated: `engine/tests/model/issuing.rs` searches them. A failing seed is printed as a test
 //! for [`reproductions`]. `PAWL_SIM_SEEDS` says how many seeds there are (`make torture`: thousands), `PAWL_SIM_FIRST` where
-//! they begin.
+//! they begin; `PAWL_SIM_LARGE`, `PAWL_SIM_SECRETS` and `PAWL_SIM_OPS` how large the large worlds are.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
@@ -85,7 +85,7 @@ fn number(variable: &str, default: u64) -> u64 {
 #[test]
 fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it() {
     let first = number("PAWL_SIM_FIRST", 0);
-    let found = try_seeds(first..first + number("PAWL_SIM_SEEDS", 120), SOUND, op::small);
+    let found = try_seeds(first..first + number("PAWL_SIM_SEEDS", 80), SOUND, op::small);
     assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
     // A simulation that never gets anywhere finds nothing.
     let tallied = tallied();
@@ -103,7 +103,8 @@ fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it(
 #[test]
 fn hundreds_of_secrets_on_three_nodes_come_to_rest_too() {
     let first = number("PAWL_SIM_FIRST", 0);
-    let large = || op::large(100, 400);
+    let (secrets, ops) = (number("PAWL_SIM_SECRETS", 60), number("PAWL_SIM_OPS", 200));
+    let large = || op::large(usize::try_from(secrets).unwrap(), usize::try_from(ops).unwrap());
     let found = try_seeds(first..first + number("PAWL_SIM_LARGE", 1), SOUND, large);
     assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
 }

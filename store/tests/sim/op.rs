@@ -156,6 +156,10 @@ pub(crate) enum Wish {
     Vouch,
     /// One password in place, whatever the secret's kind; or its kind again.
     InPlace(bool),
+    /// The credential before AWSCURRENT is ended after its grace, or never.
+    Retire(bool),
+    /// A test of what is configured, which changes nothing.
+    Trial,
     /// Settings by tag.
     Tag,
 }
@@ -241,6 +245,8 @@ fn wish() -> impl Strategy<Value = Wish> {
         1 => Just(Wish::ForceDelete),
         1 => Just(Wish::Vouch),
         1 => any::<bool>().prop_map(Wish::InPlace),
+        1 => any::<bool>().prop_map(Wish::Retire),
+        1 => Just(Wish::Trial),
         1 => Just(Wish::Tag),
     ]
 }

@@ -124,7 +124,7 @@ fn each<T: Send>(seeds: std::ops::Range<u64>, play: impl Fn(u64) -> Option<T> + 
 pub(crate) fn try_seeds<S: Strategy<Value = Case>>(
     seeds: std::ops::Range<u64>,
     rules: Rules,
-    cases: fn() -> S,
+    cases: impl Fn() -> S + Sync,
 ) -> Option<Found> {
     each(seeds, |seed| try_seed(seed, rules, &cases()))
 }

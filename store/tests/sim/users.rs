@@ -3,7 +3,7 @@
 use engine::label::{CURRENT, PENDING, PREVIOUS};
 use engine::secret::SecretValue;
 use engine::settings::{Change, Said};
-use engine::strategy::Strategy;
+use engine::strategy::{Retirement, Strategy};
 use store::{MoveLabel, PutValue, Start, StoreError, Tag};
 
 use crate::op::{Move, Text, Trouble, Wish};
@@ -181,6 +181,20 @@ impl World {
                 let rotate = store::Rotate { start: Start::Wait, ..secret.rotate(change) };
                 if answered(store.rotate(&name, rotate, now).await)?.is_some() {
                     (secret.enabled, secret.switched, secret.in_place) = (true, true, in_place);
+                }
+            }
+            Wish::Retire(ends) => {
+                let retirement = if ends { Retirement::AtGraceEnd } else { Retirement::Never };
+                let change = Change { retirement: Some(Said::To(retirement)), ..Change::default() };
+                let rotate = store::Rotate { start: Start::Wait, ..secret.rotate(change) };
+                secret.enabled |= answered(store.rotate(&name, rotate, now).await)?.is_some();
+            }
+            Wish::Trial => {
+                let rotate = store::Rotate { start: Start::Test, ..secret.rotate(Change::default()) };
+                let token = rotate.token.to_string();
+                if answered(store.rotate(&name, rotate, now).await)?.is_some() {
+                    secret.asked.insert(token);
+                    secret.enabled = true;
                 }
             }
             Wish::Tag => {
