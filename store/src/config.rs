@@ -74,7 +74,7 @@ impl Store {
             Some(event) => drop(event::apply(&mut w, &mut subject, event, &at).await?),
             None => {
                 let said = "rotation was configured; it waits for its next window";
-                history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+                history::note(&mut w, subject.secret.id, None, "configured", Some(by), said, now).await?;
             }
         }
         subject.save(&mut w, now).await?;
@@ -105,7 +105,7 @@ impl Store {
         now: Time,
     ) -> Result<Written, StoreError> {
         let said = "rotation was configured; the secret has no value to test with";
-        history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+        history::note(&mut w, subject.secret.id, None, "configured", Some(by), said, now).await?;
         subject.save(&mut w, now).await?;
         w.wake();
         w.commit().await?;
@@ -166,7 +166,7 @@ impl Store {
             }
             None => {
                 let said = "rotation was cancelled";
-                history::note(w.conn(), subject.secret.id, None, "cancelled", Some(by), said, now).await?;
+                history::note(&mut w, subject.secret.id, None, "cancelled", Some(by), said, now).await?;
             }
         }
         subject.save(&mut w, now).await?;
@@ -220,7 +220,7 @@ impl Store {
         if let (Rotation::Idle, Some(version)) = (&subject.rotation.state, left_over) {
             subject.labels = subject.labels.drop_pending(&version);
             let said = format!("AWSPENDING was taken off version {version}");
-            history::note(w.conn(), subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
+            history::note(&mut w, subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
         } else {
             let at = Occasion::called(&self.0, by, now);
             event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
@@ -293,7 +293,7 @@ impl Store {
         if let Some(kind) = kind {
             let run = subject.rotation.state.run();
             let said = format!("rotation was {kind}");
-            history::note(w.conn(), subject.secret.id, run, kind, Some(by), &said, now).await?;
+            history::note(&mut w, subject.secret.id, run, kind, Some(by), &said, now).await?;
         }
         subject.save(&mut w, now).await?;
         let view = view(w.conn(), subject.secret, subject.rotation).await?;

@@ -79,7 +79,7 @@ impl Store {
         let ids: Vec<i64> = sql::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
         let mut spread = 0;
         for id in ids.into_iter().map(SecretId) {
-            match spread_one(w.conn(), &self.0, id, now).await {
+            match spread_one(&mut w, &self.0, id, now).await {
                 Ok(()) => spread += 1,
                 Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
                 Err(error) => return Err(error),
@@ -207,25 +207,30 @@ async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str
 async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
     sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
-    history::note(w.conn(), id, None, "set-aside", None, what, now).await
+    history::note(w, id, None, "set-aside", None, what, now).await
 }
 
-async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
-    let row = rotation::load(&mut *conn, id).await?;
-    let secret = secret::by_id(&mut *conn, id).await?;
+async fn spread_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
+    let row = rotation::load(w.conn(), id).await?;
+    let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
     let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
     let due = row.made_up_for(arn, now, limits);
     let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
-    note_missed(conn, &row, due, now).await
+    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(w.conn()).await?;
+    note_missed(w, &row, due, now).await
 }
 
 /// A line of history about a window that is made up for at `due`.
-pub(crate) async fn note_missed(conn: &mut Conn, row: &rotation::Row, due: Time, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn note_missed(
+    w: &mut Writing<'_>,
+    row: &rotation::Row,
+    due: Time,
+    now: Time,
+) -> Result<(), StoreError> {
     let closed = row.window.map_or(now, |window| window.closes);
     let message = format!("the window that closed at {closed} was missed; rotating at {due}");
-    history::note(conn, row.secret, None, "missed-window", None, &message, now).await
+    history::note(w, row.secret, None, "missed-window", None, &message, now).await
 }
 
 // One step of the index for each lane, however many secrets are in it.

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crypto::{Binding, Keyring, Kind, SealError};
@@ -48,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) reads: Reads,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
+    /// Everybody who waits for events is woken by it.
+    pub(crate) happened: Arc<Notify>,
+    /// Nobody is to wait any more: the server ends.
+    pub(crate) ending: AtomicBool,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
     /// Held as long as the store is; the kernel lets go of it whatever happens to us.
@@ -115,6 +120,8 @@ impl Store {
             rotators: Kept::default(),
             reads: Reads::default(),
             changed: Arc::new(Notify::new()),
+            happened: Arc::new(Notify::new()),
+            ending: AtomicBool::new(false),
             _lock: lock,
         };
         check_keyring(&inner).await?;

@@ -55,7 +55,7 @@ impl Store {
                 "the account is being brought back from the shape of alternating users"
             }
         };
-        history::note(w.conn(), id, None, "preparing", Some(by), said, now).await?;
+        history::note(&mut w, id, None, "preparing", Some(by), said, now).await?;
         w.commit().await?;
         Ok(Some(Look { lease, sight, rotation: row.state }))
     }
@@ -93,7 +93,7 @@ impl Store {
             }
             Err(error) => ("prepare-failed", format!("it was not done, or not to its end: {}", error.message)),
         };
-        history::note(w.conn(), subject.secret.id, None, kind, Some(by), &said, now).await?;
+        history::note(&mut w, subject.secret.id, None, kind, Some(by), &said, now).await?;
         // Nothing of the secret itself has changed.
         let changed = subject.secret.changed;
         subject.save(&mut w, changed).await?;
@@ -108,7 +108,7 @@ impl Store {
     pub async fn note(&self, id: &str, kind: &str, by: &str, said: &str, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let secret = crate::resolve::find(w.conn(), id).await?;
-        history::note(w.conn(), secret.id, None, kind, Some(by), said, now).await?;
+        history::note(&mut w, secret.id, None, kind, Some(by), said, now).await?;
         w.commit().await
     }
 }

@@ -139,7 +139,7 @@ impl Store {
         }
     }
 
-    async fn cached(&self, id: &str) -> Result<Arc<CachedSecret>, StoreError> {
+    pub(crate) async fn cached(&self, id: &str) -> Result<Arc<CachedSecret>, StoreError> {
         if let Some(hit) = self.0.cache.get(id) {
             return Ok(hit);
         }

@@ -189,7 +189,7 @@ impl Store {
         if !row.verified.rival {
             subject.rotation.verified.rival = true;
             let said = subject.rotation.verified.message().unwrap_or_default();
-            history::note(w.conn(), subject.secret.id, None, "rival", Some(reconcile::POLICY), &said, now).await?;
+            history::note(w, subject.secret.id, None, "rival", Some(reconcile::POLICY), &said, now).await?;
         }
         Ok(())
     }
@@ -380,7 +380,7 @@ async fn tell(
         _ => return Ok(()),
     };
     let said = last.message().unwrap_or_default();
-    history::note(w.conn(), subject.secret.id, None, kind, Some(by), &said, now).await
+    history::note(w, subject.secret.id, None, kind, Some(by), &said, now).await
 }
 
 async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ mod deploy;
 mod drift;
 mod driver;
 mod dual;
+mod events;
 mod faults;
 mod lambda;
 mod ownership;

@@ -13,6 +13,7 @@ mod damage;
 mod delete;
 mod deliveries;
 mod due;
+mod events;
 mod fixtures;
 mod graces;
 mod interference;
@@ -34,6 +35,7 @@ mod secrets;
 mod sessions;
 mod settings;
 mod sqlite;
+mod subscriptions;
 mod tokens;
 mod trial;
 mod world;
@@ -312,6 +314,36 @@ contract! { over_sqlite:
         the_policy_sets_no_account_again_that_was_never_seen_to_log_in,
         the_policy_begins_nothing_where_nobody_could_set_the_password,
         work_beside_rotations_is_leased_and_told_before_it_begins,
+    },
+    events::{
+        what_happens_is_told_in_the_order_of_each_secret,
+        only_a_change_of_the_value_is_told_as_one,
+        a_rotation_is_told_from_its_start_to_its_end,
+        what_was_not_committed_is_not_told,
+        an_event_outlives_its_secret,
+        offsets_have_no_gaps_and_are_never_given_twice,
+        old_events_go_in_small_steps_oldest_first,
+        no_event_has_a_value,
+        who_waits_is_told_what_can_be_read,
+    },
+    subscriptions::{
+        a_subscription_is_told_of_what_happens_from_then_on,
+        what_is_not_taken_holds_back_its_secret_and_no_other,
+        a_receiver_that_is_gone_for_an_hour_gets_everything_once_in_order,
+        two_nodes_never_have_the_same_secret_of_a_subscription,
+        what_a_dead_process_was_sending_is_sent_again,
+        a_stale_sender_settles_nothing,
+        what_nobody_takes_in_time_is_a_dead_letter_and_the_next_ones_turn,
+        a_dead_letter_is_sent_once_more_or_thrown_away,
+        a_replay_begins_where_it_is_told_and_keeps_the_order,
+        a_replay_while_something_is_sent_waits_for_that,
+        a_subscription_whose_events_were_pruned_is_told_so,
+        what_was_pruned_while_it_waited_is_counted,
+        a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled,
+        what_was_disabled_is_told_of_what_happened_meanwhile,
+        a_filter_lets_through_what_it_says_and_a_changed_one_holds_at_once,
+        keys_are_rotated_with_an_overlap_and_bound_to_the_settings,
+        a_subscription_that_is_deleted_leaves_nothing,
     },
     rollbacks::{
         a_rollback_is_a_rotation_that_carries_awsprevious,

@@ -129,9 +129,7 @@ impl Dual<'_> {
                 }
                 Outlook { set, retain, end: false, retains: retain || keeps_current }
             }
-            Aim::InPlace => {
-                Outlook { set, retain: false, end: !keeps_current && any_second(), retains: keeps_current }
-            }
+            Aim::InPlace => Outlook { set, retain: false, end: !keeps_current && any_second(), retains: keeps_current },
             Aim::Back => {
                 let retain = set && self.parties.in_grace().is_some_and(first);
                 let over = || second(wanted) || self.candidates().any(|named| second(&named.login.password));

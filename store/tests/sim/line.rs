@@ -101,7 +101,8 @@ impl<'a> Line<'a> {
     pub(crate) async fn admin(&self, login: &Login) -> Result<Session, StepError> {
         let refused = || {
             let message = "the admin's login is refused";
-            StepError::new(Verdict::NeedsPerson, "admin-refused", message).remedy("Correct the admin secret, then resume.")
+            StepError::new(Verdict::NeedsPerson, "admin-refused", message)
+                .remedy("Correct the admin secret, then resume.")
         };
         self.log_in(login).await?.ok_or_else(refused)
     }

@@ -92,7 +92,8 @@ impl World {
     pub(crate) async fn drive(&mut self, node: u8, pick: u8, calls: u8, (fate, times): (Fate, u8), then: Then) {
         let ids = self.busy(node).await;
         let Some(id) = ids.get(usize::from(pick) % ids.len().max(1)).copied() else { return };
-        let fates = std::iter::repeat_n(Fate::Go, usize::from(calls)).chain(std::iter::repeat_n(fate, usize::from(times)));
+        let fates =
+            std::iter::repeat_n(Fate::Go, usize::from(calls)).chain(std::iter::repeat_n(fate, usize::from(times)));
         for fate in fates {
             self.advance(id, fate).await;
         }

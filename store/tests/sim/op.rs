@@ -215,8 +215,14 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 fn drive() -> impl Strategy<Value = Op> {
-    (0u8..3, 0u8..8, 0u8..48, fate(), 0u8..5, then())
-        .prop_map(|(node, pick, calls, fate, times, then)| Op::Drive { node, pick, calls, fate, times, then })
+    (0u8..3, 0u8..8, 0u8..48, fate(), 0u8..5, then()).prop_map(|(node, pick, calls, fate, times, then)| Op::Drive {
+        node,
+        pick,
+        calls,
+        fate,
+        times,
+        then,
+    })
 }
 
 fn op(secrets: u8) -> impl Strategy<Value = Op> {

@@ -63,7 +63,8 @@ pub(crate) struct Parties {
 impl Parties {
     pub(crate) fn read(cx: &StepContext<'_>) -> Result<Self, StepError> {
         let material = cx.material;
-        let no_value = || StepError::new(Verdict::NeedsPerson, "no-value", "no value").remedy("Start another rotation.");
+        let no_value =
+            || StepError::new(Verdict::NeedsPerson, "no-value", "no value").remedy("Start another rotation.");
         let value = material.wanted.as_ref().ok_or_else(no_value)?;
         let wanted = parse(value)?;
         let current = material.current.as_ref().map(parse).transpose()?.unwrap_or_else(|| wanted.clone());

@@ -1,8 +1,8 @@
 //! Cases that have failed once, shrunken.
 
+use crate::SOUND;
 use crate::op::{Case, Kind, Op};
 use crate::play::play;
-use crate::SOUND;
 
 fn holds(kinds: Vec<Kind>, ops: Vec<Op>) {
     if let Err((at, what)) = play(&Case { kinds, ops }, SOUND) {

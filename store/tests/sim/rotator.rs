@@ -18,7 +18,8 @@ pub(crate) struct Fake(pub(crate) Means);
 
 /// Accounts of this server may have two passwords.
 fn takes_two(cx: &StepContext<'_>) -> bool {
-    let engine = |value: &SecretBytes| Some(serde_json::from_slice::<Value>(value.expose()).ok()?.get("engine")? == "mysql");
+    let engine =
+        |value: &SecretBytes| Some(serde_json::from_slice::<Value>(value.expose()).ok()?.get("engine")? == "mysql");
     cx.material.current.as_ref().and_then(engine).unwrap_or(false)
 }
 

@@ -46,7 +46,12 @@ fn fails(case: &Case, rules: Rules, sort_of: Option<&str>) -> Option<Failure> {
 pub(crate) fn try_seed(seed: u64, rules: Rules, cases: &impl Strategy<Value = Case>) -> Option<Found> {
     let case = cases.new_tree(&mut runner(seed)).unwrap().current();
     let failure = fails(&case, rules, None)?;
-    let mut shrinker = Shrinker { rules, sort: sort(&failure.1).to_owned(), tries: 0, found: Found { seed, case, what: String::new() } };
+    let mut shrinker = Shrinker {
+        rules,
+        sort: sort(&failure.1).to_owned(),
+        tries: 0,
+        found: Found { seed, case, what: String::new() },
+    };
     shrinker.keep(failure);
     shrinker.shrink();
     Some(shrinker.found)
@@ -92,7 +97,11 @@ impl Shrinker {
 }
 
 /// Plays seeds on every processor until one fails, or all have been played.
-pub(crate) fn try_seeds<S: Strategy<Value = Case>>(seeds: std::ops::Range<u64>, rules: Rules, cases: fn() -> S) -> Option<Found> {
+pub(crate) fn try_seeds<S: Strategy<Value = Case>>(
+    seeds: std::ops::Range<u64>,
+    rules: Rules,
+    cases: fn() -> S,
+) -> Option<Found> {
     let next = AtomicU64::new(seeds.start);
     let found = std::sync::Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);

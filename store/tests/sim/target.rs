@@ -195,7 +195,8 @@ impl Target {
         for host in self.names() {
             self.with(&host, |host, _| {
                 let late: BTreeSet<u64> = host.late.iter().map(|late| late.session).collect();
-                let ends = |id: &u64, session: &Session| is_noticed && session.by.driver == driver && !late.contains(id);
+                let ends =
+                    |id: &u64, session: &Session| is_noticed && session.by.driver == driver && !late.contains(id);
                 host.sessions.retain(|id, session| !ends(id, session));
             });
         }
