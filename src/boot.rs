@@ -18,11 +18,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::audit::Audit;
-use crate::clock::{SystemClock, boot_id};
+use crate::clock::{Steady, SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
 use crate::desk::ServerDesk;
 use crate::events::Events;
 use crate::http::{Probes, TlsFiles, probes, serve};
+use crate::keeper::Keeper;
 use crate::looks::Looks;
 use crate::metrics::Metrics;
 use crate::scheduler::Scheduler;
@@ -50,6 +51,7 @@ pub struct Server {
     app: Router,
     tls: Option<TlsFiles>,
     scheduler: Scheduler,
+    keeper: Keeper,
     events: Events,
     audit: Audit,
 }
@@ -61,17 +63,14 @@ impl Server {
     /// [`BootError`] with what cannot be opened and why.
     pub async fn start(settings: &Settings) -> Result<Self, BootError> {
         install_tls_provider();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let steady = Arc::new(Steady::new(Arc::new(SystemClock)));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as Arc<dyn Clock>;
         let store = open_store(settings, Arc::clone(&clock)).await?;
-        first_key(&store, &settings.data, clock.as_ref()).await?;
-        let late =
-            store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
-        if late > 0 {
-            tracing::warn!(
-                count = late,
-                "rotations missed their window while the server was down; they run late, spread"
-            );
+        let seen = store.last_seen().await.map_err(|error| boot_error("cannot read when it was last", error))?;
+        if let Some(seen) = seen {
+            steady.compare(&seen, &boot_id());
         }
+        first_key(&store, &settings.data, clock.as_ref()).await?;
         store.plan_looks(clock.now()).await.map_err(|error| boot_error("cannot read what is looked at", error))?;
         let listener = TcpListener::bind(settings.listen)
             .await
@@ -82,6 +81,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
         let owner = format!("{}-{}", std::process::id(), address.port());
+        let keeper = keeper(&store, &clock, &owner).await?;
         let looks = Arc::new(Looks {
             store: store.clone(),
             registry: Arc::clone(&registry),
@@ -107,7 +107,7 @@ impl Server {
             looks,
             callers: bench.callers,
             drills: bench.drills,
-            clock,
+            clock: steady,
             metrics,
             trail: audit.trail(),
             permits: settings.permits,
@@ -115,7 +115,7 @@ impl Server {
             owner,
         };
         let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
-        Ok(Self { address, store, listener, app, tls, scheduler, events, audit })
+        Ok(Self { address, store, listener, app, tls, scheduler, keeper, events, audit })
     }
 
     /// Serves and rotates until `shutdown` says true, then drains.
@@ -123,11 +123,13 @@ impl Server {
     /// # Errors
     /// [`BootError`] when the listener fails or the certificate cannot be used.
     pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), BootError> {
+        let keeping = tokio::spawn(self.keeper.run(shutdown.clone()));
         let rotating = tokio::spawn(self.scheduler.run(shutdown.clone()));
         let telling = tokio::spawn(self.events.run(shutdown.clone()));
         let served = serve(self.listener, self.app, self.tls, shutdown).await;
         if let Err(error) = served {
             rotating.abort();
+            keeping.abort();
             telling.abort();
             return Err(boot_error("cannot serve", error));
         }
@@ -135,6 +137,7 @@ impl Server {
         if let Err(error) = telling.await {
             tracing::error!(%error, "what tells of events stopped");
         }
+        let _ended = keeping.await;
         // The trail ends last, when nobody has anything to say any more.
         drop(self.audit);
         rotated
@@ -228,6 +231,14 @@ pub fn write_credentials(path: &Path, key: &NewAccessKey) -> Result<(), BootErro
     std::fs::rename(&fresh, path).map_err(failed)
 }
 
+async fn keeper(store: &Store, clock: &Arc<dyn Clock>, owner: &str) -> Result<Keeper, BootError> {
+    // Nodes of two machines may have the same process number and port.
+    let node = format!("{owner}-{:08x}", rand::random::<u32>());
+    let mut keeper = Keeper::new(store.clone(), Arc::clone(clock), node);
+    keeper.begin().await.map_err(|error| boot_error("cannot write to the store", causes(&error)))?;
+    Ok(keeper)
+}
+
 fn target_ca(settings: &Settings) -> Result<Option<Vec<u8>>, BootError> {
     let Some(file) = &settings.target_ca else { return Ok(None) };
     let pem = std::fs::read(file);
@@ -295,6 +306,7 @@ fn app(
     let state = ApiState {
         store: store.clone(),
         clock: Arc::clone(clock),
+        wall: Arc::new(SystemClock),
         region: settings.region.clone(),
         account_id: settings.account_id.clone(),
         limits: settings.limits().map_err(|error| BootError(error.to_string()))?,

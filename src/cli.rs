@@ -1,16 +1,19 @@
-//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit` and what works on
-//! the data folder of a stopped server is a client of the API.
+//! The command line: verbs, and how their answers are shown. Every verb but `serve`, `demo`, `audit`, what works on
+//! the files of a data folder and what works on the store of a stopped server is a client of the API.
 
 mod audit;
 pub(crate) mod client;
 mod events;
 mod key;
+mod keyring;
+mod limits;
 pub(crate) mod output;
 mod rotation;
 mod rotator;
 mod secret;
 mod serve;
 pub(crate) mod shown;
+mod store;
 
 use std::process::ExitCode;
 
@@ -53,9 +56,21 @@ enum Verb {
     /// Tell receivers of what happens, see what could not be delivered, follow it live
     #[command(subcommand)]
     Events(Box<events::EventsVerb>),
+    /// Limits of the whole installation: rotations at a host, starts a minute, blackouts
+    #[command(subcommand)]
+    Limits(limits::LimitsVerb),
+    /// A server's clock that jumped, and is right
+    #[command(subcommand)]
+    Clock(limits::ClockVerb),
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Back up and rotate the keys that seal every value
+    #[command(subcommand)]
+    Keyring(keyring::KeyringVerb),
+    /// Back up and restore the store; see whether a restored one rotates yet
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Read and verify the audit trail of a server on this machine
     #[command(subcommand)]
     Audit(audit::AuditVerb),
@@ -93,7 +108,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Rotator(verb) => rotator::run(*verb).await,
         Verb::Events(verb) => events::run(*verb).await,
+        Verb::Limits(verb) => limits::run(verb).await,
+        Verb::Clock(verb) => limits::clock(verb).await,
         Verb::Key(verb) => key::run(verb).await,
+        Verb::Keyring(verb) => keyring::run(verb).await,
+        Verb::Store(verb) => store::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,
     };

@@ -58,9 +58,22 @@ pub fn probes(probes: Probes) -> Router {
 
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
     match probes.store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(()) => (StatusCode::OK, format!("{}{}", probes.readiness().await, standing(&probes).await)),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
     }
+}
+
+/// Why nothing starts by schedule, where that is so: one line each.
+async fn standing(probes: &Probes) -> String {
+    let Ok(fleet) = probes.store.fleet().await else { return String::new() };
+    let shown = |time: engine::Time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let paused = fleet.paused.map(|paused| {
+        format!("all rotations are paused, by {} at {}: {}\n", paused.by, shown(paused.since), paused.reason)
+    });
+    let doubted = fleet.clock.map(|doubt| {
+        format!("nothing starts by schedule: {}; if it is right, `pawl clock accept` says so\n", doubt.message)
+    });
+    paused.into_iter().chain(doubted).collect()
 }
 
 async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
@@ -68,6 +81,14 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
         Ok(counts) => counts,
         Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
     };
+    let (fleet, away) = match (probes.store.fleet().await, probes.store.unreachable().await) {
+        (Ok(fleet), Ok(away)) => (fleet, away),
+        (Err(error), _) | (_, Err(error)) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], format!("{error}\n"));
+        }
+    };
+    probes.metrics.standing(&fleet, &away);
+    probes.count_held().await;
     match probes.metrics.render(&counts, &probes.broken().await) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
@@ -75,6 +96,24 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
 }
 
 impl Probes {
+    /// It is ready, and changes targets or not.
+    async fn readiness(&self) -> String {
+        match self.store.verify_only().await {
+            Ok(Some(mode)) => {
+                format!("ready\nverify-only since {}: {}\n", mode.since.format("%Y-%m-%d %H:%M:%S UTC"), mode.reason)
+            }
+            _ => "ready\n".to_owned(),
+        }
+    }
+
+    /// How many secrets are held, and whether the store is verify-only.
+    async fn count_held(&self) {
+        let mode = self.store.verify_only().await;
+        if let (Ok(mode), Ok((_, held))) = (mode, self.store.unproven(0).await) {
+            self.metrics.mode(mode.is_some(), held);
+        }
+    }
+
     /// The rotators whose breaker is open; none where the store cannot say which there are.
     async fn broken(&self) -> Vec<String> {
         let lanes = self.store.lanes().await.unwrap_or_default();

@@ -20,6 +20,7 @@ pub mod events;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod http;
+pub mod keeper;
 mod lanes;
 pub mod looks;
 pub mod metrics;

@@ -15,18 +15,24 @@ pub(crate) const KEY_LENGTH: usize = 32;
 pub struct KeyId(pub(crate) u64);
 
 impl KeyId {
-    pub(crate) const LENGTH: usize = 8;
+    /// In bytes.
+    pub const LENGTH: usize = 8;
 
-    pub(crate) fn to_bytes(self) -> [u8; Self::LENGTH] {
+    /// As envelopes carry it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
         self.0.to_be_bytes()
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+    /// Reads what [`KeyId::to_bytes`] gives.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }
 
     /// Reads the 16 hexadecimal digits that `Display` writes.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
         digits.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }

@@ -16,6 +16,6 @@ mod keyring;
 pub use binding::{Binding, Kind};
 pub use datakey::DataKey;
 pub use envelope::SealError;
-pub use file::KeyringFileError;
+pub use file::{KeyringFileError, Listed};
 pub use key::KeyId;
-pub use keyring::Keyring;
+pub use keyring::{Keyring, sealed_under};

@@ -122,7 +122,76 @@ fn an_older_key_in_the_file_still_opens() {
     let a = r#"{ "id": "000000000000000a", "key": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=" }"#;
     let b = r#"{ "id": "000000000000000b", "key": "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI=" }"#;
     let before = file("000000000000000a", a);
+    let sealed = before.seal(&place(), b"x").unwrap();
     let after = file("000000000000000b", &format!("{a}, {b}"));
-    assert!(seals_for(&before, &after));
-    assert!(!seals_for(&after, &before));
+    assert_eq!(after.primary_id().to_string(), "000000000000000b");
+    assert_eq!(*after.open(&place(), &sealed).unwrap(), b"x");
+    assert_eq!(crypto::sealed_under(&after.rewrap(&place(), &sealed).unwrap()).unwrap(), after.primary_id());
+}
+
+#[test]
+fn a_key_that_came_into_the_file_since_is_found_there_when_it_is_needed_and_seals_when_it_is_told_to() {
+    let directory = Directory::new("since");
+    let path = directory.0.join("keyring.json");
+    let here = Keyring::create(&path).unwrap();
+    let old = here.primary_id();
+    let key = Keyring::add_next(&path).unwrap();
+    assert_eq!(Keyring::add_next(&path).unwrap(), key, "one that waits is used");
+    let elsewhere = Keyring::load(&path).unwrap();
+    assert_eq!(elsewhere.primary_id(), old, "it waits");
+    elsewhere.seal_under(key).unwrap();
+    assert_eq!(here.key_ids(), [old]);
+    assert!(seals_for(&elsewhere, &here), "the file is read again");
+    assert_eq!(here.key_ids(), [old, key]);
+    assert_eq!(here.primary_id(), old);
+    here.seal_under(key).unwrap();
+    assert_eq!(here.key_ids(), [key, old]);
+    let strange = Keyring::generate().unwrap();
+    assert!(here.seal_under(strange.primary_id()).is_err() && !seals_for(&strange, &here));
+    assert!(!here.reread().unwrap(), "nothing is read twice");
+    fs::write(&path, "broken").unwrap();
+    assert!(here.reread().is_err() && seals_for(&elsewhere, &here), "what is at hand stays");
+}
+
+#[test]
+fn a_key_becomes_primary_and_an_old_one_is_taken_out_and_the_file_before_is_kept() {
+    let directory = Directory::new("change");
+    let path = directory.0.join("keyring.json");
+    let old = Keyring::create(&path).unwrap().primary_id();
+    let text = |path: &Path| fs::read_to_string(path).unwrap();
+    assert!(matches!(Keyring::use_next(&path), Err(KeyringFileError::Refused { .. })), "none waits");
+    assert!(matches!(Keyring::take_out(&path, old), Err(KeyringFileError::Refused { .. })), "it is primary");
+    let first = text(&path);
+    let key = Keyring::add_next(&path).unwrap();
+    assert_eq!(text(&Keyring::kept_beside(&path)), first);
+    assert!(matches!(Keyring::take_out(&path, key), Err(KeyringFileError::Refused { .. })), "it is to be primary");
+    // What a kill in the middle leaves behind is in nobody's way.
+    fs::write(directory.0.join(".keyring.json.new"), "half").unwrap();
+    assert_eq!(Keyring::use_next(&path).unwrap(), key);
+    let listed = Keyring::list(&path).unwrap();
+    assert_eq!((listed.primary, listed.next, listed.keys), (key, None, vec![key, old]));
+    let second = text(&path);
+    Keyring::take_out(&path, old).unwrap();
+    assert_eq!(Keyring::list(&path).unwrap().keys, [key]);
+    assert_eq!(text(&Keyring::kept_beside(&path)), second);
+    assert!(matches!(Keyring::take_out(&path, old), Err(KeyringFileError::Refused { .. })), "it is not there");
+    for file in [&path, &Keyring::kept_beside(&path)] {
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let mut left: Vec<_> = fs::read_dir(&directory.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["keyring.json", "keyring.json.before"]);
+}
+
+#[test]
+fn an_export_is_private_opens_the_same_and_overwrites_nothing() {
+    let directory = Directory::new("export");
+    let path = directory.0.join("keyring.json");
+    let keyring = Keyring::create(&path).unwrap();
+    let to = directory.0.join("copy.json");
+    Keyring::export(&path, &to).unwrap();
+    assert!(seals_for(&keyring, &Keyring::load(&to).unwrap()));
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(Keyring::export(&path, &to), Err(KeyringFileError::Create { .. })));
+    assert_eq!(*Keyring::text(&path).unwrap(), fs::read_to_string(&to).unwrap());
 }

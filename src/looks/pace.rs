@@ -51,13 +51,16 @@ impl Pace {
         }
     }
 
-    /// Begins a look at this server, until what is returned is dropped. None: somebody looks at it just now.
-    pub(crate) fn enter(&self, server: &str, now: Duration) -> Option<Place> {
+    /// Begins a look at this server, until what is returned is dropped. None: somebody looks at it just now. The first look after a
+    /// restore does not count: everything waits for it.
+    pub(crate) fn enter(&self, server: &str, counts: bool, now: Duration) -> Option<Place> {
         let mut spent = self.spent();
         if !spent.servers.insert(server.to_owned()) {
             return None;
         }
-        spent.begun.push_back(now);
+        if counts {
+            spent.begun.push_back(now);
+        }
         Some(Place { pace: self.clone(), server: server.to_owned() })
     }
 
@@ -88,21 +91,21 @@ mod tests {
     #[test]
     fn one_look_at_a_server_and_a_few_at_once() {
         let pace = Pace::default();
-        let first = pace.enter("db:5432", NOW).expect("there is room");
-        assert!(pace.enter("db:5432", NOW).is_none(), "it is being looked at");
-        let _others: Vec<_> = (0..3).map(|n| pace.enter(&format!("db{n}:5432"), NOW).expect("another")).collect();
+        let first = pace.enter("db:5432", true, NOW).expect("there is room");
+        assert!(pace.enter("db:5432", true, NOW).is_none(), "it is being looked at");
+        let _others: Vec<_> = (0..3).map(|n| pace.enter(&format!("db{n}:5432"), true, NOW).expect("another")).collect();
         assert_eq!(pace.room(NOW), 0);
         assert!(!pace.full_for(NOW).is_zero());
         drop(first);
         assert_eq!(pace.room(NOW), 1);
-        assert!(pace.enter("db:5432", NOW).is_some());
+        assert!(pace.enter("db:5432", true, NOW).is_some());
     }
 
     #[test]
     fn so_many_a_minute_and_then_a_pause() {
         let pace = Pace::default();
         for n in 0..60 {
-            drop(pace.enter("db:5432", NOW + Duration::from_millis(n)));
+            drop(pace.enter("db:5432", true, NOW + Duration::from_millis(n)));
         }
         assert_eq!(pace.full_for(NOW), MINUTE);
         assert_eq!((pace.room(NOW + Duration::from_secs(1)), pace.room(NOW + Duration::from_secs(61))), (0, 4));

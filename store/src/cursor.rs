@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crypto::{Binding, DataKey, Keyring, Kind, SealError};
+use crypto::{Binding, DataKey, KeyId, Keyring, Kind, SealError};
 
 use crate::StoreError;
 use crate::hex::{hex, unhex};
@@ -32,20 +32,28 @@ pub(crate) struct Cursors {
     keyring: Arc<Keyring>,
     key: DataKey,
     wrapped: Vec<u8>,
+    /// The key of the keyring that wraps it.
+    under: KeyId,
 }
 
 impl Cursors {
     pub(crate) fn new(keyring: Arc<Keyring>) -> Result<Self, SealError> {
         let key = DataKey::generate()?;
+        let under = keyring.primary_id();
         let wrapped = keyring.wrap(OWNER, &key)?;
-        Ok(Self { keyring, key, wrapped })
+        Ok(Self { keyring, key, wrapped, under })
     }
 
     /// The text of a cursor for `query`.
     pub(crate) fn write(&self, query: &str, at: &Cursor) -> Result<String, StoreError> {
         let plain = format!("{} {} {}", at.number, at.id, at.text);
         let sealed = self.key.seal(&place(query), plain.as_bytes())?;
-        Ok(hex(&self.wrapped) + &hex(&sealed))
+        // An older key may be taken out of the keyring: no new cursor is to need it.
+        let wrapped = match self.keyring.primary_id() == self.under {
+            true => hex(&self.wrapped),
+            false => hex(&self.keyring.wrap(OWNER, &self.key)?),
+        };
+        Ok(wrapped + &hex(&sealed))
     }
 
     /// Reads what [`Cursors::write`] wrote for the same query, here or in another process with this keyring.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use engine::Time;
 use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
@@ -212,9 +213,28 @@ pub enum StoreError {
     /// What was delivered is being delivered.
     #[error("the step is under way")]
     DeliveryUnderWay,
+    /// Everything is paused.
+    #[error("all rotations were paused by {by}")]
+    AllPaused {
+        /// Who did that.
+        by: String,
+        /// When.
+        since: Time,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing starts now unless somebody insists.
+    #[error("a blackout until {ends}")]
+    Blackout {
+        /// When it ends.
+        ends: Time,
+    },
     /// Nothing of the secret is done until its rotation is resumed.
     #[error("the rotation is paused")]
     RotationPaused,
+    /// The store may be older than the target: AWSCURRENT is to be seen to log in before anything is changed.
+    #[error("the store was brought back and AWSCURRENT has not been seen to log in since")]
+    Held,
     /// A rotation token that is not this secret's, not this version's, too old, or of a rotation that is over.
     #[error("the rotation token is not valid")]
     BadRotationToken,
@@ -243,6 +263,9 @@ pub enum StoreError {
     /// Whoever serves the secret makes its values by itself, and cannot be given one.
     #[error("the rotator {0} makes its values by itself")]
     MakesValues(String),
+    /// Another store was being copied into this one, and that has not ended.
+    #[error("a copy of {0} into this store was cut short: make it again with `pawl store copy`")]
+    HalfCopied(String),
     /// The database contradicts us; never retried.
     #[error("the database contradicts itself: {what}")]
     Inconsistent {
@@ -316,6 +339,9 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// A restore or a copy into it was cut short: it is neither what it was nor what it is to be.
+    #[error("a restore into {0} was cut short: run `pawl store restore` again with --replace")]
+    CutShort(PathBuf),
     /// The keyring does not open this store: it belongs to another one. Nothing was changed.
     #[error("the keyring does not belong to this store: its check row does not open")]
     WrongKeyring,

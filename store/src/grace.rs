@@ -14,12 +14,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`],
+    /// [`StoreError::Held`],
     /// [`StoreError::Refused`] where no credential waits for its end; or the database fails.
     pub async fn end_grace(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         if subject.rotation.paused {
             return Err(StoreError::RotationPaused);
+        }
+        if subject.rotation.is_held() {
+            return Err(StoreError::Held);
         }
         let at = Occasion::called(&self.0, by, now);
         event::apply(&mut w, &mut subject, Event::GraceEnded { by: by.to_owned() }, &at).await?;

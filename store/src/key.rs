@@ -222,7 +222,7 @@ fn found(rows: u64) -> Result<(), StoreError> {
 }
 
 /// The principal is bound too: who may write the database cannot make a key somebody else's.
-fn place<'a>(access_key_id: &'a str, principal: &'a str) -> Binding<'a> {
+pub(crate) fn place<'a>(access_key_id: &'a str, principal: &'a str) -> Binding<'a> {
     Binding { kind: Kind::AccessKey, owner: access_key_id, version: principal, candidate: 0 }
 }
 

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crypto::{Binding, Keyring, Kind, SealError};
-use engine::Time;
-use engine::id::VersionId;
+use crypto::Keyring;
 use engine::port::Clock;
 use rustix::fs::FlockOperation;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -21,15 +19,15 @@ use tokio::sync::Notify;
 
 use crate::cache::Cache;
 use crate::cursor::Cursors;
-use crate::instant::ms;
 use crate::kept::Kept;
+use crate::lock::Locked;
 use crate::model::{Identity, Location, Options};
 use crate::reader::{self, Reads};
-use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret, sql};
+use crate::tx::Writing;
+use crate::{OpenError, StoreError, check, key, mark, registration};
 
-const DATABASE: &str = "pawl.db";
-const LOCK: &str = "pawl.lock";
+pub(crate) const DATABASE: &str = "pawl.db";
+pub(crate) const LOCK: &str = "pawl.lock";
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -96,6 +94,8 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let Location::Sqlite(directory) = location;
         let lock = prepare(directory)?;
+        // Under the lock, so that nobody is in the middle of it.
+        Locked::whole(directory).map_err(|_| OpenError::CutShort(directory.to_owned()))?;
         let connect = SqliteConnectOptions::new()
             .filename(directory.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)
@@ -124,7 +124,7 @@ impl Store {
             ending: AtomicBool::new(false),
             _lock: lock,
         };
-        check_keyring(&inner).await?;
+        check::keyring(&inner).await?;
         mark::look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
@@ -193,42 +193,6 @@ fn prepare(directory: &Path) -> Result<File, OpenError> {
     Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
-
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
-async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
-    let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sql::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
-    let Some((store_id, sealed)) = row else {
-        if secret::any(w.conn()).await? {
-            return Err(StoreError::inconsistent("there are secrets and no check row").into());
-        }
-        write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
-        return Ok(w.commit().await?);
-    };
-    match inner.keyring.open(&check_of(&store_id), &sealed) {
-        Ok(_) => Ok(w.rollback().await?),
-        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
-        Err(error) => Err(StoreError::from(error).into()),
-    }
-}
-
-async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
-    let store_id = VersionId::random(&mut rand::rng());
-    let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sql::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
-    query.bind(ms(now)).execute(conn).await?;
-    Ok(())
-}
-
-fn check_of(store_id: &str) -> Binding<'_> {
-    Binding { kind: Kind::Check, owner: store_id, version: "", candidate: 0 }
-}
-
-const CHECK: &str = "-- open::check_keyring
-SELECT store_id, sealed FROM store_check WHERE id = 1";
-
-const WRITE_CHECK: &str = "-- open::write_check
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";

@@ -19,8 +19,9 @@ impl Store {
     /// now.
     ///
     /// # Errors
-    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
-    /// [`StoreError::NoValue`], [`StoreError::ManagedElsewhere`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
+    /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`],
+    /// [`StoreError::Held`], [`StoreError::RotationUnderWay`] where one is open or a grace is, [`StoreError::NoValue`],
+    /// [`StoreError::ManagedElsewhere`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
         id: &str,
@@ -35,6 +36,9 @@ impl Store {
         let Subject { secret, rotation: row, .. } = subject;
         if row.paused {
             return Err(StoreError::RotationPaused);
+        }
+        if row.is_held() {
+            return Err(StoreError::Held);
         }
         if row.state != Rotation::Idle {
             return Err(StoreError::RotationUnderWay);
@@ -57,7 +61,7 @@ impl Store {
         };
         history::note(&mut w, id, None, "preparing", Some(by), said, now).await?;
         w.commit().await?;
-        Ok(Some(Look { lease, sight, rotation: row.state }))
+        Ok(Some(Look { lease, sight, rotation: row.state, held: false }))
     }
 
     /// Writes down how that work ended, and gives the lease back. Where it was done the secret's strategy is the one it

@@ -38,6 +38,7 @@ impl Store {
         let lane = row.lane.clone();
         self.serving(&mut w, &lane, true).await?;
         subject.rotation.verified = std::mem::take(&mut subject.rotation.verified).reconciled_by_hand();
+        subject.rotation.hold = subject.rotation.hold.asked();
         begin(&mut w, &mut subject, &Occasion::called(&self.0, by, now)).await?;
         self.end(w, subject, None, by, now).await
     }

@@ -405,7 +405,7 @@ fn open_keys(text: &[u8]) -> Result<Keys, Unreadable> {
     })
 }
 
-fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
+pub(crate) fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
     Binding { kind: Kind::Rotator, owner: name, version: settings, candidate: 0 }
 }
 

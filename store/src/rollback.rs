@@ -55,6 +55,7 @@ impl Store {
             carries,
         };
         let at = Occasion::called(&self.0, by, now);
+        subject.rotation.hold = subject.rotation.hold.asked();
         event::apply(&mut w, &mut subject, event, &at).await?;
         subject.save(&mut w, now).await?;
         w.wake();

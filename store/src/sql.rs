@@ -14,7 +14,6 @@ use sqlx::{Database, Decode, Postgres, Sqlite, Transaction, Type, ValueRef};
 /// A connection to the store's database.
 pub(crate) enum Conn {
     Sqlite(Held<Sqlite>),
-    #[expect(dead_code, reason = "opened by the next milestone")]
     Postgres(Held<Postgres>),
 }
 

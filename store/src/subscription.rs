@@ -304,7 +304,7 @@ fn seal(inner: &Inner, name: &str, settings: &Settings, keys: &Keys) -> Result<(
     Ok((settings, sealed))
 }
 
-fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
+pub(crate) fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
     Binding { kind: Kind::Subscription, owner: name, version: settings, candidate: 0 }
 }
 

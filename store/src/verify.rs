@@ -19,16 +19,21 @@ use engine::schedule::{Window, pick};
 
 use crate::due::{Boot, LEASE};
 use crate::event::Occasion;
+use crate::hold::Hold;
 use crate::instant::{instant_opt, ms};
 use crate::lease::millis;
 use crate::model::{Look, Sight};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Durability, Writing, glance, snapshot};
-use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
+use crate::{Store, StoreError, fleet, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
+/// What is held and could not be seen is looked at again so soon; where AWSCURRENT was refused, not as soon: each look costs the
+/// account a refused login.
+const UNSEEN: Duration = Duration::from_secs(60);
+const SEEN_DRIFTED: Duration = Duration::from_secs(3600);
 /// Who writes a value by hand may change the account a moment later.
 const SOON: TimeDelta = TimeDelta::minutes(2);
 /// No interval is longer: dates end somewhere.
@@ -73,7 +78,7 @@ impl Store {
         now: Time,
     ) -> Result<Option<Look>, StoreError> {
         let mut row = rotation::load(w.conn(), id).await?;
-        if !may_look(&row.state) {
+        if !may_look(&row) {
             plan(w.conn(), id, now + OPEN_NOW).await?;
             return Ok(None);
         }
@@ -84,7 +89,8 @@ impl Store {
             None => sql::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
         }
         let Some(sight) = sight(w.conn(), &self.0, secret, &row, None, now).await? else { return Ok(None) };
-        Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state }))
+        let held = row.is_held();
+        Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state, held }))
     }
 
     /// Leases this one secret, to be looked at because somebody asks. None: somebody else has it just now.
@@ -97,7 +103,7 @@ impl Store {
         let secret = resolve::find(w.conn(), id).await?;
         secret.live()?;
         let row = rotation::load(w.conn(), secret.id).await?;
-        if !may_look(&row.state) {
+        if !may_look(&row) {
             return Err(StoreError::RotationUnderWay);
         }
         if !self.is_free(&row) {
@@ -107,7 +113,8 @@ impl Store {
         let sight = sight(w.conn(), &self.0, secret, &row, None, now).await?.ok_or(StoreError::NoValue)?;
         let lease = lease(&mut w, &self.0, id, &sight.arn, owner).await?;
         w.commit().await?;
-        Ok(Some(Look { lease, sight, rotation: row.state }))
+        let held = row.is_held();
+        Ok(Some(Look { lease, sight, rotation: row.state, held }))
     }
 
     /// What a look at the target would be made with, as of now and with nothing leased: for what changes nothing. The
@@ -155,6 +162,9 @@ impl Store {
             Ok(Verified::CurrentLogsIn) => after.of(account),
             _ => after,
         };
+        if found.as_ref().is_ok_and(|answer| subject.rotation.is_shown_by(answer)) {
+            subject.rotation.hold = subject.rotation.hold.proven();
+        }
         let may_help = look.sight.material.admin.is_some() || matches!(found, Ok(Verified::AnotherLogsIn { .. }));
         if found.is_ok() {
             tell(&mut w, &mut subject, &before, by, now).await?;
@@ -178,10 +188,14 @@ impl Store {
         now: Time,
     ) -> Result<(), StoreError> {
         let row = &subject.rotation;
-        let wanted = row.verified.drifted && row.options.reconcile && row.is_looked_at();
+        let wanted = row.verified.drifted && row.options.reconcile && row.is_looked_at() && row.hold == Hold::None;
         if !wanted || row.state != Rotation::Idle || !may_help {
             return Ok(());
         }
+        if fleet::load(w.conn()).await?.fleet.paused.is_some() {
+            return Ok(());
+        }
+        let row = &subject.rotation;
         if row.verified.may_reconcile(now) {
             subject.rotation.verified = std::mem::take(&mut subject.rotation.verified).reconciling(now);
             return reconcile::begin(w, subject, &Occasion::called(&self.0, reconcile::POLICY, now)).await;
@@ -255,11 +269,15 @@ impl Store {
 impl rotation::Row {
     /// By schedule AWSCURRENT is tried of what is rotated, by rotators that are built in: no other can look.
     pub(crate) fn is_looked_at(&self) -> bool {
-        self.live && self.configured && self.enabled && !self.paused && self.lane.is_empty()
+        let by_schedule = self.live && self.configured && self.enabled && !self.paused && self.lane.is_empty();
+        by_schedule || self.is_to_be_seen()
     }
 
     /// How often AWSCURRENT is tried; None: not by schedule.
     pub(crate) fn look_every(&self) -> Option<Duration> {
+        if self.is_to_be_seen() {
+            return Some(if self.verified.drifted { SEEN_DRIFTED } else { UNSEEN });
+        }
         let looks = self.configured && self.enabled && self.lane.is_empty();
         self.options.verify_every().filter(|_| looks).map(|every| every.min(LONGEST))
     }
@@ -290,6 +308,9 @@ impl rotation::Row {
         let soon = worked.then(|| within(arn, now + SOON, now + SOON + SOON));
         self.plan_next_look(arn, now);
         self.verify = self.verify.map(|planned| [before, soon].into_iter().flatten().fold(planned, Time::min));
+        if self.is_to_be_seen() {
+            self.verify = Some(now);
+        }
     }
 }
 
@@ -300,6 +321,10 @@ impl Subject {
         self.rotation.verified = verified.found(Verified::CurrentLogsIn, now);
         self.rotation.plan_next_look(&self.secret.arn, now);
         self.proven = true;
+        self.rotation.hold = self.rotation.hold.proven();
+        if self.rotation.is_held() {
+            self.rotation.due = None;
+        }
     }
 }
 
@@ -313,8 +338,10 @@ fn length(length: Duration) -> TimeDelta {
 }
 
 /// Nothing of a rotation is under way: what a rotation has set is no drift.
-fn may_look(state: &Rotation) -> bool {
-    match state {
+/// What is held does not go on meanwhile, and its look only asks what is true.
+fn may_look(row: &rotation::Row) -> bool {
+    match &row.state {
+        _ if row.is_to_be_seen() => true,
         Rotation::Idle => true,
         Rotation::Waiting { run, step: Step::Retire, .. } => run.promoted,
         _ => false,
@@ -391,8 +418,8 @@ async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError>
 // What is due as a rotation is rotated first. The plus sign keeps the planner on the index of looks.
 const DUE: &str = "-- verify::claim_looks
 SELECT secret_id FROM rotation
-WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND configured = 1 AND enabled = 1 AND paused = 0
-  AND lane = '' AND state IN ('idle', 'waiting') AND (+due_ms IS NULL OR +due_ms > $1)
+WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND lane = ''
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1)
   AND (lease_owner IS NULL
        OR CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
                ELSE $5 + COALESCE(lease_ms, $6) END <= $3)
@@ -400,13 +427,13 @@ ORDER BY verify_ms LIMIT $7";
 
 const ANY: &str = "-- verify::any_look
 SELECT secret_id FROM rotation
-WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND configured = 1 AND enabled = 1 AND paused = 0
-  AND lane = '' AND state IN ('idle', 'waiting') AND (+due_ms IS NULL OR +due_ms > $1) LIMIT 1";
+WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND lane = ''
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND (+due_ms IS NULL OR +due_ms > $1) LIMIT 1";
 
 const NEXT: &str = "-- verify::next_look
 SELECT verify_ms FROM rotation
-WHERE verify_ms IS NOT NULL AND live = 1 AND configured = 1 AND enabled = 1 AND paused = 0
-  AND lane = '' AND state IN ('idle', 'waiting') AND lease_owner IS NULL AND (+due_ms IS NULL OR +due_ms > $1)
+WHERE verify_ms IS NOT NULL AND live = 1 AND lane = ''
+  AND (unproven = 1 OR configured = 1 AND enabled = 1 AND paused = 0 AND state IN ('idle', 'waiting')) AND lease_owner IS NULL AND (+due_ms IS NULL OR +due_ms > $1)
 ORDER BY verify_ms LIMIT 1";
 
 const PLAN: &str = "-- verify::plan

@@ -34,4 +34,6 @@ pub struct Look {
     pub sight: Sight,
     /// The state as it was leased.
     pub rotation: Rotation,
+    /// The secret is held until AWSCURRENT was seen to log in.
+    pub held: bool,
 }

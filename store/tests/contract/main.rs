@@ -7,8 +7,10 @@
 mod about;
 mod accounts;
 mod admins;
+mod backups;
 mod cache;
 mod config;
+mod copies;
 mod damage;
 mod delete;
 mod deliveries;
@@ -16,12 +18,15 @@ mod due;
 mod events;
 mod fixtures;
 mod graces;
+mod holds;
 mod interference;
+mod keyrings;
 mod keys;
 mod labels;
 mod lanes;
 mod lease;
 mod life;
+mod limits;
 mod list;
 mod looks;
 mod managed;
@@ -62,6 +67,24 @@ contract! { over_sqlite:
         a_secret_with_replicas_is_not_deleted,
         a_version_shows_the_key_it_was_written_under,
         an_external_secret_keeps_what_is_not_named,
+    },
+    holds::{
+        a_store_that_was_brought_back_starts_nothing_and_says_why,
+        a_second_failure_in_the_middle_has_every_account_looked_at_again,
+        it_ends_by_itself_when_every_account_was_seen_and_plans_windows_that_are_to_come,
+        what_is_refused_stays_held_when_an_operator_leaves_and_is_let_go_when_it_logs_in,
+        a_reconcile_goes_on_while_everything_else_is_held_and_lets_go,
+        an_open_rotation_goes_on_with_the_same_value_once_that_is_what_logs_in,
+        an_open_rotation_whose_target_has_an_older_value_is_held_until_a_person_says,
+        a_look_that_finds_out_nothing_is_made_again_soon,
+        what_cannot_be_looked_at_is_let_go_by_a_test_or_by_a_person,
+        a_grace_does_not_end_while_the_secret_is_held,
+    },
+    keyrings::{
+        a_rotation_goes_on_when_the_key_is_another_one_in_its_middle,
+        everything_is_sealed_again_batch_by_batch_and_goes_on_after_a_kill,
+        a_key_seals_nothing_before_every_node_has_it,
+        a_node_without_the_new_key_is_refused_once_that_seals,
     },
     secrets::{
         a_secret_is_read_back_by_name_full_arn_and_partial_arn,
@@ -143,6 +166,23 @@ contract! { over_sqlite:
     },
     fixtures::{
         a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
+    },
+    limits::{
+        a_host_has_so_many_rotations_at_once_and_the_others_go_on,
+        what_waits_for_its_host_is_not_lost_by_a_change_of_it,
+        a_lease_of_the_dead_takes_no_place_for_ever,
+        a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now_and_then,
+        one_success_among_failures_keeps_a_host_open,
+        the_budget_counts_what_begins_by_schedule_and_nothing_else,
+        a_pause_of_everything_lets_what_is_open_end_and_starts_nothing,
+        a_plan_that_was_claimed_before_the_pause_starts_nothing_after_it,
+        nothing_starts_by_schedule_in_a_blackout_and_what_was_due_runs_after_it,
+        a_secret_has_blackouts_of_its_own_by_tag_or_setting,
+        a_rotation_that_would_run_into_a_blackout_does_not_start,
+        limits_and_what_is_paused_are_of_the_store,
+        when_the_clock_is_set_what_waits_goes_on_waiting_as_long_as_it_would_have,
+        the_clock_is_remembered_and_a_doubt_of_it_is_told_until_somebody_accepts_it,
+        a_node_that_doubts_its_clock_resumes_and_starts_nothing,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,

@@ -76,12 +76,17 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        Self::under(Keyring::generate().unwrap(), limits).await
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Keyring::create(&dir.path().join("keyring.json")).unwrap();
+        Self::within(dir, keyring, limits).await
     }
 
     pub(crate) async fn under(keyring: Keyring, limits: Limits) -> Self {
+        Self::within(tempfile::tempdir().unwrap(), keyring, limits).await
+    }
+
+    async fn within(dir: TempDir, keyring: Keyring, limits: Limits) -> Self {
         let keyring = Arc::new(keyring);
-        let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock { now: Mutex::new(start()), since_boot: Mutex::new(Duration::from_secs(1000)) });
         let boot = "boot-1".to_owned();
         let store = open(&dir, &keyring, &clock, limits, &boot).await.unwrap();
@@ -242,7 +247,7 @@ impl World {
     }
 }
 
-async fn open(
+pub(crate) async fn open(
     dir: &TempDir,
     keyring: &Arc<Keyring>,
     clock: &Arc<TestClock>,
