@@ -166,6 +166,7 @@ fn after_a_kill_every_acknowledged_change_has_its_record_and_the_chain_holds() {
     verified(&home);
 }
 
+// F04
 #[test]
 fn a_full_disk_stops_changes_and_neither_reads_nor_the_taking_of_keys_and_the_trail_says_what_it_missed() {
     let home = Home::new();

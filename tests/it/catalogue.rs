@@ -42,7 +42,7 @@ fn function(source: &str, name: &str) -> Option<String> {
         let after = line.split_once("fn ").and_then(|(_, rest)| rest.strip_prefix(name));
         after.is_some_and(|rest| rest.starts_with(['(', '<']))
     };
-    let at = lines.iter().position(|line| declares(line))?;
+    let at = lines.iter().position(declares)?;
     let is_on_it = |line: &&&str| line.trim_start().starts_with(['/', '#']);
     let from = at - lines[..at].iter().rev().take_while(is_on_it).count();
     let indent = &lines[at][..lines[at].len() - lines[at].trim_start().len()];

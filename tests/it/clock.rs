@@ -133,7 +133,7 @@ fn a_schedule_that_a_jump_overtook_runs_late_and_spread_when_the_clock_is_accept
     assert!(view["DueDate"].is_number() || !view["Open"].is_null(), "{view}");
 }
 
-// F36
+// F36, F39
 #[test]
 fn a_clock_that_is_set_back_an_hour_delays_nothing_that_is_open() {
     let Some(database) = servers::postgres() else { return };

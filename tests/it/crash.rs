@@ -90,6 +90,7 @@ fn nobody_is_locked_out_by_a_process_killed_at_an_await_of_the_driver() {
     several_at_a_time(BETWEEN.to_vec(), |point| dies_and_recovers(Engine::Postgres, point));
 }
 
+// F01, F07
 #[test]
 fn mariadb_is_never_locked_out_by_a_process_killed_at_any_point() {
     at_every_point(Engine::Mariadb);

@@ -114,6 +114,7 @@ fn a_receiver_is_told_of_every_change_in_order_and_signed_and_never_a_value() {
     assert!(pawl.metrics().contains(r#"pawl_event_deliveries_total{subscription="hook",outcome="taken"}"#));
 }
 
+// F109
 #[test]
 fn a_server_that_dies_between_a_commit_and_its_delivery_tells_it_when_it_is_back() {
     for point in ["events::before_send", "events::after_answer", "events::after_answer#3"] {
@@ -254,6 +255,7 @@ fn what_is_not_taken_in_time_is_a_dead_letter_that_can_be_sent_again() {
     assert_eq!(letters(), json!([]));
 }
 
+// F109
 #[test]
 fn a_replay_sends_the_same_events_again_and_shapes_of_aws_are_what_they_are() {
     let home = Home::new();

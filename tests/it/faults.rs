@@ -46,6 +46,7 @@ fn wanted() -> (Wanted, String) {
     (wanted, words)
 }
 
+// F01, F03, F04, F05, F06, F08, F19
 #[test]
 fn every_step_survives_everything_that_can_go_wrong_in_it() {
     let (wanted, words) = wanted();

@@ -107,6 +107,7 @@ pub(crate) async fn a_rotation_is_told_from_its_start_to_its_end(world: World) {
     assert!(!format!("{parked:?}").contains("the target said no"), "{parked:?}");
 }
 
+// F15
 pub(crate) async fn what_was_not_committed_is_not_told(world: World) {
     world.create("s", "one").await;
     let before = world.events().await;

@@ -51,6 +51,7 @@ fn none() -> Verified {
     Verified::NoneLogsIn
 }
 
+// F11
 pub(crate) async fn a_store_that_was_brought_back_starts_nothing_and_says_why(world: World) {
     scheduled(&world, "s").await;
     brought_back(&world).await;

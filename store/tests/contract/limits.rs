@@ -197,6 +197,7 @@ pub(crate) async fn one_success_among_failures_keeps_a_host_open(world: World) {
     assert!(world.store.unreachable().await.unwrap().is_empty());
 }
 
+// F40
 pub(crate) async fn the_budget_counts_what_begins_by_schedule_and_nothing_else(world: World) {
     for n in 0..30 {
         scheduled(&world, &format!("h{n}"), 1).await;

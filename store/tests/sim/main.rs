@@ -82,6 +82,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
+// F01, F05, F17, F19, F26, F46, F102, F103
 #[test]
 fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it() {
     let first = number("PAWL_SIM_FIRST", 0);

@@ -83,6 +83,7 @@ fn whoever_knows_an_old_version_is_answered_at_once_and_whoever_waits_in_vain_is
     clippy::disallowed_methods,
     reason = "waiters are clients of their own, and the test measures how long they wait"
 )]
+// F107, F110
 fn a_thousand_waiters_are_told_at_once_of_what_they_can_read_and_end_with_the_server() {
     let files = getrlimit(Resource::Nofile);
     let _as_it_is = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
