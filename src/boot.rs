@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::audit::Audit;
-use crate::clock::{SystemClock, boot_id};
+use crate::clock::{Steady, SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
 use crate::desk::ServerDesk;
 use crate::events::Events;
@@ -63,17 +63,14 @@ impl Server {
     /// [`BootError`] with what cannot be opened and why.
     pub async fn start(settings: &Settings) -> Result<Self, BootError> {
         install_tls_provider();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let steady = Arc::new(Steady::new(Arc::new(SystemClock)));
+        let clock: Arc<dyn Clock> = Arc::clone(&steady) as Arc<dyn Clock>;
         let store = open_store(settings, Arc::clone(&clock)).await?;
-        first_key(&store, &settings.data, clock.as_ref()).await?;
-        let late =
-            store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
-        if late > 0 {
-            tracing::warn!(
-                count = late,
-                "rotations missed their window while the server was down; they run late, spread"
-            );
+        let seen = store.last_seen().await.map_err(|error| boot_error("cannot read when it was last", error))?;
+        if let Some(seen) = seen {
+            steady.compare(&seen, &boot_id());
         }
+        first_key(&store, &settings.data, clock.as_ref()).await?;
         store.plan_looks(clock.now()).await.map_err(|error| boot_error("cannot read what is looked at", error))?;
         let listener = TcpListener::bind(settings.listen)
             .await
@@ -110,7 +107,7 @@ impl Server {
             looks,
             callers: bench.callers,
             drills: bench.drills,
-            clock,
+            clock: steady,
             metrics,
             trail: audit.trail(),
             permits: settings.permits,
@@ -309,6 +306,7 @@ fn app(
     let state = ApiState {
         store: store.clone(),
         clock: Arc::clone(clock),
+        wall: Arc::new(SystemClock),
         region: settings.region.clone(),
         account_id: settings.account_id.clone(),
         limits: settings.limits().map_err(|error| BootError(error.to_string()))?,

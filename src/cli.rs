@@ -6,6 +6,7 @@ pub(crate) mod client;
 mod events;
 mod key;
 mod keyring;
+mod limits;
 pub(crate) mod output;
 mod rotation;
 mod rotator;
@@ -55,6 +56,12 @@ enum Verb {
     /// Tell receivers of what happens, see what could not be delivered, follow it live
     #[command(subcommand)]
     Events(Box<events::EventsVerb>),
+    /// Limits of the whole installation: rotations at a host, starts a minute, blackouts
+    #[command(subcommand)]
+    Limits(limits::LimitsVerb),
+    /// A server's clock that jumped, and is right
+    #[command(subcommand)]
+    Clock(limits::ClockVerb),
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -101,6 +108,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Rotator(verb) => rotator::run(*verb).await,
         Verb::Events(verb) => events::run(*verb).await,
+        Verb::Limits(verb) => limits::run(verb).await,
+        Verb::Clock(verb) => limits::clock(verb).await,
         Verb::Key(verb) => key::run(verb).await,
         Verb::Keyring(verb) => keyring::run(verb).await,
         Verb::Store(verb) => store::run(verb).await,

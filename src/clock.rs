@@ -1,10 +1,15 @@
 //! The only caller of the system's clocks.
 
+mod steady;
+pub(crate) mod watch;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::Time;
 use engine::port::Clock;
+
+pub use self::steady::{Jump, Steady};
 
 /// Wall time, time since boot with suspend counted, and tokio's sleep.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,7 +19,10 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system for the time")]
     fn now(&self) -> Time {
-        chrono::Utc::now()
+        let now = chrono::Utc::now();
+        #[cfg(feature = "failpoints")]
+        let now = crate::failpoints::moved(now);
+        now
     }
 
     fn since_boot(&self) -> Duration {

@@ -5,6 +5,7 @@
 //! `PAWL_LATCH=FOLDER` leaves what happens there, and when, to the test: see [`Latch`].
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -76,6 +77,14 @@ fn arm_with(variable: &str, what: Signal) {
 /// A point of this crate.
 pub(crate) fn passed(name: &str) {
     fail::eval(name, |_| ());
+}
+
+/// The wall clock as the tests want it: moved by as many seconds as the file says that `PAWL_TEST_CLOCK_OFFSET_FILE` names.
+pub(crate) fn moved(now: engine::Time) -> engine::Time {
+    static FILE: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAWL_TEST_CLOCK_OFFSET_FILE").ok());
+    let text = FILE.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    let seconds = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    now + chrono::TimeDelta::seconds(seconds)
 }
 
 /// The point on one side of a commit.

@@ -58,9 +58,22 @@ pub fn probes(probes: Probes) -> Router {
 
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
     match probes.store.ping().await {
-        Ok(()) => (StatusCode::OK, probes.readiness().await),
+        Ok(()) => (StatusCode::OK, format!("{}{}", probes.readiness().await, standing(&probes).await)),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
     }
+}
+
+/// Why nothing starts by schedule, where that is so: one line each.
+async fn standing(probes: &Probes) -> String {
+    let Ok(fleet) = probes.store.fleet().await else { return String::new() };
+    let shown = |time: engine::Time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let paused = fleet.paused.map(|paused| {
+        format!("all rotations are paused, by {} at {}: {}\n", paused.by, shown(paused.since), paused.reason)
+    });
+    let doubted = fleet.clock.map(|doubt| {
+        format!("nothing starts by schedule: {}; if it is right, `pawl clock accept` says so\n", doubt.message)
+    });
+    paused.into_iter().chain(doubted).collect()
 }
 
 async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
@@ -68,6 +81,13 @@ async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
         Ok(counts) => counts,
         Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], format!("{error}\n")),
     };
+    let (fleet, away) = match (probes.store.fleet().await, probes.store.unreachable().await) {
+        (Ok(fleet), Ok(away)) => (fleet, away),
+        (Err(error), _) | (_, Err(error)) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], format!("{error}\n"));
+        }
+    };
+    probes.metrics.standing(&fleet, &away);
     probes.count_held().await;
     match probes.metrics.render(&counts, &probes.broken().await) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, OPENMETRICS)], text),

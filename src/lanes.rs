@@ -40,6 +40,7 @@ impl Lanes {
                 })
                 .collect(),
             default_lane: UNKNOWN,
+            resumes_only: false,
         }
     }
 

@@ -7,14 +7,18 @@ mod pace;
 mod sessions;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::audit::{Kind, Record, Trail, Until};
 use api::workbench::Problem;
 use chrono::TimeDelta;
+use engine::account;
 use engine::check::{LastVerified, Verified};
 use engine::driver::LEASE_MARGIN;
+use engine::fleet;
+use engine::id::SecretId;
 use engine::idle::LookOnly;
 use engine::outcome::{StepError, Verdict};
 use engine::password::PasswordRules;
@@ -22,7 +26,7 @@ use engine::port::{Clock, Guard, Material, RotationStore, Rotator, StepContext};
 use engine::rotation::Step;
 use engine::secret::SecretBytes;
 use rotators::Registry;
-use store::{Look, Sight, Store, StoreError};
+use store::{Look, Reach, Sight, Store, StoreError, Turned};
 use tokio::task::JoinSet;
 
 pub use self::pace::Pace;
@@ -34,6 +38,8 @@ pub(crate) const WAIT: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(200);
 /// A look at a server that is being looked at waits so long.
 const BUSY: TimeDelta = TimeDelta::seconds(3);
+/// A look at a server that is not reached waits so long.
+const AWAY: TimeDelta = TimeDelta::minutes(5);
 /// Who asks where nobody does.
 const SCHEDULE: &str = "schedule";
 /// What a rotator says that cannot do what was asked of it.
@@ -63,7 +69,14 @@ impl Looks {
     /// Begins the looks that are due and within the budget.
     pub(crate) async fn begin(self: &Arc<Self>, under_way: &mut JoinSet<()>) -> Result<(), StoreError> {
         let room = self.pace.room(self.clock.since_boot());
-        for look in self.store.claim_looks(&self.owner, room, self.clock.now()).await? {
+        let claimed = self.store.claim_looks(&self.owner, room, self.clock.now()).await?;
+        let away = if claimed.is_empty() { HashSet::new() } else { self.store.away().await? };
+        for look in claimed {
+            // Its host is tried by a rotation now and then; a look would only be another failure.
+            if target_of(&look).is_some_and(|target| away.contains(&target)) {
+                self.store.put_off(&look, self.clock.now() + AWAY).await?;
+                continue;
+            }
             let server = look.sight.material.wanted.as_ref().and_then(rotators::server_of).unwrap_or_default();
             let Some(place) = self.pace.enter(&server, !look.held, self.clock.since_boot()) else {
                 self.store.put_off(&look, self.clock.now() + BUSY).await?;
@@ -133,11 +146,37 @@ impl Looks {
             let _kept_until_it_ends = self.store.release(&look.lease).await;
             return Ok(None);
         };
+        let unreachable = found.as_ref().err().filter(|error| fleet::is_unreachable(error));
+        if let (Some(target), Some(error)) = (target_of(look), unreachable) {
+            self.tell_reach(&target, look.lease.secret, &Reach::Failed(error.message.clone())).await;
+        }
         let last = self.store.looked(look, &found, by, self.clock.now()).await?;
         if let Some(last) = &last {
             self.tell(look, &found, last, self.clock.since_boot().saturating_sub(began));
         }
         Ok(last)
+    }
+
+    /// What an act or a look says about its host: one line when it is left alone, and one when it is back, however many
+    /// secrets it has.
+    pub(crate) async fn tell_reach(&self, target: &str, secret: SecretId, reach: &Reach) {
+        match self.store.reached(target, secret, reach, self.clock.now()).await {
+            Ok(None) => {}
+            Ok(Some(Turned::Away { failures })) => {
+                let why = if let Reach::Failed(why) = reach { why.as_str() } else { "" };
+                tracing::error!(
+                    target_host = target,
+                    failures,
+                    why,
+                    remedy = "see that the server runs and can be reached; `pawl limits show` tells who waits",
+                    "{target} is not reached: its secrets wait, and one of them tries now and then"
+                );
+            }
+            Ok(Some(Turned::Back { since })) => {
+                tracing::warn!(target_host = target, %since, "{target} answers again: its secrets go on");
+            }
+            Err(error) => tracing::error!(%error, "what an act says about its host is lost"),
+        }
     }
 
     /// None: the rotator does not look.
@@ -211,6 +250,11 @@ impl Looks {
         };
         let _unawaited = self.trail.take(&record, Until::Synced);
     }
+}
+
+/// The host that a look is at.
+fn target_of(look: &Look) -> Option<String> {
+    look.sight.material.wanted.as_ref().and_then(account::server)
 }
 
 /// By the name the secret was given (a name or a function ARN, whose last part is one), else by its `engine`.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use store::RotationCounts;
+use store::{Fleet, RotationCounts, Unreachable};
 
 const STEP_BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -91,6 +91,10 @@ pub struct Metrics {
     parked: Gauge,
     open: Gauge,
     oldest_current: Gauge,
+    paused: Gauge,
+    clock_doubted: Gauge,
+    unreachable: Gauge,
+    waiting: Gauge,
     verify_only: Gauge,
     held: Gauge,
 }
@@ -117,6 +121,10 @@ impl Default for Metrics {
             parked: Gauge::default(),
             open: Gauge::default(),
             oldest_current: Gauge::default(),
+            paused: Gauge::default(),
+            clock_doubted: Gauge::default(),
+            unreachable: Gauge::default(),
+            waiting: Gauge::default(),
             verify_only: Gauge::default(),
             held: Gauge::default(),
         };
@@ -169,6 +177,22 @@ impl Metrics {
             "Age of the oldest AWSCURRENT among secrets with rotation enabled",
             self.oldest_current.clone(),
         );
+        registry.register("paused", "1 while all rotations are paused", self.paused.clone());
+        registry.register(
+            "clock_doubted",
+            "1 while a node doubts its clock and starts nothing by schedule",
+            self.clock_doubted.clone(),
+        );
+        registry.register(
+            "targets_unreachable",
+            "Hosts that are left alone because they were not reached",
+            self.unreachable.clone(),
+        );
+        registry.register(
+            "rotations_waiting_for_target",
+            "Rotations that are due and wait for a host that is not reached",
+            self.waiting.clone(),
+        );
         registry.register(
             "verify_only",
             "1 while the store is verify-only: accounts are looked at and nothing is changed",
@@ -214,6 +238,15 @@ impl Metrics {
     /// Counts one look at whether AWSCURRENT logs in, by what it found.
     pub fn verified(&self, answer: &'static str) {
         self.verifications.get_or_create(&AnswerLabel { answer }).inc();
+    }
+
+    /// What keeps rotations from starting, as of now.
+    pub fn standing(&self, fleet: &Fleet, unreachable: &[Unreachable]) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.paused.set(i64::from(fleet.paused.is_some()));
+        self.clock_doubted.set(i64::from(fleet.clock.is_some()));
+        self.unreachable.set(count(unreachable.len()));
+        self.waiting.set(unreachable.iter().map(|host| i64::try_from(host.waiting).unwrap_or(i64::MAX)).sum());
     }
 
     /// Counts one API call.

@@ -4,21 +4,24 @@
 //! Decides nothing: the store says what is due, `engine` what to do.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::audit::{Kind, Record, Trail, Until, plain};
 use engine::Time;
 use engine::driver::{Ports, Report, by_schedule, drive};
+use engine::fleet;
 use engine::id::VersionId;
 use engine::outcome::Verdict;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
 use engine::rotation::Step;
 use rotators::Callers;
-use store::{Claim, Room, Store, StoreError};
+use store::{Claim, Reach, Room, Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock::Steady;
+use crate::clock::watch::Watch;
 use crate::drill::Drills;
 use crate::lanes::Lanes;
 use crate::looks::{Looks, pick};
@@ -45,8 +48,8 @@ pub struct Scheduler {
     pub callers: Callers,
     /// Conformance runs that are under way.
     pub drills: Arc<Drills>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// The time, as long as it is steady.
+    pub clock: Arc<Steady>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where every step leaves its record.
@@ -73,6 +76,8 @@ impl Scheduler {
         let lanes = Lanes::new(this.permits);
         let mut under_way = JoinSet::new();
         let mut purge_at = this.clock.since_boot();
+        let mut watch = Watch::new(this.store.clone(), Arc::clone(&this.clock));
+        let mut caught_up = false;
         while !*shutdown.borrow() {
             let changed = this.store.changed();
             let wake = changed.notified();
@@ -84,7 +89,7 @@ impl Scheduler {
                 this.purge().await;
                 purge_at = asked_at + PURGE_EVERY;
             }
-            let asked = this.start_what_is_due(&lanes, &mut under_way).await;
+            let asked = this.start_what_is_due(&lanes, &mut watch, &mut caught_up, &mut under_way).await;
             let asked = match this.looks.begin(&mut under_way).await {
                 Ok(()) => asked,
                 Err(error) => Err(error),
@@ -118,10 +123,17 @@ impl Scheduler {
     async fn start_what_is_due(
         self: &Arc<Self>,
         lanes: &Arc<Lanes>,
+        watch: &mut Watch,
+        caught_up: &mut bool,
         under_way: &mut JoinSet<()>,
     ) -> Result<Room, StoreError> {
+        let is_steady = watch.is_steady(&self.store.fleet().await?).await?;
+        if is_steady && !*caught_up {
+            self.catch_up().await?;
+            *caught_up = true;
+        }
         let registered = self.store.lanes().await?;
-        let room = lanes.room(registered.clone());
+        let room = Room { resumes_only: !is_steady, ..lanes.room(registered.clone()) };
         let claims = self.store.claim(&self.owner, &room, self.clock.now()).await?;
         #[cfg(feature = "failpoints")]
         if !claims.is_empty() {
@@ -135,7 +147,19 @@ impl Scheduler {
                 drop(place);
             });
         }
-        Ok(lanes.room(registered))
+        Ok(Room { resumes_only: !is_steady, ..lanes.room(registered) })
+    }
+
+    /// Before anything is claimed for the first time: what was missed while no server ran.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let late = self.store.spread_overdue(self.clock.now()).await?;
+        if late > 0 {
+            tracing::warn!(
+                count = late,
+                "rotations missed their window while the server was down; they run late, spread"
+            );
+        }
+        Ok(())
     }
 
     /// Until the next thing is due; never long, since clocks jump and leases of the dead run out.
@@ -148,7 +172,7 @@ impl Scheduler {
     }
 
     async fn drive(&self, claim: Claim) {
-        let Claim { lease, name, rotation, rotator, window, lane } = claim;
+        let Claim { lease, name, rotation, rotator, window, lane, target } = claim;
         let hired = match self.hire(&lane, &lease.arn).await {
             Ok(hired) => hired,
             Err(error) => {
@@ -158,7 +182,13 @@ impl Scheduler {
         };
         let mut rng: rand::rngs::StdRng = rand::make_rng();
         let start = by_schedule(&rotation, window, VersionId::random(&mut rng), self.clock.now());
-        let observer = |report: Report<'_>| self.observe(&name, hired.as_ref(), report);
+        let reach = Mutex::new(None);
+        let observer = |report: Report<'_>| {
+            if let Some(seen) = reached(&report) {
+                *reach.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+            }
+            self.observe(&name, hired.as_ref(), report);
+        };
         let pick = |material: &Material| match &hired {
             Some(hired) => Some(hired.rotator.as_ref()),
             None if lane.is_empty() => pick(&self.looks.registry, rotator.as_deref(), material),
@@ -166,7 +196,12 @@ impl Scheduler {
             None => None,
         };
         let ports = Ports { store: &*self.rotations, rotator: &pick, clock: &*self.clock, observer: &observer };
-        match drive(ports, &lease, start, &mut rng).await {
+        let driven = drive(ports, &lease, start, &mut rng).await;
+        let reach = reach.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reach) = reach.filter(|_| !target.is_empty()) {
+            self.looks.tell_reach(&target, lease.secret, &reach).await;
+        }
+        match driven {
             Ok(()) => {}
             Err(PortError::Fenced) => tracing::warn!(secret.name = name, "the lease was lost; its new owner goes on"),
             Err(error) => tracing::error!(secret.name = name, %error, "the rotation is resumed when its lease ends"),
@@ -242,5 +277,17 @@ impl Scheduler {
             Ok(count) => tracing::info!(count, "secrets whose recovery window ended were removed"),
             Err(error) => tracing::error!(%error, "cannot remove deleted secrets; trying again"),
         }
+    }
+}
+
+/// What an act says about its host; None: nothing.
+fn reached(report: &Report<'_>) -> Option<Reach> {
+    match report.error {
+        // A value is made without asking anybody.
+        None if report.step == Step::Create => None,
+        None => Some(Reach::Answered),
+        Some(error) if fleet::is_unreachable(error) => Some(Reach::Failed(error.message.clone())),
+        // A host that refuses a login is there.
+        Some(error) => (error.verdict == Verdict::Rejected || error.failed_logins > 0).then_some(Reach::Answered),
     }
 }

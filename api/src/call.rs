@@ -253,6 +253,7 @@ mod tests {
         ApiState {
             store: Store::open(&location, keyring, Arc::new(Still), options).await.expect("a store"),
             clock: Arc::new(Still),
+            wall: Arc::new(Still),
             region: "us-east-1".into(),
             account_id: "0".repeat(12),
             limits: Limits::Aws,

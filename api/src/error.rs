@@ -224,6 +224,7 @@ impl From<StoreError> for ApiError {
             }
             E::NoRotator => Self::invalid_request("No Lambda rotation function ARN is associated with this secret."),
             E::NoValue => Self::invalid_request("The secret has no value to rotate: write one first."),
+            E::AllPaused { .. } | E::Blackout { .. } => of_fleet(&error),
             E::NotOpen => Self::invalid_request("No rotation of this secret is open."),
             E::AccessKeyNotFound
             | E::PrincipalNotFound(_)
@@ -309,6 +310,22 @@ fn account_shared(secrets: &[String]) -> ApiError {
         "The account of this secret is also that of {names}, which is rotated: each rotation would make the value of the \
          other wrong. Have services read {first} instead, or stop its rotation first (pawl rotation disable {first})."
     ))
+}
+
+/// What a start is refused for while nothing starts.
+fn of_fleet(error: &StoreError) -> ApiError {
+    let shown = |time: &engine::Time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    match error {
+        StoreError::AllPaused { by, since, reason } => ApiError::invalid_request(format!(
+            "All rotations were paused by {by} at {}: {reason}. Nothing starts until `pawl rotation resume --all`.",
+            shown(since)
+        )),
+        StoreError::Blackout { ends } => ApiError::invalid_request(format!(
+            "A blackout is in force until {}: nothing starts in it. `pawl rotation now --force` starts all the same.",
+            shown(ends)
+        )),
+        other => ApiError::internal(causes(other)),
+    }
 }
 
 /// What UpdateSecretVersionStage and writes with labels are refused for.

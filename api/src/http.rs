@@ -100,7 +100,7 @@ impl Server {
         let now = self.state.clock.now();
         let verified = match call.op {
             None => Err(ApiError::unknown_operation()),
-            Some(op) => self.verified(op, parts, &body, now).await.map(|caller| (op, caller)),
+            Some(op) => self.verified(op, parts, &body, self.state.wall.now()).await.map(|caller| (op, caller)),
         };
         match verified {
             Ok((op, caller)) => {

@@ -13,6 +13,7 @@ mod constraint;
 mod credentials;
 mod error;
 mod external;
+mod fleet;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;

@@ -14,6 +14,7 @@ pub(crate) mod get_secret_value;
 mod list_secret_version_ids;
 mod list_secrets;
 mod pawl_abandon_rotation;
+mod pawl_accept_clock;
 mod pawl_check_rotation;
 mod pawl_check_rotator;
 mod pawl_create_access_key;
@@ -25,6 +26,7 @@ mod pawl_delete_access_key;
 mod pawl_delete_rotator;
 mod pawl_delete_subscription;
 mod pawl_describe_keyring;
+mod pawl_describe_limits;
 mod pawl_describe_rotation;
 mod pawl_describe_rotator;
 mod pawl_describe_store;
@@ -41,6 +43,7 @@ mod pawl_list_readers;
 mod pawl_list_rotation_history;
 mod pawl_list_rotators;
 mod pawl_list_subscriptions;
+mod pawl_pause_all;
 mod pawl_pause_rotation;
 mod pawl_prepare_rotation;
 mod pawl_preview_rotation;
@@ -48,12 +51,15 @@ mod pawl_reconcile_rotation;
 mod pawl_redeliver;
 mod pawl_redeliver_dead_letters;
 mod pawl_replay_events;
+mod pawl_resume_all;
 mod pawl_resume_rotation;
 mod pawl_rollback_rotation;
 mod pawl_rotate_signing_key;
 mod pawl_rotate_subscription_key;
+mod pawl_start_rotation;
 mod pawl_test_rotator;
 mod pawl_update_access_key;
+pub(crate) mod pawl_update_limits;
 mod pawl_update_rotator;
 mod pawl_update_subscription;
 mod pawl_verify_rotation;
@@ -202,6 +208,7 @@ operations! {
     GetParameter = "AmazonSSM.GetParameter" => ssm_get_parameter::Request;
     GetParameters = "AmazonSSM.GetParameters" => ssm_get_parameters::Request;
     AbandonRotation = "pawl.AbandonRotation" => pawl_abandon_rotation::Request;
+    AcceptClock = "pawl.AcceptClock" => pawl_accept_clock::Request;
     CheckRotation = "pawl.CheckRotation" => pawl_check_rotation::Request;
     CheckRotator = "pawl.CheckRotator" => pawl_check_rotator::Request;
     CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
@@ -213,6 +220,7 @@ operations! {
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
     DeleteSubscription = "pawl.DeleteSubscription" => pawl_delete_subscription::Request;
     DescribeKeyring = "pawl.DescribeKeyring" => pawl_describe_keyring::Request;
+    DescribeLimits = "pawl.DescribeLimits" => pawl_describe_limits::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     DescribeRotator = "pawl.DescribeRotator" => pawl_describe_rotator::Request;
     DescribeStore = "pawl.DescribeStore" => pawl_describe_store::Request;
@@ -229,6 +237,7 @@ operations! {
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     ListRotators = "pawl.ListRotators" => pawl_list_rotators::Request;
     ListSubscriptions = "pawl.ListSubscriptions" => pawl_list_subscriptions::Request;
+    PauseAll = "pawl.PauseAll" => pawl_pause_all::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
     PrepareRotation = "pawl.PrepareRotation" => pawl_prepare_rotation::Request;
     PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
@@ -236,12 +245,15 @@ operations! {
     Redeliver = "pawl.Redeliver" => pawl_redeliver::Request;
     RedeliverDeadLetters = "pawl.RedeliverDeadLetters" => pawl_redeliver_dead_letters::Request;
     ReplayEvents = "pawl.ReplayEvents" => pawl_replay_events::Request;
+    ResumeAll = "pawl.ResumeAll" => pawl_resume_all::Request;
     ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
     RollbackRotation = "pawl.RollbackRotation" => pawl_rollback_rotation::Request;
     RotateSigningKey = "pawl.RotateSigningKey" => pawl_rotate_signing_key::Request;
     RotateSubscriptionKey = "pawl.RotateSubscriptionKey" => pawl_rotate_subscription_key::Request;
+    StartRotation = "pawl.StartRotation" => pawl_start_rotation::Request;
     TestRotator = "pawl.TestRotator" => pawl_test_rotator::Request;
     UpdateAccessKey = "pawl.UpdateAccessKey" => pawl_update_access_key::Request;
+    UpdateLimits = "pawl.UpdateLimits" => pawl_update_limits::Request;
     UpdateRotator = "pawl.UpdateRotator" => pawl_update_rotator::Request;
     UpdateSubscription = "pawl.UpdateSubscription" => pawl_update_subscription::Request;
     VerifyRotation = "pawl.VerifyRotation" => pawl_verify_rotation::Request;
@@ -283,6 +295,7 @@ impl Op {
                 | Self::ListSecrets
                 | Self::ValidateResourcePolicy
                 | Self::DescribeKeyring
+                | Self::DescribeLimits
                 | Self::DescribeRotation
                 | Self::DescribeRotator
                 | Self::DescribeStore

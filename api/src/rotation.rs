@@ -42,6 +42,9 @@ pub(crate) struct Shown {
     settings: Settings,
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
+    /// Why what is due has not begun, or will not when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     /// When the next act is planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_date: Option<Epoch>,
@@ -169,6 +172,7 @@ impl From<RotationView> for Shown {
             time_zone: config.and_then(|config| config.time_zone.clone()),
             settings: Settings::of(view.options, view.registered),
             open: Open::of(view.rotation),
+            waits_for: view.waits_for,
             due_date: view.due.map(Epoch),
             window: view.window.map(Into::into),
             next_rotation_date: view.next_rotation.map(Epoch),

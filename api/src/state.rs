@@ -18,8 +18,11 @@ pub type Observer = Arc<dyn Fn(&str, u16, Duration) + Send + Sync>;
 pub struct ApiState {
     /// Secrets, rotations and access keys.
     pub store: Store,
-    /// The time, for dates and for the skew of signatures.
+    /// The time, for dates and for what is due.
     pub clock: Arc<dyn Clock>,
+    /// The time as the machine has it, for the skew of signatures: another one only while a jump of it is not accepted yet,
+    /// which who accepts it must be able to say.
+    pub wall: Arc<dyn Clock>,
     /// The only region whose signatures are taken.
     pub region: String,
     /// The account in ARNs made here.

@@ -124,6 +124,7 @@ async fn without_trail(store: Store) -> String {
     let state = ApiState {
         store,
         clock: Arc::new(SystemClock),
+        wall: Arc::new(SystemClock),
         region: "us-east-1".to_owned(),
         account_id: "000000000000".to_owned(),
         limits: Limits::Aws,

@@ -165,7 +165,8 @@ fn asked(rotator: &str, start: Start, rng: &mut rand::rngs::StdRng) -> Rotate {
 async fn rotate(store: &Store, rotator: &dyn Rotator) {
     let mut rng: rand::rngs::StdRng = rand::make_rng();
     store.rotate("bench", asked("hook", Start::Rotate, &mut rng), SystemClock.now()).await.expect("asked for");
-    let room = Room { builtin: 0, lanes: HashMap::from([("hook".to_owned(), 1)]), default_lane: 0 };
+    let room =
+        Room { builtin: 0, lanes: HashMap::from([("hook".to_owned(), 1)]), default_lane: 0, resumes_only: false };
     // The wall clock of a virtual machine may step back between asking and claiming.
     let lease = loop {
         let claims = store.claim("bench", &room, SystemClock.now()).await.expect("asked");

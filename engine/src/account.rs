@@ -21,6 +21,17 @@ struct Keys<'a> {
     username: Cow<'a, str>,
 }
 
+/// Those that name its server.
+#[derive(Deserialize)]
+struct Server<'a> {
+    #[serde(borrow, default)]
+    engine: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    host: Cow<'a, str>,
+    #[serde(borrow, default)]
+    port: Option<Port<'a>>,
+}
+
 /// AWS writes a number; a text with one is taken too.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -52,6 +63,21 @@ pub fn digest(value: &SecretBytes) -> Option<String> {
     sha.update(port.to_be_bytes());
     sha.update(keys.username.as_bytes());
     Some(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// `host:port` of the server that a value is for, the host in lower case without its last dot. None where the value names
+/// no server of a database.
+#[must_use]
+pub fn server(value: &SecretBytes) -> Option<String> {
+    let keys: Server<'_> = serde_json::from_slice(value.expose()).ok()?;
+    let port = match &keys.port {
+        Some(Port::Number(port)) => *port,
+        Some(Port::Text(text)) => text.trim().parse().ok()?,
+        None => default_port(keys.engine.as_deref()?)?,
+    };
+    let host = keys.host.trim().to_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    (!host.is_empty()).then(|| format!("{host}:{port}"))
 }
 
 /// Where a server of this engine listens if nothing else is said.
@@ -89,6 +115,17 @@ mod tests {
             r#"{"engine":"postgres","host":"db.example","port":5433,"username":"app"}"#,
         ] {
             assert!(of(other).is_some_and(|digest| Some(digest) != app), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_its_host_and_port_whatever_account_it_is() {
+        let of = |value: &str| server(&SecretBytes::from(value));
+        let db = Some("db.example:5432".to_owned());
+        assert_eq!(of(r#"{"engine":"postgres","host":"DB.example.","username":"a","password":"x"}"#), db);
+        assert_eq!(of(r#"{"host":"db.example","port":"5432"}"#), db);
+        for value in ["one", "[]", r#"{"host":"h"}"#, r#"{"host":"","port":1}"#, r#"{"engine":"x","host":"h"}"#] {
+            assert_eq!(of(value), None, "{value}");
         }
     }
 

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod check;
 pub mod driver;
+pub mod fleet;
 pub mod id;
 pub mod idle;
 pub mod label;

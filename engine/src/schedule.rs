@@ -5,6 +5,7 @@
 //! whether a rotation runs. `base` is always the last rotation, manual write or change of the configuration: a window
 //! that was open then is spent.
 
+mod blackout;
 mod cron;
 mod error;
 mod zone;
@@ -16,6 +17,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::blackout::{BadBlackout, Blackouts, MOST_BLACKOUTS};
 use self::cron::Cron;
 pub use self::error::ScheduleError;
 use crate::Time;
@@ -224,6 +226,15 @@ pub fn pick(secret_arn: &str, window: &Window) -> Time {
     // The top half of the product is uniform in 0..units.
     let chosen = i64::try_from((u128::from(random) * u128::from(units)) >> 64).unwrap_or(0);
     window.opens + TimeDelta::milliseconds(chosen * unit)
+}
+
+/// The moment of a rotation whose work takes so long: as [`pick`], in what is left of the window when that is done before it
+/// closes; at once where it cannot be.
+#[must_use]
+pub fn moment(secret_arn: &str, window: &Window, took: Option<TimeDelta>) -> Time {
+    let took = took.unwrap_or(TimeDelta::zero()).max(TimeDelta::zero());
+    let closes = window.closes.checked_sub_signed(took).unwrap_or(window.opens).max(window.opens);
+    pick(secret_arn, &Window { closes, ..*window })
 }
 
 /// How long a Duration may be beside an expression.

@@ -1,10 +1,10 @@
-//! What people say about how a secret is rotated: changes of its [`Options`], what contradicts itself, and the three
+//! What people say about how a secret is rotated: changes of its [`Options`], what contradicts itself, and the four
 //! settings that tags are a view of. Never here: where they are kept, how requests spell them.
 
 use std::time::Duration;
 
 use crate::Time;
-use crate::schedule::{Limits, Rules, Schedule};
+use crate::schedule::{Blackouts, Limits, Rules, Schedule};
 use crate::span;
 use crate::strategy::{Options, Retirement, Strategy};
 
@@ -54,6 +54,8 @@ pub struct Change {
     pub verify_seconds: Option<Said<u64>>,
     /// The IANA zone of the schedule.
     pub time_zone: Option<Said<String>>,
+    /// [`Options::blackouts`].
+    pub blackouts: Option<Said<Blackouts>>,
 }
 
 impl Change {
@@ -89,6 +91,7 @@ impl Change {
         take(&mut options.grace_seconds, self.grace_seconds.map(Said::value));
         take(&mut options.retirement, self.retirement.map(Said::value));
         take(&mut options.verify_seconds, self.verify_seconds.map(Said::value));
+        take(&mut options.blackouts, self.blackouts.map(|said| said.value().unwrap_or_default()));
         take(time_zone, self.time_zone.map(Said::value));
     }
 }
@@ -109,6 +112,7 @@ impl From<Options> for Change {
             retirement: said(options.retirement),
             reconcile: Some(options.reconcile),
             verify_seconds: said(options.verify_seconds),
+            blackouts: Some(Said::To(options.blackouts)),
             time_zone: None,
         }
     }
@@ -193,11 +197,13 @@ pub enum View {
     Grace,
     /// `pawl:timezone`.
     TimeZone,
+    /// `pawl:blackout`.
+    Blackout,
 }
 
 impl View {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Strategy, Self::Grace, Self::TimeZone];
+    pub const ALL: [Self; 4] = [Self::Strategy, Self::Grace, Self::TimeZone, Self::Blackout];
 
     /// The tag's key.
     #[must_use]
@@ -206,6 +212,7 @@ impl View {
             Self::Strategy => "pawl:strategy",
             Self::Grace => "pawl:grace",
             Self::TimeZone => "pawl:timezone",
+            Self::Blackout => "pawl:blackout",
         }
     }
 
@@ -234,6 +241,13 @@ impl View {
                 Schedule::parse(&Rules::default(), Some(value), Limits::None).map_err(|_| bad())?;
                 Ok(Change { time_zone: Some(Said::To(value.to_owned())), ..Change::default() })
             }
+            Self::Blackout => {
+                let blackouts: Blackouts = value.parse().map_err(|_| bad())?;
+                if blackouts.is_empty() {
+                    return Err(bad());
+                }
+                Ok(Change { blackouts: Some(Said::To(blackouts)), ..Change::default() })
+            }
         }
     }
 
@@ -244,6 +258,7 @@ impl View {
             Self::Strategy => Change { strategy: Some(Said::Default), ..Change::default() },
             Self::Grace => Change { grace_seconds: Some(Said::Default), ..Change::default() },
             Self::TimeZone => Change { time_zone: Some(Said::Default), ..Change::default() },
+            Self::Blackout => Change { blackouts: Some(Said::Default), ..Change::default() },
         }
     }
 
@@ -254,6 +269,7 @@ impl View {
             Self::Strategy => change.strategy.is_some(),
             Self::Grace => change.grace_seconds.is_some(),
             Self::TimeZone => change.time_zone.is_some(),
+            Self::Blackout => change.blackouts.is_some(),
         }
     }
 
@@ -264,6 +280,7 @@ impl View {
             Self::Strategy => options.strategy.map(|strategy| strategy.name().to_owned()),
             Self::Grace => options.grace_seconds.map(|grace| span::spell(Duration::from_secs(grace))),
             Self::TimeZone => time_zone.map(ToOwned::to_owned),
+            Self::Blackout => (!options.blackouts.is_empty()).then(|| options.blackouts.to_string()),
         }
     }
 
@@ -276,6 +293,11 @@ impl View {
             }
             Self::TimeZone => {
                 "The tag pawl:timezone takes a name of the IANA time zone database, such as Europe/Berlin."
+            }
+            Self::Blackout => {
+                "The tag pawl:blackout takes times in which nothing starts by schedule, with semicolons between them: \
+                 START/END such as 2026-12-20T00:00/2027-01-02T00:00, or cron(…)/LENGTH such as \
+                 cron(0 18 ? * FRI *)/60h, with a time zone behind it where that is not UTC."
             }
         }
     }
@@ -374,6 +396,7 @@ mod tests {
             ("pawl:grace", "900", "15m"),
             ("pawl:grace", "30d", "30d"),
             ("pawl:timezone", "Europe/Berlin", "Europe/Berlin"),
+            ("pawl:blackout", "cron(0 18 ? * FRI *)/60h ;", "cron(0 18 ? * FRI *)/60h"),
         ] {
             let view = View::of_key(key).expect("one of ours");
             let (mut options, mut zone) = (Options::default(), None);
@@ -388,6 +411,8 @@ mod tests {
             ("pawl:grace", "soon", "such as 15m"),
             ("pawl:grace", "31d", "at most 30 days"),
             ("pawl:timezone", "Mars/Olympus", "Europe/Berlin"),
+            ("pawl:blackout", "christmas", "START/END"),
+            ("pawl:blackout", ";", "START/END"),
         ] {
             let refused = View::of_key(key).expect("one of ours").read(value).expect_err("no value");
             assert!(refused.to_string().contains(key) && refused.to_string().contains(takes), "{refused}");

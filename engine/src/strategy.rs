@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::registration::GRACE;
+use crate::schedule::Blackouts;
 
 /// How the account's credential is changed (design section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,6 +102,10 @@ pub struct Options {
     /// How often AWSCURRENT is tried, in seconds; 0: never. None: once a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify_seconds: Option<u64>,
+    /// Nothing starts by schedule inside; beside the installation's own. Kept beside these, where a binary that does not know
+    /// it loses nothing.
+    #[serde(skip)]
+    pub blackouts: Blackouts,
 }
 
 /// How often AWSCURRENT is tried where nothing else is said.

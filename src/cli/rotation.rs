@@ -14,6 +14,7 @@ use self::readers::ReaderArgs;
 use self::settings::SettingArgs;
 use self::target::TargetVerb;
 use super::client::Client;
+use super::limits::{self, OneOrAll};
 use super::secret::token;
 use super::shown::{date, duration, text, time};
 use super::{CliError, Connection, output};
@@ -61,6 +62,9 @@ pub(crate) enum RotationVerb {
         /// Begin now also where the grace of the credential before would be waited for: whoever still uses it is refused
         #[arg(long, visible_alias = "now")]
         end_grace: bool,
+        /// Begin in a blackout too
+        #[arg(long)]
+        force: bool,
     },
     #[command(flatten)]
     Target(TargetVerb),
@@ -88,10 +92,16 @@ pub(crate) enum RotationVerb {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Start nothing and retry nothing for this secret until `resume`
-    Pause(One),
-    /// Go on after `pause`, or after a rotation was parked
-    Resume(One),
+    /// Start nothing and retry nothing for this secret until `resume`; or, with --all, start nothing at all
+    Pause {
+        #[command(flatten)]
+        which: OneOrAll,
+        /// With --all: why, for whoever finds it paused
+        #[arg(long, value_name = "TEXT", required_if_eq("all", "true"))]
+        reason: Option<String>,
+    },
+    /// Go on after `pause`, or after a rotation was parked; with --all after `pause --all`
+    Resume(OneOrAll),
     /// Give the open rotation up: AWSCURRENT is proven, and put back where it no longer logs in
     Abandon {
         #[command(flatten)]
@@ -183,14 +193,20 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             let answer = one.client()?.aws("CancelRotateSecret", one.body()).await?;
             one.confirm(&answer, "is no longer rotated by schedule");
         }
-        RotationVerb::Now { one, wait, timeout, end_grace } => {
-            now(&one, wait.then(|| Duration::from_secs(timeout)), end_grace).await?;
+        RotationVerb::Now { one, wait, timeout, end_grace, force } => {
+            now(&one, wait.then(|| Duration::from_secs(timeout)), end_grace, force).await?;
         }
         RotationVerb::Target(verb) => target::run(verb).await?,
         RotationVerb::Readers(args) => readers::run(&args).await?,
         RotationVerb::Status(one) => one.command("DescribeRotation").await?,
-        RotationVerb::Pause(one) => one.command("PauseRotation").await?,
-        RotationVerb::Resume(one) => one.command("ResumeRotation").await?,
+        RotationVerb::Pause { which, reason } => match which.one() {
+            Some(one) => one.command("PauseRotation").await?,
+            None => limits::ask(&which.connection, "PauseAll", json!({ "Reason": reason })).await?,
+        },
+        RotationVerb::Resume(which) => match which.one() {
+            Some(one) => one.command("ResumeRotation").await?,
+            None => limits::ask(&which.connection, "ResumeAll", json!({})).await?,
+        },
         RotationVerb::Abandon { one, current_works } => {
             let mut body = one.body();
             if current_works {
@@ -210,6 +226,13 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+impl OneOrAll {
+    /// The secret; None for everything.
+    fn one(&self) -> Option<One> {
+        self.secret.clone().map(|secret| One { secret, connection: self.connection.clone() })
+    }
 }
 
 impl One {
@@ -236,12 +259,17 @@ impl One {
     }
 }
 
-async fn now(one: &One, wait: Option<Duration>, end_grace: bool) -> Result<(), CliError> {
+async fn now(one: &One, wait: Option<Duration>, end_grace: bool, force: bool) -> Result<(), CliError> {
     let client = one.client()?;
     let token = token();
     let mut body = one.body();
     body["ClientRequestToken"] = token.clone().into();
-    let answer = client.aws("RotateSecret", body).await?;
+    let answer = if force {
+        body["Force"] = true.into();
+        client.ours("StartRotation", body).await?
+    } else {
+        client.aws("RotateSecret", body).await?
+    };
     target::begins(one, &client, &token, end_grace).await?;
     let Some(limit) = wait else {
         one.confirm(
@@ -375,7 +403,9 @@ pub(crate) fn show_view(connection: &Connection, view: &Value) {
         ("grace", settings::grace(view)),
         ("retiring", settings::retiring(view)),
         ("verify", text(&view["Verify"]).map(|every| settings::verify(&every))),
+        ("blackouts", settings::blackouts(view)),
         ("next act", date(&view["DueDate"])),
+        ("waits", text(&view["WaitsFor"])),
         ("rotates before", date(&view["NextRotationDate"])),
         ("last rotated", date(&view["LastRotatedDate"])),
         ("last test", last_test(&view["LastTest"])),

@@ -15,8 +15,8 @@ use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{
-    Store, StoreError, account, candidate, delivery, external, history, hold, managed, registration, resolve, rotation,
-    secret, setting,
+    Store, StoreError, account, candidate, delivery, external, fleet, history, hold, managed, queue, registration,
+    resolve, rotation, secret, setting,
 };
 
 impl Store {
@@ -27,7 +27,7 @@ impl Store {
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`], [`StoreError::Held`],
     /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`],
-    /// [`StoreError::ManagedElsewhere`], or the database fails.
+    /// [`StoreError::ManagedElsewhere`], [`StoreError::AllPaused`], [`StoreError::Blackout`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
@@ -55,6 +55,7 @@ impl Store {
         }
         let begins = start != Start::Wait || lane != subject.rotation.lane;
         if lane != subject.rotation.lane {
+            subject.rotation.target = None;
             let at = Occasion::called(&self.0, &by, now);
             exchanged(&mut w, &mut subject, &at).await?;
         }
@@ -62,14 +63,19 @@ impl Store {
         if subject.labels.holder(label::CURRENT).is_none() {
             match start {
                 Start::Test => return self.configured_without_value(w, subject, &token, &by, now).await,
-                Start::Rotate | Start::Wait if makes_first => {}
-                Start::Rotate | Start::Wait => return Err(StoreError::NoValue),
+                _ if makes_first => {}
+                Start::Rotate | Start::RotateAnyway | Start::Wait => return Err(StoreError::NoValue),
             }
+        }
+        if matches!(start, Start::Rotate | Start::RotateAnyway) {
+            fleet::may_start(w.conn(), &subject.rotation, start == Start::RotateAnyway, now).await?;
         }
         let (asks, by, window_ends) = (token.clone(), by.as_str(), now + MANUAL_WINDOW);
         let at = Occasion::called(&self.0, by, now);
         let event = match start {
-            Start::Rotate => Some(Event::Requested { token: asks, by: by.to_owned(), window_ends }),
+            Start::Rotate | Start::RotateAnyway => {
+                Some(Event::Requested { token: asks, by: by.to_owned(), window_ends })
+            }
             Start::Test => {
                 // It changes nothing, and shows whether AWSCURRENT works.
                 subject.rotation.hold = subject.rotation.hold.asked();
@@ -290,7 +296,7 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let row = resolve::find(&mut tx, id).await?;
         let rotation = rotation::load(&mut tx, row.id).await?;
-        view(&mut tx, row, rotation).await
+        view(&mut tx, row, rotation, self.0.clock.now()).await
     }
 
     pub(crate) async fn end(
@@ -307,7 +313,7 @@ impl Store {
             history::note(&mut w, subject.secret.id, run, kind, Some(by), &said, now).await?;
         }
         subject.save(&mut w, now).await?;
-        let view = view(w.conn(), subject.secret, subject.rotation).await?;
+        let view = view(w.conn(), subject.secret, subject.rotation, now).await?;
         w.commit().await?;
         Ok(view)
     }
@@ -351,9 +357,18 @@ fn left_over(subject: &Subject) -> Option<&VersionId> {
     pending.filter(|pending| subject.labels.holder(label::CURRENT) != Some(pending))
 }
 
-async fn view(conn: &mut Conn, row: secret::Row, rotation: rotation::Row) -> Result<RotationView, StoreError> {
+async fn view(
+    conn: &mut Conn,
+    row: secret::Row,
+    rotation: rotation::Row,
+    now: Time,
+) -> Result<RotationView, StoreError> {
+    let of_all = fleet::load(&mut *conn).await?.fleet.limits.blackouts;
     let rotator = registration::state(conn, &rotation.lane).await?;
     Ok(RotationView {
+        waits_for: queue::waits_for(&mut *conn, &rotation, now).await?,
+        blackouts: of_all.and(&rotation.options.blackouts),
+        took: rotation.took,
         registered: !rotation.lane.is_empty(),
         rotator_disabled: rotator.is_some_and(|(_, disabled)| disabled),
         candidates_unresolved: candidate::count_beside_current(conn, row.id).await?,

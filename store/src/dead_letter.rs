@@ -1,6 +1,6 @@
 //! Table `dead_letter`: events that a receiver did not take in time, kept whole, to be sent once more or thrown away.
 //!
-//! Never here: when an event is given up (`queue.rs`).
+//! Never here: when an event is given up (`errand.rs`).
 
 use std::sync::Arc;
 

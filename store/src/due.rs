@@ -1,7 +1,7 @@
-//! What is due: claiming it, when the next thing is, and what was missed. The queue is rows with a due time.
+//! What is due: claiming it, and when the next thing is. The queue is rows with a due time.
 //!
 //! PostgreSQL will add `FOR UPDATE SKIP LOCKED` to the two selections here; one writer makes that unnecessary.
-//! Never here: driving what was claimed.
+//! Never here: who is passed over (`queue.rs`), what was missed (`late.rs`), driving what was claimed.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,14 @@ use engine::id::SecretId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
 
-use crate::instant::{instant, instant_opt, ms};
+use crate::instant::{instant, ms};
 use crate::lease::{LONGEST_LEASE, millis};
 use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
+use crate::queue::Queue;
 use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, rotation, secret, sql};
+use crate::{Store, StoreError, fleet, history, late, rotation, secret, sql, target};
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -31,15 +32,25 @@ impl Store {
         }
         // A claim that a power failure takes back was the claim of a process that is gone.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        if self.0.many_nodes() {
+            fleet::lock(w.conn()).await?;
+        }
+        target::look_up(&mut w, &self.0, now).await?;
+        let fleet = fleet::load(w.conn()).await?;
         let mut claims = Vec::new();
-        for id in found(&mut w, &Boot::of(&self.0), room, now).await? {
-            match claim_one(&mut w, &self.0, id, owner).await {
-                Ok(claim) => claims.push(claim),
+        let mut starts = 0;
+        for id in found(&mut w, &self.0, &fleet, room, now).await? {
+            match claim_one(&mut w, &self.0, &fleet, id, owner, now).await {
+                Ok(claim) => {
+                    starts += u32::from(claim.as_ref().is_some_and(|claim| claim.rotation == Rotation::Idle));
+                    claims.extend(claim);
+                }
                 // One row that cannot be read must not keep the others from rotating.
                 Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
                 Err(error) => return Err(error),
             }
         }
+        fleet::spend(w.conn(), &fleet, starts, now).await?;
         w.commit().await?;
         Ok(claims)
     }
@@ -52,9 +63,10 @@ impl Store {
     pub async fn next_due(&self, room: &Room) -> Result<Option<Time>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let mut next: Option<Time> = None;
+        let fleet = fleet::load(&mut tx).await?;
+        let queue = Queue::of(&mut tx, &self.0, &fleet, room, self.0.clock.now()).await?;
         for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
-            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut tx).await?;
-            next = next.into_iter().chain(instant_opt(due)?).min();
+            next = next.into_iter().chain(queue.next(&mut tx, lane).await?).min();
         }
         let boot = Boot::of(&self.0);
         let leased: Vec<Leased> = sql::query_as(LEASED).bind(&boot.id).fetch_all(&mut tx).await?;
@@ -67,27 +79,6 @@ impl Store {
             next = Some(next.map_or(at, |next| next.min(at)));
         }
         Ok(next)
-    }
-
-    /// At boot: what is idle and was to rotate in a window that closed while nobody was there runs late, at a moment
-    /// spread over the next minutes, with a line of history. Says how many there are.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn spread_overdue(&self, now: Time) -> Result<u64, StoreError> {
-        let mut w = Writing::begin(&self.0).await?;
-        let ids: Vec<i64> = sql::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
-        let mut spread = 0;
-        for id in ids.into_iter().map(SecretId) {
-            match spread_one(&mut w, &self.0, id, now).await {
-                Ok(()) => spread += 1,
-                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
-                Err(error) => return Err(error),
-            }
-        }
-        w.wake();
-        w.commit().await?;
-        Ok(spread)
     }
 
     /// Counts for `/metrics`, each from an index.
@@ -125,7 +116,14 @@ struct Leased {
 }
 
 /// What may be claimed, each lane within its room.
-async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
+async fn found(
+    w: &mut Writing<'_>,
+    inner: &Inner,
+    fleet: &fleet::Row,
+    room: &Room,
+    now: Time,
+) -> Result<Vec<SecretId>, StoreError> {
+    let boot = &Boot::of(inner);
     let expired = sql::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
     let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.opened).bind(boot.lease);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
@@ -139,15 +137,13 @@ async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Resu
             ids.push(id);
         }
     }
+    let mut ids: Vec<SecretId> = ids.into_iter().map(SecretId).collect();
+    let mut queue = Queue::of(w.conn(), inner, fleet, room, now).await?;
     for lane in lanes(w.conn()).await? {
         let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
-        if left > 0 {
-            let due = sql::query_scalar(DUE).bind(&lane).bind(ms(now)).bind(i64::from(left));
-            let due: Vec<i64> = due.fetch_all(w.conn()).await?;
-            ids.extend(due);
-        }
+        ids.extend(queue.take(w, &lane, left).await?);
     }
-    Ok(ids.into_iter().map(SecretId).collect())
+    Ok(ids)
 }
 
 /// The lanes in which something is planned or due, that of built-in rotators first.
@@ -186,51 +182,42 @@ impl Boot {
     }
 }
 
-async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str) -> Result<Claim, StoreError> {
+/// None: it would start in a blackout, or run into one, and is put off.
+async fn claim_one(
+    w: &mut Writing<'_>,
+    inner: &Inner,
+    fleet: &fleet::Row,
+    id: SecretId,
+    owner: &str,
+    now: Time,
+) -> Result<Option<Claim>, StoreError> {
     let row = rotation::load(w.conn(), id).await?;
     let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
+    let in_the_way = row.put_off(&fleet.fleet.limits.blackouts, now).filter(|_| row.state == Rotation::Idle);
+    if let Some(ends) = in_the_way {
+        late::put_off(w, inner, &row, &secret.arn, ends, now).await?;
+        return Ok(None);
+    }
     let until = inner.clock.since_boot() + inner.options.lease;
     let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
     let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
-    Ok(Claim {
+    Ok(Some(Claim {
         lease: Lease { secret: id, arn: secret.arn, fence },
         name: secret.name,
         window: row.window.filter(|_| row.state == Rotation::Idle),
         rotation: row.state,
         rotator: row.rotator,
+        target: row.target.filter(|_| row.lane.is_empty()).unwrap_or_default(),
         lane: row.lane,
-    })
+    }))
 }
 
 /// Takes a row that cannot be read out of the queue until somebody looks at it.
-async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
     sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
     history::note(w, id, None, "set-aside", None, what, now).await
-}
-
-async fn spread_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
-    let row = rotation::load(w.conn(), id).await?;
-    let secret = secret::by_id(w.conn(), id).await?;
-    let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
-    let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
-    let due = row.made_up_for(arn, now, limits);
-    let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(w.conn()).await?;
-    note_missed(w, &row, due, now).await
-}
-
-/// A line of history about a window that is made up for at `due`.
-pub(crate) async fn note_missed(
-    w: &mut Writing<'_>,
-    row: &rotation::Row,
-    due: Time,
-    now: Time,
-) -> Result<(), StoreError> {
-    let closed = row.window.map_or(now, |window| window.closes);
-    let message = format!("the window that closed at {closed} was missed; rotating at {due}");
-    history::note(w, row.secret, None, "missed-window", None, &message, now).await
 }
 
 // One step of the index for each lane, however many secrets are in it.
@@ -242,10 +229,6 @@ WITH RECURSIVE planned (lane) AS (
     FROM planned WHERE planned.lane IS NOT NULL)
 SELECT lane FROM planned WHERE lane IS NOT NULL";
 
-const DUE: &str = "-- due::found
-SELECT secret_id FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL ORDER BY due_ms LIMIT $3";
-
 // A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
 const EXPIRED: &str = "-- due::found (expired)
 SELECT secret_id, lane FROM rotation
@@ -255,27 +238,16 @@ WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms
 ORDER BY lease_until_ms";
 
 pub(crate) const LEASE: &str = "-- due::claim_one
-UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL
+UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL,
+       held = 0
 WHERE secret_id = $1 RETURNING fence";
-
-const NEXT_DUE: &str = "-- due::next_due
-SELECT due_ms FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)
 SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable, lease_ms
 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
-const MISSED: &str = "-- due::spread_overdue
-SELECT secret_id FROM rotation
-WHERE due_ms IS NOT NULL AND due_ms <= $1 AND state = 'idle'
-  AND window_closes_ms <= $1 AND due_ms < window_closes_ms";
-
 const SET_ASIDE: &str = "-- due::quarantine
 UPDATE rotation SET due_ms = NULL, lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL WHERE secret_id = $1";
-
-const SET_DUE: &str = "-- due::spread_one
-UPDATE rotation SET due_ms = $2 WHERE secret_id = $1";
 
 const COUNT_DUE: &str = "-- due::rotation_counts
 SELECT (SELECT COUNT(*) FROM rotation WHERE due_ms IS NOT NULL AND state = 'idle'),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use engine::Time;
 use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
@@ -212,6 +213,22 @@ pub enum StoreError {
     /// What was delivered is being delivered.
     #[error("the step is under way")]
     DeliveryUnderWay,
+    /// Everything is paused.
+    #[error("all rotations were paused by {by}")]
+    AllPaused {
+        /// Who did that.
+        by: String,
+        /// When.
+        since: Time,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing starts now unless somebody insists.
+    #[error("a blackout until {ends}")]
+    Blackout {
+        /// When it ends.
+        ends: Time,
+    },
     /// Nothing of the secret is done until its rotation is resumed.
     #[error("the rotation is paused")]
     RotationPaused,

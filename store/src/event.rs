@@ -2,6 +2,7 @@
 //!
 //! Never here: decisions (they are `engine::rotation`'s), leases, outside calls.
 
+use chrono::TimeDelta;
 use engine::Time;
 use engine::id::VersionId;
 use engine::label;
@@ -18,7 +19,7 @@ use crate::model::Facts;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{candidate, due, history, registration, sealed, version};
+use crate::{candidate, history, late, registration, sealed, version};
 
 /// What comes with an event.
 pub(crate) struct Occasion<'a> {
@@ -123,7 +124,7 @@ async fn make_up(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) 
     let row = &subject.rotation;
     let late = row.made_up_for(&subject.secret.arn, at.now, at.limits());
     if let Some(due) = late.filter(|_| row.due.is_some()) {
-        due::note_missed(w, row, due, at.now).await?;
+        late::note_missed(w, row, due, at.now).await?;
         subject.rotation.due = Some(due);
     }
     Ok(())
@@ -265,12 +266,21 @@ async fn current(
     subject: &Subject,
     at: &Occasion<'_>,
 ) -> Result<Option<(VersionId, SecretValue)>, StoreError> {
+    current_of(w, subject, at.inner).await
+}
+
+/// The same, on no occasion.
+pub(crate) async fn current_of(
+    w: &mut Writing<'_>,
+    subject: &Subject,
+    inner: &Inner,
+) -> Result<Option<(VersionId, SecretValue)>, StoreError> {
     let Some(current) = subject.labels.holder(label::CURRENT) else {
         return Ok(None);
     };
     let held = subject.version(w, current).await?.and_then(|version| version.sealed);
     let held = held.ok_or_else(|| StoreError::inconsistent("AWSCURRENT has no value"))?;
-    let key = subject.key(&at.inner.keyring)?;
+    let key = subject.key(&inner.keyring)?;
     let value = sealed::open(&key, &subject.secret.arn, current.as_str(), &held)?;
     Ok(Some((current.clone(), value)))
 }
@@ -284,9 +294,17 @@ async fn promote(w: &mut Writing<'_>, subject: &mut Subject, run: &Run, at: &Occ
     subject.labels = subject.labels.promote(&run.token);
     subject.secret.rotated = Some(whole_ms(at.now));
     subject.rotation.base = Some(whole_ms(at.now));
+    let worked = history::worked(w.conn(), subject.secret.id, &run.token).await?;
+    subject.rotation.took = learned(subject.rotation.took, worked);
     let held = candidate::get(w.conn(), subject.secret.id, &run.token, run.candidate).await?;
     let held = held.ok_or_else(|| StoreError::inconsistent("the rotation's candidate is not there"))?;
     candidate::resolve_but(w.conn(), subject.secret.id, Some(held.id), at.now).await
+}
+
+/// How long the next rotation is expected to take: as the longest of the last ones, which is forgotten by and by.
+fn learned(before: Option<TimeDelta>, worked_ms: i64) -> Option<TimeDelta> {
+    let now = TimeDelta::try_milliseconds(worked_ms.max(0))?;
+    Some(before.map_or(now, |before| now.max(before * 9 / 10)))
 }
 
 /// Takes the token's version away if it never had a value. Whatever labels it carried go with it.

@@ -3,7 +3,7 @@
 //! Never here: anything decisions depend on; any secret.
 
 use engine::Time;
-use engine::id::SecretId;
+use engine::id::{SecretId, VersionId};
 use engine::outcome::Verdict;
 use engine::rotation::{Run, Step};
 
@@ -85,6 +85,12 @@ pub(crate) struct Ended {
     pub(crate) status: Option<u16>,
 }
 
+/// How long the steps of this rotation have taken, in milliseconds: its work, without the waits between.
+pub(crate) async fn worked(conn: &mut Conn, secret: SecretId, token: &VersionId) -> Result<i64, StoreError> {
+    let worked: Option<i64> = sql::query_scalar(WORKED).bind(secret.0).bind(token.as_str()).fetch_one(conn).await?;
+    Ok(worked.unwrap_or(0))
+}
+
 /// The step under way ended.
 pub(crate) async fn end(conn: &mut Conn, secret: SecretId, ended: &Ended, now: Time) -> Result<(), StoreError> {
     let query = sql::query(END).bind(secret.0).bind(ended.step.name());
@@ -126,6 +132,10 @@ impl TryFrom<Raw> for HistoryEntry {
         })
     }
 }
+
+const WORKED: &str = "-- history::worked
+SELECT CAST(SUM(ended_ms - started_ms) AS BIGINT) FROM history
+WHERE secret_id = $1 AND token = $2 AND kind = 'step' AND ended_ms IS NOT NULL";
 
 const LATEST: &str = "-- history::latest
 SELECT id, token, kind, step, attempt, actor, started_ms, ended_ms, verdict, message

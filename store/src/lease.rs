@@ -16,7 +16,7 @@ use crate::instant::ms;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Durability, Writing, glance, snapshot};
-use crate::{Store, StoreError, material, rotation, sql};
+use crate::{Store, StoreError, fleet, material, rotation, sql};
 
 /// The longest a lease may be: what a step may take, and what comes around it.
 pub(crate) const LONGEST_LEASE: Duration = LONGEST_TIMEOUT.saturating_add(Duration::from_secs(30));
@@ -32,34 +32,12 @@ impl RotationStore for Store {
     }
 
     async fn apply(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, PortError> {
-        let mut w = Writing::begin_as(&self.0, durability(&event)).await?;
-        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
-        let mut subject = subject.ok_or(PortError::Fenced)?;
-        let now = self.0.clock.now();
-        match &event {
-            // What was done outside is written down even after somebody paused the rotation.
-            Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease)?,
-            _ => self.0.check(&subject.rotation, lease)?,
-        };
-        // A plan that was changed or called off between the claim and now starts nothing.
-        let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
-        if starts && !(subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now))) {
-            self.0.give_back(&mut w, lease).await?;
-            w.commit().await?;
-            return Err(PortError::Fenced);
+        let durability = durability(&event);
+        if let Some(decision) = self.apply_as(lease, event.clone(), jitter, durability).await? {
+            return Ok(decision);
         }
-        let at = Occasion {
-            inner: &self.0,
-            now,
-            jitter,
-            // What rotators make is the secret's JSON.
-            kind: ValueKind::String,
-            by: None,
-        };
-        let decision = event::apply(&mut w, &mut subject, event, &at).await?;
-        subject.save(&mut w, now).await?;
-        w.commit().await?;
-        Ok(decision)
+        let synced = self.apply_as(lease, event, jitter, Durability::Synced).await?;
+        synced.ok_or_else(|| PortError::Store("a synced commit was taken for an ordered one".to_owned()))
     }
 
     async fn material(&self, lease: &Lease, rotation: &Rotation) -> Result<Material, PortError> {
@@ -93,6 +71,57 @@ impl RotationStore for Store {
         self.0.give_back(&mut w, lease).await?;
         Ok(w.commit().await?)
     }
+}
+
+impl Store {
+    /// None: what was decided must be synced, and this durability is less; nothing was changed.
+    async fn apply_as(
+        &self,
+        lease: &Lease,
+        event: Event,
+        jitter: f64,
+        durability: Durability,
+    ) -> Result<Option<Decision>, PortError> {
+        let mut w = Writing::begin_as(&self.0, durability).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
+        let mut subject = subject.ok_or(PortError::Fenced)?;
+        let now = self.0.clock.now();
+        match &event {
+            // What was done outside is written down even after somebody paused the rotation.
+            Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease)?,
+            _ => self.0.check(&subject.rotation, lease)?,
+        };
+        // A plan that was changed or called off between the claim and now starts nothing.
+        let starts = matches!(event, Event::Requested { .. }) && subject.rotation.state.run().is_none();
+        let planned = subject.rotation.enabled && subject.rotation.due.is_some_and(|due| ms(due) <= ms(now));
+        if starts && (!planned || fleet::load(w.conn()).await?.fleet.paused.is_some()) {
+            self.0.give_back(&mut w, lease).await?;
+            w.commit().await?;
+            return Err(PortError::Fenced);
+        }
+        let at = Occasion {
+            inner: &self.0,
+            now,
+            jitter,
+            // What rotators make is the secret's JSON.
+            kind: ValueKind::String,
+            by: None,
+        };
+        let decision = event::apply(&mut w, &mut subject, event, &at).await?;
+        if durability == Durability::Ordered && begins_to_set(&decision) {
+            w.rollback().await?;
+            return Ok(None);
+        }
+        subject.save(&mut w, now).await?;
+        w.commit().await?;
+        Ok(Some(decision))
+    }
+}
+
+/// The first setSecret of a candidate begins. A power failure that took this back would leave a row that says nothing was
+/// sent: AWSCURRENT would be refused, and nobody would try the candidate.
+fn begins_to_set(decision: &Decision) -> bool {
+    decision.act == Some(Step::Set) && decision.next.run().is_some_and(|run| run.sets == 1)
 }
 
 /// Synced is what makes a value known or ends a rotation. What is lost with one of the others is a step that is

@@ -2,6 +2,8 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod counts;
+mod fleet;
 mod look;
 mod mode;
 mod outbox;
@@ -13,15 +15,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use engine::Time;
 use engine::check::LastVerified;
 use engine::id::VersionId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
-use engine::schedule::{Limits, Rules, Window};
+use engine::schedule::{Blackouts, Limits, Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
+pub use self::counts::RotationCounts;
+pub use self::fleet::{ClockDoubt, Fleet, LimitsChange, Paused, Reach, Seen, Turned, Unreachable};
 pub use self::look::{Look, Sight};
 pub use self::mode::{Unproven, VerifyOnly};
 pub(crate) use self::outbox::Hold;
@@ -323,6 +328,8 @@ pub struct Rotate {
 pub enum Start {
     /// A rotation (RotateSecret).
     Rotate,
+    /// The same, in a blackout too.
+    RotateAnyway,
     /// A trial: testSecret on a temporary version (RotateSecret with RotateImmediately=false).
     Test,
     /// Nothing: the next window comes first. Alone among the three, this is taken while a rotation is open, too.
@@ -447,6 +454,12 @@ pub struct RotationView {
     pub verified: LastVerified,
     /// When it is tried next; None: not by schedule.
     pub verify_due: Option<Time>,
+    /// Why something that is due has not begun, or will not when it is.
+    pub waits_for: Option<String>,
+    /// Nothing starts by schedule inside: the installation's times, and the secret's own.
+    pub blackouts: Blackouts,
+    /// How long the work of a rotation takes, from the last ones.
+    pub took: Option<TimeDelta>,
 }
 
 /// A line of a secret's history.
@@ -487,29 +500,10 @@ pub struct Claim {
     pub rotator: Option<String>,
     /// The registered rotator that serves it; empty: a built-in one.
     pub lane: String,
+    /// The host that it is at, as `host:port`; empty: none that we know of.
+    pub target: String,
     /// The open or missed window, for an idle secret that is due.
     pub window: Option<Window>,
-}
-
-/// Counts for `/metrics`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RotationCounts {
-    /// Secrets whose rotation is enabled.
-    pub enabled: u64,
-    /// Idle, with a planned moment.
-    pub scheduled: u64,
-    /// Something may be done now.
-    pub due: u64,
-    /// Idle, and the planned window has closed.
-    pub overdue: u64,
-    /// Waiting for a person.
-    pub parked: u64,
-    /// Open in any state, parked included.
-    pub open: u64,
-    /// AWSCURRENT was found not to log in.
-    pub drifted: u64,
-    /// Age of the oldest AWSCURRENT of secrets whose rotation is enabled, in seconds; None where there is none.
-    pub oldest_current_seconds: Option<u64>,
 }
 
 /// What a principal is there for; what each may do is decided where requests are authorised.

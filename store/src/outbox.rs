@@ -1,7 +1,7 @@
 //! Tables `event` (written) and `event_head`: what happened, in the transaction in which it happened.
 //!
 //! The order of a secret's events is that of its `seq`, which is given under a row lock; never that of a clock. Never here:
-//! what is told to whom (`queue.rs`), the order of all events (`event_log.rs`), any value of a secret.
+//! what is told to whom (`errand.rs`), the order of all events (`event_log.rs`), any value of a secret.
 
 use engine::Time;
 use engine::id::{SecretId, VersionId};

@@ -10,7 +10,7 @@ use engine::Time;
 use engine::check::LastVerified;
 use engine::id::SecretId;
 use engine::rotation::{Rotation, Run, Step};
-use engine::schedule::{Limits, Rules, Schedule, Window, pick};
+use engine::schedule::{Blackouts, Limits, Rules, Schedule, Window, moment, pick};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -55,6 +55,12 @@ pub(crate) struct Row {
     pub(crate) verify: Option<Time>,
     /// What is known of whether it logs in.
     pub(crate) verified: LastVerified,
+    /// The host of AWSCURRENT's value (`target.rs`); None: nobody has looked since that changed.
+    pub(crate) target: Option<String>,
+    /// It is due and waits for its host (`queue.rs`).
+    pub(crate) held: bool,
+    /// How long the work of a rotation takes.
+    pub(crate) took: Option<TimeDelta>,
 }
 
 /// A lease as stored.
@@ -100,10 +106,23 @@ impl Row {
     /// When a window that was missed is made up for: late, within a twentieth of the interval, so that what was missed
     /// together does not run together. None where no missed window is planned.
     pub(crate) fn made_up_for(&self, arn: &str, now: Time, limits: Limits) -> Option<Time> {
-        let missed = self.window.filter(|window| self.enabled && window.closes <= now)?;
+        self.window.filter(|window| self.enabled && window.closes <= now)?;
+        self.late(arn, now, limits, TimeDelta::zero())
+    }
+
+    /// When what was planned runs after all, from `from` on, spread as what was missed is; over `at_least` that long where
+    /// much has to. None where nothing is planned.
+    pub(crate) fn late(&self, arn: &str, from: Time, limits: Limits, at_least: TimeDelta) -> Option<Time> {
+        let missed = self.window.filter(|_| self.enabled)?;
         let next = self.next_window(missed.opens, limits);
         let interval = next.map_or(TimeDelta::days(1), |next| next.opens - missed.opens);
-        Some(pick(arn, &Window { opens: now, closes: now + (interval / 20).min(LONGEST_SPREAD) }))
+        let spread = (interval / 20).min(LONGEST_SPREAD).max(at_least);
+        Some(pick(arn, &Window { opens: from, closes: from + spread }))
+    }
+
+    /// The moment in a window: so early that the work is done when it closes, as far as its length is known.
+    pub(crate) fn moment(&self, arn: &str, window: &Window) -> Time {
+        moment(arn, window, self.took)
     }
 
     /// The last second of the window that is planned.
@@ -122,7 +141,7 @@ impl Row {
     pub(crate) fn set_due(&mut self, arn: &str, now: Time) {
         self.due = match &self.state {
             _ if self.paused || !self.live || self.is_held() => None,
-            Rotation::Idle => self.window.filter(|_| self.enabled).map(|window| pick(arn, &window)),
+            Rotation::Idle => self.window.filter(|_| self.enabled).map(|window| self.moment(arn, &window)),
             Rotation::Waiting { not_before, .. } => Some(*not_before),
             // At once, for whoever gets the lease when it is free.
             Rotation::Acting { .. } => Some(now),
@@ -157,6 +176,10 @@ struct Raw {
     lease_until_ms: Option<i64>,
     verify_ms: Option<i64>,
     verified: Option<String>,
+    target: Option<String>,
+    held: i64,
+    took_ms: Option<i64>,
+    blackouts: Option<String>,
 }
 
 impl TryFrom<Raw> for Row {
@@ -183,7 +206,10 @@ impl TryFrom<Raw> for Row {
             lane: raw.lane,
             rules: raw.rules.as_deref().map(|text| from_json("rules", text)).transpose()?,
             time_zone: raw.time_zone,
-            options: from_json("options", &raw.options)?,
+            options: engine::port::Options {
+                blackouts: blackouts(raw.blackouts.as_deref()),
+                ..from_json("options", &raw.options)?
+            },
             state: healed(from_json("state", &raw.body)?),
             paused: raw.paused.0,
             hold: Hold::of(raw.unproven),
@@ -196,6 +222,9 @@ impl TryFrom<Raw> for Row {
             verify: instant_opt(raw.verify_ms)?,
             // Nothing that is decided by it is worth a rotation that cannot be read.
             verified: raw.verified.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            target: raw.target,
+            held: raw.held == 1,
+            took: raw.took_ms.and_then(TimeDelta::try_milliseconds),
         })
     }
 }
@@ -213,7 +242,7 @@ pub(crate) async fn insert(conn: &mut Conn, secret: SecretId) -> Result<(), Stor
     Ok(())
 }
 
-/// Writes all but the lease.
+/// Writes all but the lease. Whatever it waited for may be another host, or none: that is asked again.
 pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
     sql::query(SAVE)
         .bind(row.secret.0)
@@ -236,6 +265,9 @@ pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
         .bind(&row.lane)
         .bind(row.verify.map(ms))
         .bind(row.verified_json()?)
+        .bind(&row.target)
+        .bind(row.took.map(|took| took.num_milliseconds()))
+        .bind((!row.options.blackouts.is_empty()).then(|| row.options.blackouts.to_string()))
         .bind(row.hold.column())
         .execute(conn)
         .await?;
@@ -256,6 +288,11 @@ fn healed(state: Rotation) -> Rotation {
     }
 }
 
+/// Times that cannot be read must not keep a secret from being served; whoever wrote them was told if they could not be.
+fn blackouts(text: Option<&str>) -> Blackouts {
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::inconsistent("a rotation cannot be written as JSON"))
 }
@@ -268,7 +305,7 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 const LOAD: &str = "-- rotation::load
 SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
-       verified
+       verified, target, held, took_ms, blackouts
 FROM rotation WHERE secret_id = $1";
 
 const INSERT: &str = "-- rotation::insert
@@ -277,5 +314,6 @@ INSERT INTO rotation (secret_id) VALUES ($1)";
 const SAVE: &str = "-- rotation::save
 UPDATE rotation SET live = $2, configured = $3, enabled = $4, builtin = $5, rotator = $6, rules = $7, time_zone = $8,
        options = $9, state = $10, body = $11, paused = $12, base_ms = $13, current_ms = $14, window_opens_ms = $15,
-       window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20, unproven = $21
+       window_closes_ms = $16, due_ms = $17, lane = $18, verify_ms = $19, verified = $20, target = $21,
+       took_ms = $22, blackouts = $23, unproven = $24, held = 0
 WHERE secret_id = $1";

@@ -30,6 +30,7 @@ fn both(one: Change, other: Change) -> Change {
         strategy: other.strategy.or(one.strategy),
         grace_seconds: other.grace_seconds.or(one.grace_seconds),
         time_zone: other.time_zone.or(one.time_zone),
+        blackouts: other.blackouts.or(one.blackouts),
         ..one
     }
 }
@@ -77,7 +78,7 @@ pub(crate) fn check(row: &rotation::Row, limits: Limits, now: Time) -> Result<()
 }
 
 /// The settings as tags show them, in the order of [`View::ALL`].
-pub(crate) struct Before([Option<String>; 3]);
+pub(crate) struct Before([Option<String>; 4]);
 
 impl Before {
     pub(crate) fn of(row: &rotation::Row) -> Self {

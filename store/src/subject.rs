@@ -99,6 +99,7 @@ impl Subject {
                 None => None,
             };
             self.loaded_current = current;
+            self.rotation.target = None;
             self.rotation.look_after_change(&self.secret.arn, self.proven, now);
         }
         secret::update(w.conn(), &self.secret).await?;

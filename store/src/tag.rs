@@ -59,8 +59,9 @@ pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Resu
         let query = sql::query(PUT).bind(secret.0).bind(&tag.key);
         query.bind(&tag.value).execute(&mut *conn).await?;
     }
-    let [strategy, grace, time_zone] = View::ALL.map(View::key);
+    let [strategy, grace, time_zone, blackout] = View::ALL.map(View::key);
     let query = sql::query_scalar(COUNT).bind(secret.0).bind(strategy).bind(grace).bind(time_zone);
+    let query = query.bind(blackout);
     let count: i64 = query.fetch_one(conn).await?;
     if usize::try_from(count).is_ok_and(|count| count > MOST_TAGS) { Err(StoreError::TagQuota) } else { Ok(()) }
 }
@@ -88,7 +89,7 @@ VALUES ($1, $2, $3, (SELECT COALESCE(MAX(seq), 0) + 1 FROM tag WHERE secret_id =
 ON CONFLICT (secret_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value";
 
 const COUNT: &str = "-- tag::put (count)
-SELECT COUNT(*) FROM tag WHERE secret_id = $1 AND tag_key NOT IN ($2, $3, $4)";
+SELECT COUNT(*) FROM tag WHERE secret_id = $1 AND tag_key NOT IN ($2, $3, $4, $5)";
 
 const VALUE: &str = "-- tag::value
 SELECT tag_value FROM tag WHERE secret_id = $1 AND tag_key = $2";

@@ -7,12 +7,12 @@ use engine::Time;
 use engine::id::SecretId;
 use engine::label::Labels;
 
-use crate::StoreError;
 use crate::cache::Turn;
 use crate::model::Facts;
 use crate::open::Inner;
 use crate::outbox::{Note, Outbox};
 use crate::sql::Held;
+use crate::{Store, StoreError};
 
 pub(crate) use crate::sql::Conn;
 
@@ -157,6 +157,31 @@ impl<'a> Writing<'a> {
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
         Ok(self.conn.rollback().await?)
+    }
+}
+
+impl Store {
+    /// Other processes may serve this store at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.many_nodes()
+    }
+
+    /// What the clock of the database shows, where it has one of its own: a SQLite store has none.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[expect(clippy::unused_async, reason = "PostgreSQL is asked for its own")]
+    pub async fn database_time(&self) -> Result<Option<Time>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Inner {
+    /// Other processes may write this store at the same time, so that what is counted before a write has to be locked first.
+    /// A SQLite store has one writer.
+    pub(crate) fn many_nodes(&self) -> bool {
+        false
     }
 }
 

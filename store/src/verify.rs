@@ -26,7 +26,7 @@ use crate::model::{Look, Sight};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Durability, Writing, glance, snapshot};
-use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
+use crate::{Store, StoreError, fleet, history, label as labels, material, reconcile, resolve, rotation, secret, sql};
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
@@ -192,6 +192,10 @@ impl Store {
         if !wanted || row.state != Rotation::Idle || !may_help {
             return Ok(());
         }
+        if fleet::load(w.conn()).await?.fleet.paused.is_some() {
+            return Ok(());
+        }
+        let row = &subject.rotation;
         if row.verified.may_reconcile(now) {
             subject.rotation.verified = std::mem::take(&mut subject.rotation.verified).reconciling(now);
             return reconcile::begin(w, subject, &Occasion::called(&self.0, reconcile::POLICY, now)).await;

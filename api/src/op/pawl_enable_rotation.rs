@@ -3,12 +3,13 @@
 use engine::check::{Finding, Level, Report};
 use engine::id::VersionId;
 use engine::port::Options;
+use engine::schedule::MOST_BLACKOUTS;
 use engine::settings::{Change, Said};
 use engine::strategy::{Retirement, UnknownStrategy};
 use serde::Serialize;
 use store::{Rotate, RotationView, Serves, Start, StoreError};
 
-use super::{Cx, Operation};
+use super::{Cx, Operation, pawl_update_limits};
 use crate::error::ApiError;
 use crate::members::{Between, Items, Length, OneOf, Required, SecretId, request};
 use crate::registration::span_of;
@@ -40,6 +41,7 @@ request! {
     retire_deadline "RetireDeadline": String [Length(1..=16)],
     verify "Verify": String [Length(1..=16)],
     reconcile "Reconcile": bool [],
+    blackouts "Blackouts": Vec<String> [Items(0..=MOST_BLACKOUTS, 1..=256)],
     force "Force": bool [],
 }
 
@@ -74,6 +76,7 @@ impl Request {
             retirement: settings::retirement(self.retire.as_deref(), self.retire_deadline.as_deref())?,
             reconcile: self.reconcile,
             verify_seconds: settings::verify(self.verify.as_deref())?,
+            blackouts: self.blackouts.as_deref().map(pawl_update_limits::read).transpose()?.map(Said::To),
             time_zone: said(self.time_zone.as_deref(), |zone| Ok(zone.to_owned()))?,
         })
     }

@@ -1,11 +1,11 @@
 //! pawl.PreviewRotation: the next windows of a secret's schedule, or of rules not stored anywhere.
 //!
 //! With a secret, each window comes with the moment that the scheduler would pick in it, and the
-//! windows follow as if every rotation succeeded at that moment.
+//! windows follow as if every rotation succeeded at that moment. One in a blackout comes right after it, or a bit later.
 
 use engine::Time;
 use engine::rotation::Rotation;
-use engine::schedule::{Limits, Schedule, Window, pick};
+use engine::schedule::{Limits, Schedule, Window, moment};
 use serde::Serialize;
 use store::RotationView;
 
@@ -42,6 +42,9 @@ pub(crate) struct Planned {
     planned: Option<Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
     planned_local: Option<String>,
+    /// The moment that the schedule picks falls into a blackout, or would run into one: it comes after that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    put_off: bool,
     opens: Epoch,
     opens_local: String,
     closes: Epoch,
@@ -114,26 +117,39 @@ impl Forecast<'_> {
         let mut list = Vec::with_capacity(count);
         let mut base = self.secret.and_then(|view| view.base).unwrap_or(self.now);
         if let Some((window, due)) = standing {
-            list.push(shown(self.schedule, window, Some(due)));
+            let (due, put_off) = self.put_off(due);
+            list.push(shown(self.schedule, window, Some(due), put_off));
             base = due;
         }
         while list.len() < count {
             // Windows that passed unused are not coming back.
             let after = if list.is_empty() { base.max(self.now) } else { base };
             let Some(window) = self.schedule.next_window(base, after) else { break };
-            let moment = self.secret.map(|view| pick(&view.arn, &window));
-            list.push(shown(self.schedule, window, moment));
-            base = moment.unwrap_or(window.opens);
+            let picked = self.secret.map(|view| self.put_off(moment(&view.arn, &window, view.took)));
+            list.push(shown(
+                self.schedule,
+                window,
+                picked.map(|(at, _)| at),
+                picked.is_some_and(|(_, put_off)| put_off),
+            ));
+            base = picked.map_or(window.opens, |(at, _)| at);
         }
         list
     }
+
+    /// The earliest moment outside every blackout, and whether that is another one.
+    fn put_off(&self, at: Time) -> (Time, bool) {
+        let ends = self.secret.and_then(|view| view.blackouts.in_the_way(at, view.took.unwrap_or_default()));
+        (ends.unwrap_or(at), ends.is_some())
+    }
 }
 
-fn shown(schedule: &Schedule, window: Window, moment: Option<Time>) -> Planned {
+fn shown(schedule: &Schedule, window: Window, moment: Option<Time>, put_off: bool) -> Planned {
     let local = |at: Time| at.with_timezone(&schedule.zone()).format("%Y-%m-%d %H:%M:%S %Z").to_string();
     Planned {
         planned: moment.map(Epoch),
         planned_local: moment.map(local),
+        put_off,
         opens: Epoch(window.opens),
         opens_local: local(window.opens),
         closes: Epoch(window.closes),

@@ -100,6 +100,8 @@ pub(super) struct Settings {
     retire_deadline: Option<String>,
     verify: String,
     reconcile: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blackouts: Vec<String>,
 }
 
 impl Settings {
@@ -120,6 +122,7 @@ impl Settings {
             retire_deadline: deadline.map(|seconds| spell(Duration::from_secs(seconds))),
             verify: options.verify_every().map_or(OFF.to_owned(), spell),
             reconcile: options.reconcile,
+            blackouts: options.blackouts.texts(),
             users: options.users,
         }
     }

@@ -131,6 +131,7 @@ impl Server {
         let router = router(ApiState {
             store: store.clone(),
             clock: clock.clone(),
+            wall: clock.clone(),
             region: REGION.to_owned(),
             account_id: ACCOUNT.to_owned(),
             limits,

@@ -10,6 +10,7 @@ mod front;
 mod harness;
 mod keys;
 mod labels;
+mod limits;
 mod lists;
 mod log;
 mod model;

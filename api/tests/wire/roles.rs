@@ -63,7 +63,7 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         }
         "secretsmanager.TagResource" => json!({"SecretId": id, "Tags": [{"Key": "k", "Value": "v"}]}),
         "secretsmanager.UntagResource" => json!({"SecretId": id, "TagKeys": ["k"]}),
-        "secretsmanager.RotateSecret" => json!({"SecretId": id, "ClientRequestToken": v(token)}),
+        "secretsmanager.RotateSecret" | "pawl.StartRotation" => json!({"SecretId": id, "ClientRequestToken": v(token)}),
         "secretsmanager.BatchGetSecretValue" => json!({"SecretIdList": [id]}),
         "secretsmanager.PutResourcePolicy" | "secretsmanager.ValidateResourcePolicy" => {
             json!({"SecretId": id, "ResourcePolicy": "{}"})
@@ -77,7 +77,12 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         | "pawl.CreateAccessKey"
         | "pawl.ListAccessKeys"
         | "pawl.ListRotators"
-        | "pawl.CreateSession" => json!({}),
+        | "pawl.CreateSession"
+        | "pawl.DescribeLimits"
+        | "pawl.UpdateLimits"
+        | "pawl.ResumeAll"
+        | "pawl.AcceptClock" => json!({}),
+        "pawl.PauseAll" => json!({"Reason": "r"}),
         "pawl.UpdateAccessKey" => json!({"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Enabled": false}),
         "pawl.DeleteAccessKey" => json!({"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA"}),
         "pawl.CreateRotator"

@@ -142,6 +142,13 @@ async fn s13_a_tag_that_its_setting_cannot_read_is_refused_with_what_it_takes() 
             "The tag pawl:timezone takes a name of the IANA time zone database, such as \
                                    Europe/Berlin.",
         ),
+        (
+            "pawl:blackout",
+            "christmas",
+            "The tag pawl:blackout takes times in which nothing starts by schedule, with semicolons between them: \
+             START/END such as 2026-12-20T00:00/2027-01-02T00:00, or cron(…)/LENGTH such as cron(0 18 ? * FRI *)/60h, \
+             with a time zone behind it where that is not UTC.",
+        ),
     ] {
         let tags = json!([{"Key": "team", "Value": "a"}, {"Key": key, "Value": value}]);
         let tag = json!({"SecretId": "db", "Tags": tags});
@@ -150,7 +157,7 @@ async fn s13_a_tag_that_its_setting_cannot_read_is_refused_with_what_it_takes() 
         server.refused("CreateSecret", create, "InvalidParameterException", words).await;
     }
     assert!(tags(&server).await.is_null());
-    let plain = json!({"SecretId": "db", "Tags": [{"Key": "pawl:blackout", "Value": "x"}]});
+    let plain = json!({"SecretId": "db", "Tags": [{"Key": "pawl:other", "Value": "x"}]});
     server.ok("TagResource", plain).await;
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::super::limits;
 use super::super::shown::{date, text};
 
 /// How the credential is changed, and what becomes of the one before.
@@ -29,6 +30,9 @@ pub(crate) struct SettingArgs {
     /// Set AWSCURRENT again by itself where it is found not to log in (take back: --reconcile=false)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     reconcile: Option<bool>,
+    /// Nothing starts by schedule inside: START/END or cron(…)/LENGTH, a zone behind it; again for each; none takes all away
+    #[arg(long, value_name = "WHEN")]
+    blackout: Vec<String>,
     /// Let a superuser or an account of the server itself be rotated (take back: --allow-superuser=false)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     allow_superuser: Option<bool>,
@@ -53,6 +57,9 @@ impl SettingArgs {
             if let Some(value) = value {
                 body[name] = value.into();
             }
+        }
+        if !self.blackout.is_empty() {
+            body["Blackouts"] = limits::blackouts(&self.blackout);
         }
         match self.users.as_deref() {
             None => {}
@@ -82,6 +89,12 @@ pub(super) fn grace(view: &Value) -> Option<String> {
         }
         _ => grace,
     })
+}
+
+/// The times in which nothing starts.
+pub(super) fn blackouts(view: &Value) -> Option<String> {
+    let texts: Vec<&str> = view["Blackouts"].as_array()?.iter().filter_map(Value::as_str).collect();
+    Some(texts.join("; "))
 }
 
 /// How often AWSCURRENT is tried.

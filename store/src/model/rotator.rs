@@ -63,13 +63,15 @@ pub struct Room {
     pub lanes: HashMap<String, u32>,
     /// Of each registered rotator that is not in `lanes`.
     pub default_lane: u32,
+    /// Nothing begins by schedule: only what is open goes on.
+    pub resumes_only: bool,
 }
 
 impl Room {
     /// The same everywhere.
     #[must_use]
     pub fn everywhere(room: u32) -> Self {
-        Self { builtin: room, lanes: HashMap::new(), default_lane: room }
+        Self { builtin: room, lanes: HashMap::new(), default_lane: room, resumes_only: false }
     }
 
     /// What is left in a lane; the empty name is that of all built-in rotators.

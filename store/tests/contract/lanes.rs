@@ -27,7 +27,7 @@ async fn many_due(world: &World) {
 }
 
 fn room(builtin: u32, slow: u32, default_lane: u32) -> Room {
-    Room { builtin, lanes: [("slow".to_owned(), slow)].into(), default_lane }
+    Room { builtin, lanes: [("slow".to_owned(), slow)].into(), default_lane, resumes_only: false }
 }
 
 async fn claimed(world: &World, room: &Room) -> Vec<String> {

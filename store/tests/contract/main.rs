@@ -26,6 +26,7 @@ mod labels;
 mod lanes;
 mod lease;
 mod life;
+mod limits;
 mod list;
 mod looks;
 mod managed;
@@ -165,6 +166,23 @@ contract! { over_sqlite:
     },
     fixtures::{
         a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
+    },
+    limits::{
+        a_host_has_so_many_rotations_at_once_and_the_others_go_on,
+        what_waits_for_its_host_is_not_lost_by_a_change_of_it,
+        a_lease_of_the_dead_takes_no_place_for_ever,
+        a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now_and_then,
+        one_success_among_failures_keeps_a_host_open,
+        the_budget_counts_what_begins_by_schedule_and_nothing_else,
+        a_pause_of_everything_lets_what_is_open_end_and_starts_nothing,
+        a_plan_that_was_claimed_before_the_pause_starts_nothing_after_it,
+        nothing_starts_by_schedule_in_a_blackout_and_what_was_due_runs_after_it,
+        a_secret_has_blackouts_of_its_own_by_tag_or_setting,
+        a_rotation_that_would_run_into_a_blackout_does_not_start,
+        limits_and_what_is_paused_are_of_the_store,
+        when_the_clock_is_set_what_waits_goes_on_waiting_as_long_as_it_would_have,
+        the_clock_is_remembered_and_a_doubt_of_it_is_told_until_somebody_accepts_it,
+        a_node_that_doubts_its_clock_resumes_and_starts_nothing,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,

@@ -13,16 +13,16 @@ fn start() -> Time {
     DateTime::from_timestamp(1_773_135_420, 0).unwrap()
 }
 
-/// The wall clock, which may jump, and the clock that counts since boot, which never does.
+/// The wall clock, which may jump, and the clock that counts since boot, which never does; and how long all of it lasts.
 #[derive(Debug)]
-pub(crate) struct VirtualClock(Mutex<(Time, Duration)>);
+pub(crate) struct VirtualClock(Mutex<(Time, Duration, Duration)>);
 
 impl VirtualClock {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new((start(), Duration::from_secs(1000))))
+        Self(Mutex::new((start(), Duration::from_secs(1000), Duration::ZERO)))
     }
 
-    fn times(&self) -> MutexGuard<'_, (Time, Duration)> {
+    fn times(&self) -> MutexGuard<'_, (Time, Duration, Duration)> {
         self.0.lock().unwrap()
     }
 
@@ -31,6 +31,7 @@ impl VirtualClock {
         let mut times = self.times();
         times.0 += TimeDelta::from_std(length).unwrap();
         times.1 += length;
+        times.2 += length;
     }
 
     /// Both clocks go on until the wall clock shows this, if it does not yet.
@@ -49,6 +50,12 @@ impl VirtualClock {
         let mut times = self.times();
         times.0 += TimeDelta::minutes(1);
         times.1 = Duration::from_secs(10);
+        times.2 += Duration::from_secs(60);
+    }
+
+    /// Time as it passes for everybody else, whatever happens to our machines.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.times().2
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::driver::{Ports, by_schedule, drive};
+use engine::driver::{Ports, Report, by_schedule, drive};
 use engine::id::VersionId;
 use engine::outcome::{StepError, Verdict};
 use engine::port::{Clock, Guard, Material, PortError, Rotator, StepContext};
@@ -17,8 +17,9 @@ use rand::rngs::StdRng;
 use store::{Claim, Look, Store, StoreError};
 
 use crate::clock::VirtualClock;
-use crate::gate::{DriverClock, Fate, Gate};
-use crate::journal::Journal;
+use crate::disk::Disk;
+use crate::gate::{DriverClock, Fate, Gate, Point};
+use crate::journal::{Journal, tally};
 use crate::line::Means;
 use crate::rotator::Fake;
 use crate::wire::Wire;
@@ -43,6 +44,7 @@ pub(crate) struct Shop {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) means: Means,
+    pub(crate) disk: Arc<Disk>,
 }
 
 impl Driver {
@@ -50,14 +52,15 @@ impl Driver {
     pub(crate) fn of_claim(node: u8, claim: Claim, shop: Shop, mut rng: StdRng) -> Self {
         let (id, arn, gate) = (shop.means.sender.driver, claim.lease.arn.clone(), Arc::clone(&shop.means.gate));
         let way = async move {
-            let Shop { store, clock, journal, means } = shop;
+            let Shop { store, clock, journal, means, disk } = shop;
             let start = by_schedule(&claim.rotation, claim.window, VersionId::random(&mut rng), clock.now());
             let gate = Arc::clone(&means.gate);
-            let wire = Wire { store, gate, journal, window: claim.window, clock: Arc::clone(&clock) };
+            let wire = Wire { store, gate, journal, window: claim.window, clock: Arc::clone(&clock), disk };
             let clock = DriverClock { clock, gate: Arc::clone(&means.gate) };
             let fake = Fake(means);
             let pick = |_: &Material| Some(&fake as &dyn Rotator);
-            let ports = Ports { store: &wire, rotator: &pick, clock: &clock, observer: &|_| {} };
+            let observer = |report: Report<'_>| tally(report.step.name(), report.error.map(|error| error.verdict));
+            let ports = Ports { store: &wire, rotator: &pick, clock: &clock, observer: &observer };
             drive(ports, &claim.lease, start, &mut rng).await
         };
         Self { id, node, arn, gate, way: Box::pin(way) }
@@ -67,17 +70,18 @@ impl Driver {
     pub(crate) fn of_look(node: u8, look: Look, shop: Shop) -> Self {
         let (id, arn, gate) = (shop.means.sender.driver, look.lease.arn.clone(), Arc::clone(&shop.means.gate));
         let way = async move {
-            let Shop { store, clock, means, .. } = shop;
+            let Shop { store, clock, means, disk, .. } = shop;
             let gate = Arc::clone(&means.gate);
             let fake = Fake(means);
             let found = fake.verify(&context(&look, &SecretBytes::default())).await;
-            if gate.pass().await != Fate::Go {
+            if gate.pass(Point::Store).await != Fate::Go {
                 return Err(PortError::Store("the store does not answer".to_owned()));
             }
             let looked = {
                 let _under_way = gate.begin();
                 store.looked(&look, &found, "schedule", clock.now()).await
             };
+            disk.synced();
             looked.map(drop).map_err(|error: StoreError| PortError::Store(format!("!{error}")))
         };
         Self { id, node, arn, gate, way: Box::pin(way) }

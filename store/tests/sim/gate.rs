@@ -24,10 +24,23 @@ pub(crate) enum Fate {
     Late,
 }
 
+/// Where a driver waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// Before or after a call of the store.
+    Store,
+    /// Before a word with a target that changes nothing.
+    Target,
+    /// Before a changing statement, when the lease has been looked at.
+    Change,
+    /// After it, before its answer.
+    Changed,
+}
+
 #[derive(Default)]
 struct State {
     granted: Option<Fate>,
-    waits: bool,
+    waits: Option<Point>,
     /// Everything goes; nothing waits.
     open: bool,
     /// Calls of the store that are under way.
@@ -48,11 +61,11 @@ impl Gate {
     }
 
     /// Waits to be let on.
-    pub(crate) async fn pass(&self) -> Fate {
+    pub(crate) async fn pass(&self, point: Point) -> Fate {
         poll_fn(|_| {
             let mut state = self.state();
             let fate = state.granted.take().or(state.open.then_some(Fate::Go));
-            state.waits = fate.is_none();
+            state.waits = fate.is_none().then_some(point);
             state.passed += u32::from(fate.is_some());
             fate.map_or(Poll::Pending, Poll::Ready)
         })
@@ -69,8 +82,8 @@ impl Gate {
         self.state().open = true;
     }
 
-    /// It waits for [`Gate::grant`].
-    pub(crate) fn waits(&self) -> bool {
+    /// Where it waits for [`Gate::grant`].
+    pub(crate) fn waits(&self) -> Option<Point> {
         self.state().waits
     }
 

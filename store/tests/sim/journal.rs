@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use engine::Time;
+use engine::outcome::Verdict;
 use engine::schedule::Window;
 
 /// Who sends a statement.
@@ -36,6 +37,19 @@ struct Book {
     touched: BTreeSet<String>,
     claims: BTreeMap<String, u32>,
     broken: Vec<String>,
+}
+
+/// How often each step ended how, in all worlds of this process.
+static TALLY: Mutex<BTreeMap<(&str, &str), u64>> = Mutex::new(BTreeMap::new());
+
+/// A step ended.
+pub(crate) fn tally(step: &'static str, verdict: Option<Verdict>) {
+    *TALLY.lock().unwrap().entry((step, verdict.map_or("done", Verdict::name))).or_default() += 1;
+}
+
+/// What has ended so far.
+pub(crate) fn tallied() -> BTreeMap<(&'static str, &'static str), u64> {
+    TALLY.lock().unwrap().clone()
 }
 
 /// One for the whole simulation.
@@ -85,10 +99,16 @@ impl Journal {
         *alone = (*alone).max(by.fence);
     }
 
+    /// Owners of whom the store knows nothing any more: their numbers are given again.
+    pub(crate) fn forget_owners(&self) {
+        self.book().alone.clear();
+    }
+
     /// A statement took effect. `password`: what an account got, where it is to be one that the store knows.
     pub(crate) fn landed(&self, by: &Sender, password: Option<&str>) {
         let mut book = self.book();
         let newest = book.alone.get(&by.arn).copied().unwrap_or(0);
+        book.alone.insert(by.arn.clone(), newest.max(by.fence));
         if by.fence < newest {
             let (arn, fence) = (&by.arn, by.fence);
             book.broken.push(format!("two owners: a statement of {arn} with fence {fence} landed after {newest}"));

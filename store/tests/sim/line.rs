@@ -9,7 +9,7 @@ use engine::outcome::{Done, StepError, Verdict};
 use engine::port::StepContext;
 
 use crate::Rules;
-use crate::gate::{Fate, Gate};
+use crate::gate::{Fate, Gate, Point};
 use crate::journal::Sender;
 use crate::parties::Login;
 use crate::target::{Account, Problem, Statement, Target};
@@ -48,8 +48,9 @@ impl<'a> Line<'a> {
         Self { means, cx, refused: AtomicU32::new(0), changed, retains }
     }
 
-    /// A step's error, with what it cost.
+    /// A step's error, with what it cost. Its sessions end with it, unless a statement is under way there.
     pub(crate) fn end<T>(&self, step: Result<T, StepError>) -> Result<T, StepError> {
+        self.means.target.died(self.means.sender.driver, true);
         step.map_err(|mut error| {
             if error.verdict == Verdict::Retry && self.changed.load(Ordering::SeqCst) {
                 error.verdict = Verdict::Unknown;
@@ -90,7 +91,7 @@ impl<'a> Line<'a> {
 
     /// Logs in as the admin, where no refusal counts.
     pub(crate) async fn log_in(&self, login: &Login) -> Result<Option<Session>, StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.login(&login.host, &login.user, &login.password, &self.means.sender);
@@ -112,7 +113,7 @@ impl<'a> Line<'a> {
     }
 
     pub(crate) async fn lock(&self, session: &Session, account: &str) -> Result<(), StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.lock(&session.login.host, session.id, account);
@@ -121,7 +122,7 @@ impl<'a> Line<'a> {
 
     /// The account as the catalogue shows it.
     pub(crate) async fn read(&self, session: &Session, user: &str) -> Result<Option<Account>, StepError> {
-        if self.means.gate.pass().await != Fate::Go {
+        if self.means.gate.pass(Point::Target).await != Fate::Go {
             return Err(away(Verdict::Retry));
         }
         let answer = self.means.target.read(&session.login.host, session.id, user);
@@ -134,7 +135,7 @@ impl<'a> Line<'a> {
             self.cx.guard.still_ours(CHANGE).await?;
         }
         let host = &session.login.host;
-        match self.means.gate.pass().await {
+        match self.means.gate.pass(Point::Change).await {
             Fate::Go => {}
             Fate::Lose => return Err(away(Verdict::Unknown)),
             Fate::Late => {
@@ -146,7 +147,7 @@ impl<'a> Line<'a> {
         if answer.is_ok() {
             self.changed.store(true, Ordering::SeqCst);
         }
-        match self.means.gate.pass().await {
+        match self.means.gate.pass(Point::Changed).await {
             Fate::Go => answer.map_err(|problem| self.told(problem, Verdict::Unknown)),
             Fate::Lose | Fate::Late => Err(away(Verdict::Unknown)),
         }

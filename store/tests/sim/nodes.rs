@@ -9,14 +9,16 @@ use rand::{RngExt, SeedableRng};
 use store::Room;
 
 use crate::driver::{Driver, Shop};
-use crate::gate::{Fate, Gate};
+use crate::gate::{Fate, Gate, Point};
 use crate::journal::Sender;
 use crate::line::Means;
-use crate::op::{Span, Then};
+use crate::op::{Span, Then, To};
 use crate::world::{GRACE, World};
 
 /// No driver makes more calls than this before it gives its lease back.
 const MOST_CALLS: u32 = 2000;
+/// A driver that changes a target does so within so many calls.
+const FAR: u32 = 80;
 /// A driver that waits for the store to come back is waited for; one that waits longer than this has stalled.
 const SHORT_SLEEP: Duration = Duration::from_secs(4);
 
@@ -51,6 +53,7 @@ impl World {
         if self.store().purge(now).await.unwrap() == 0 {
             return;
         }
+        self.disk.synced();
         for index in 0..self.secrets.len() {
             let found = self.store().rotation(&self.secrets[index].name).await.is_ok();
             if !found && !self.secrets[index].deleted {
@@ -66,7 +69,7 @@ impl World {
         let (target, gate) = (Arc::clone(&self.target), Arc::new(Gate::default()));
         let means = Means { target, gate, sender, rules: self.rules };
         let (store, clock, journal) = (self.store().clone(), Arc::clone(&self.clock), Arc::clone(&self.journal));
-        Shop { store, clock, journal, means }
+        Shop { store, clock, journal, means, disk: Arc::clone(&self.disk) }
     }
 
     /// The drivers of a node, those of one secret together.
@@ -89,12 +92,11 @@ impl World {
         self.of_node(node)
     }
 
-    pub(crate) async fn drive(&mut self, node: u8, pick: u8, calls: u8, (fate, times): (Fate, u8), then: Then) {
+    pub(crate) async fn drive(&mut self, node: u8, pick: u8, to: To, (fate, times): (Fate, u8), then: Then) {
         let ids = self.busy(node).await;
         let Some(id) = ids.get(usize::from(pick) % ids.len().max(1)).copied() else { return };
-        let fates =
-            std::iter::repeat_n(Fate::Go, usize::from(calls)).chain(std::iter::repeat_n(fate, usize::from(times)));
-        for fate in fates {
+        self.advance_to(id, to).await;
+        for _ in 0..times {
             self.advance(id, fate).await;
         }
         match then {
@@ -113,6 +115,21 @@ impl World {
         }
     }
 
+    async fn advance_to(&mut self, id: u64, to: To) {
+        let (calls, point) = match to {
+            To::Calls(calls) => (u32::from(calls), None),
+            To::Change => (FAR, Some(Point::Change)),
+            To::Changed => (FAR, Some(Point::Changed)),
+        };
+        for _ in 0..calls {
+            let Some(at) = self.drivers.iter().position(|driver| driver.id == id) else { return };
+            if point.is_some() && self.drivers[at].gate.waits() == point {
+                return;
+            }
+            self.advance(id, Fate::Go).await;
+        }
+    }
+
     /// Lets a driver make one call, or sleep for a moment.
     async fn advance(&mut self, id: u64, fate: Fate) {
         let Some(at) = self.drivers.iter().position(|driver| driver.id == id) else { return };
@@ -120,14 +137,14 @@ impl World {
         if ended.is_none() {
             let gate = Arc::clone(&self.drivers[at].gate);
             match (gate.waits(), gate.wakes_at()) {
-                (true, _) => gate.grant(fate),
-                (false, Some(until)) => {
+                (Some(_), _) => gate.grant(fate),
+                (None, Some(until)) => {
                     let left = until.saturating_sub(self.clock.since_boot());
                     if left <= SHORT_SLEEP {
                         self.clock.pass(left);
                     }
                 }
-                (false, None) => {}
+                (None, None) => {}
             }
             ended = self.drivers[at].go().await;
         }

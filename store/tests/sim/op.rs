@@ -25,8 +25,8 @@ pub(crate) enum Kind {
 pub(crate) enum Op {
     /// A node claims what is due, and drives nothing yet.
     Wake(u8),
-    /// A driver of a node (which wakes, where it has none) makes so many calls. Then so many have this fate.
-    Drive { node: u8, pick: u8, calls: u8, fate: Fate, times: u8, then: Then },
+    /// A driver of a node (which wakes, where it has none) goes so far. Then so many calls have this fate.
+    Drive { node: u8, pick: u8, to: To, fate: Fate, times: u8, then: Then },
     /// A node wakes, and all of its drivers go on to their ends.
     Run(u8),
     /// Time goes by.
@@ -34,7 +34,7 @@ pub(crate) enum Op {
     /// A statement that is under way lands.
     Land,
     /// The store is closed and opened again, and with it all nodes.
-    Restart { reboot: bool },
+    Restart(How),
     /// The wall clock is set.
     Jump(Leap),
     /// Something happens to a server.
@@ -47,6 +47,17 @@ pub(crate) enum Op {
     Ask(u8, Wish),
     /// Somebody else sets the password of AWSCURRENT's account.
     Rival(u8),
+}
+
+/// How far a driver goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// So many calls.
+    Calls(u8),
+    /// Until it is about to change its target.
+    Change,
+    /// Until it has changed it, and waits for the answer.
+    Changed,
 }
 
 /// What becomes of a driver after its calls.
@@ -75,6 +86,16 @@ pub(crate) enum Span {
     Day,
     /// Until the next thing is due.
     NextDue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The processes die, and are started again.
+    Processes,
+    /// The machine is started again.
+    Machine,
+    /// It loses its power, and the store what was not synced.
+    Power,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +150,10 @@ pub(crate) enum Wish {
     Abandon,
     Delete,
     Undelete,
+    /// For good, at once.
+    ForceDelete,
+    /// Somebody who has seen AWSCURRENT log in says so.
+    Vouch,
     /// One password in place, whatever the secret's kind; or its kind again.
     InPlace(bool),
     /// Settings by tag.
@@ -172,6 +197,10 @@ fn span() -> impl Strategy<Value = Span> {
     ]
 }
 
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![1 => Just(How::Processes), 1 => Just(How::Machine), 4 => Just(How::Power)]
+}
+
 fn leap() -> impl Strategy<Value = Leap> {
     prop_oneof![Just(Leap::AnHourBack), Just(Leap::ADayOn), Just(Leap::AYearOn)]
 }
@@ -209,16 +238,19 @@ fn wish() -> impl Strategy<Value = Wish> {
         3 => Just(Wish::Abandon),
         1 => Just(Wish::Delete),
         2 => Just(Wish::Undelete),
+        1 => Just(Wish::ForceDelete),
+        1 => Just(Wish::Vouch),
         1 => any::<bool>().prop_map(Wish::InPlace),
         1 => Just(Wish::Tag),
     ]
 }
 
 fn drive() -> impl Strategy<Value = Op> {
-    (0u8..3, 0u8..8, 0u8..48, fate(), 0u8..5, then()).prop_map(|(node, pick, calls, fate, times, then)| Op::Drive {
+    let to = prop_oneof![5 => (0u8..48).prop_map(To::Calls), 4 => Just(To::Change), 3 => Just(To::Changed)];
+    (0u8..3, 0u8..8, to, fate(), 0u8..4, then()).prop_map(|(node, pick, to, fate, times, then)| Op::Drive {
         node,
         pick,
-        calls,
+        to,
         fate,
         times,
         then,
@@ -227,14 +259,14 @@ fn drive() -> impl Strategy<Value = Op> {
 
 fn op(secrets: u8) -> impl Strategy<Value = Op> {
     let node = || 0u8..3;
-    let secret = move || 0..secrets;
+    let secret = move || prop_oneof![3 => 0..secrets, 1 => 0..u8::MAX];
     prop_oneof![
         1 => node().prop_map(Op::Wake),
         14 => drive(),
         4 => node().prop_map(Op::Run),
         6 => span().prop_map(Op::Pass),
         2 => Just(Op::Land),
-        1 => any::<bool>().prop_map(|reboot| Op::Restart { reboot }),
+        2 => how().prop_map(Op::Restart),
         1 => leap().prop_map(Op::Jump),
         2 => (0u8..2, trouble()).prop_map(|(host, trouble)| Op::Server(host, trouble)),
         2 => (secret(), text()).prop_map(|(secret, text)| Op::Write(secret, text)),
@@ -247,10 +279,15 @@ fn op(secrets: u8) -> impl Strategy<Value = Op> {
 /// Small worlds, as many ops as find something.
 pub(crate) fn small() -> impl Strategy<Value = Case> {
     vec(kind(), 1..4).prop_flat_map(|kinds| {
-        // The admins of the two servers are secrets as well.
-        let secrets = u8::try_from(kinds.len()).unwrap() + 2;
-        vec(op(secrets), 10..50).prop_map(move |ops| Case { kinds: kinds.clone(), ops })
+        // The admins of the two servers are secrets as well, and meant less often.
+        let secrets = u8::try_from(kinds.len()).unwrap();
+        vec(op(secrets), 8..36).prop_map(move |ops| Case { kinds: kinds.clone(), ops })
     })
+}
+
+/// One secret, and everything is about it.
+pub(crate) fn about(kind: Kind) -> impl Strategy<Value = Case> {
+    vec(op(1), 10..30).prop_map(move |ops| Case { kinds: vec![kind], ops })
 }
 
 /// So many secrets of every kind, and so many ops.

@@ -202,6 +202,12 @@ impl World {
                 // Begun by its schedule meanwhile, and under way.
                 _ => {}
             }
+            let parked = matches!(facts.view.rotation, Rotation::Parked { .. });
+            let by_nobody = !secret.excused && secret.word == Word::Ours && secret.master.is_none();
+            if parked && by_nobody && !facts.current_ok {
+                let story = self.story(index).await;
+                return Err(format!("AWSCURRENT of {name} is refused until a person acts\n{story}"));
+            }
             let settled = facts.view.rotation == Rotation::Idle && secret.word == Word::ToBeProven && !secret.excused;
             if settled && !facts.current_ok {
                 return Err(format!("AWSCURRENT of {name} was moved in a rotation and never proven"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::Rules;
-use crate::op::{Case, Leap, Op, Trouble};
+use crate::op::{Case, How, Leap, Op, Trouble};
 use crate::world::{HOSTS, World};
 
 /// How long nothing goes wrong any more.
@@ -23,7 +23,8 @@ pub(crate) type Failure = (Option<usize>, String);
 pub(crate) fn play(case: &Case, rules: Rules) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(&case.kinds, rules).await;
+        let loses_power = case.ops.contains(&Op::Restart(How::Power));
+        let mut world = World::new(&case.kinds, rules, loses_power).await;
         let outcome = all(&mut world, &case.ops).await;
         world.close().await;
         outcome
@@ -43,24 +44,28 @@ impl World {
             Op::Write(secret, _) | Op::Label(secret, _) | Op::Ask(secret, _) | Op::Rival(secret) => {
                 vec![self.secret(secret)]
             }
-            Op::Restart { .. } | Op::Server(_, Trouble::Restore) => (0..self.secrets.len()).collect(),
+            Op::Restart(_) | Op::Server(_, Trouble::Restore) => (0..self.secrets.len()).collect(),
             _ => vec![],
         };
         match op {
             Op::Wake(node) => self.wake(node).await,
-            Op::Drive { node, pick, calls, fate, times, then } => {
-                self.drive(node, pick, calls, (fate, times), then).await;
+            Op::Drive { node, pick, to, fate, times, then } => {
+                self.drive(node, pick, to, (fate, times), then).await;
             }
             Op::Run(node) => self.run(node).await,
             Op::Pass(span) => self.pass(span).await,
             Op::Land => drop(self.target.land()),
-            Op::Restart { reboot } => self.restart(reboot).await,
+            Op::Restart(how) => self.restart(how).await,
             Op::Jump(leap) => self.jump(leap),
             Op::Server(host, trouble) => self.trouble(host, trouble),
             Op::Write(_, text) => self.write(about[0], text).await?,
             Op::Label(_, how) => self.label(about[0], how).await?,
             Op::Ask(_, wish) => self.ask(about[0], wish).await?,
             Op::Rival(_) => self.rival(about[0]).await,
+        }
+        self.break_rules().await;
+        if matches!(op, Op::Write(..) | Op::Label(..) | Op::Ask(..) | Op::Restart(_)) {
+            self.disk.synced();
         }
         let touched = self.touched();
         self.check(touched.into_iter().chain(about)).await

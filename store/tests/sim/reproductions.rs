@@ -1,7 +1,8 @@
 //! Cases that have failed once, shrunken.
 
 use crate::SOUND;
-use crate::op::{Case, Kind, Op};
+use crate::gate::Fate;
+use crate::op::{Case, How, Kind, Op, Span, Text, Then, To, Wish};
 use crate::play::play;
 
 fn holds(kinds: Vec<Kind>, ops: Vec<Op>) {
@@ -13,4 +14,15 @@ fn holds(kinds: Vec<Kind>, ops: Vec<Op>) {
 #[test]
 fn nothing_happens() {
     holds(vec![Kind::Single, Kind::SingleByAdmin, Kind::Dual, Kind::DualByAdmin, Kind::Pair], vec![]);
+}
+
+/// The row said that nothing had been sent, for the commit that says so is not synced; and the account had it.
+#[test]
+fn a_set_that_a_power_failure_took_out_of_the_row_needs_no_person() {
+    let login_lost = Op::Drive { node: 0, pick: 0, to: To::Calls(12), fate: Fate::Lose, times: 1, then: Then::Finish };
+    let changed = Op::Drive { node: 0, pick: 0, to: To::Changed, fate: Fate::Go, times: 0, then: Then::Stall };
+    let synced = Op::Write(1, Text::Edited);
+    let ops =
+        vec![Op::Ask(0, Wish::Rotate), login_lost, synced, Op::Pass(Span::Idle), changed, Op::Restart(How::Power)];
+    holds(vec![Kind::Single], ops);
 }

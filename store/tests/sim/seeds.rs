@@ -1,6 +1,7 @@
 //! From a seed to a case, and from a case that fails to the smallest that fails alike. Never here: playing it.
 
 use std::fmt::Write as _;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::strategy::{Strategy, ValueTree};
@@ -97,30 +98,47 @@ impl Shrinker {
 }
 
 /// Plays seeds on every processor until one fails, or all have been played.
-pub(crate) fn try_seeds<S: Strategy<Value = Case>>(
-    seeds: std::ops::Range<u64>,
-    rules: Rules,
-    cases: fn() -> S,
-) -> Option<Found> {
+fn each<T: Send>(seeds: std::ops::Range<u64>, play: impl Fn(u64) -> Option<T> + Sync) -> Option<T> {
     let next = AtomicU64::new(seeds.start);
-    let found = std::sync::Mutex::new(None);
+    let found = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                loop {
+                while found.lock().unwrap().is_none() {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed >= seeds.end || found.lock().unwrap().is_some() {
+                    if seed >= seeds.end {
                         return;
                     }
-                    if let Some(failure) = try_seed(seed, rules, &cases()) {
-                        *found.lock().unwrap() = Some(failure);
+                    if let Some(failure) = play(seed) {
+                        found.lock().unwrap().get_or_insert(failure);
                     }
                 }
             });
         }
     });
     found.into_inner().unwrap()
+}
+
+/// The first seed that fails, shrunken.
+pub(crate) fn try_seeds<S: Strategy<Value = Case>>(
+    seeds: std::ops::Range<u64>,
+    rules: Rules,
+    cases: fn() -> S,
+) -> Option<Found> {
+    each(seeds, |seed| try_seed(seed, rules, &cases()))
+}
+
+/// What the first seed that fails says, as it is.
+pub(crate) fn first_failure<S: Strategy<Value = Case>>(
+    seeds: std::ops::Range<u64>,
+    rules: Rules,
+    cases: impl Fn() -> S + Sync,
+) -> Option<String> {
+    each(seeds, |seed| {
+        let case = cases().new_tree(&mut runner(seed)).unwrap().current();
+        fails(&case, rules, None).map(|(_, what)| format!("seed {seed}: {what}"))
+    })
 }
 
 impl Found {

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use engine::port::Clock;
-
+use crate::Rules;
 use crate::clock::VirtualClock;
 use crate::journal::{Journal, Sender};
 
@@ -101,22 +100,21 @@ struct Host {
 pub(crate) struct Target {
     clock: Arc<VirtualClock>,
     journal: Arc<Journal>,
-    /// The server holds the wall behind the lease: silent sessions end, statements do not wait for ever.
-    walls: bool,
+    rules: Rules,
     hosts: Mutex<(BTreeMap<String, Host>, u64)>,
 }
 
 impl Target {
-    pub(crate) fn new(clock: Arc<VirtualClock>, journal: Arc<Journal>, walls: bool) -> Self {
-        Self { clock, journal, walls, hosts: Mutex::default() }
+    pub(crate) fn new(clock: Arc<VirtualClock>, journal: Arc<Journal>, rules: Rules) -> Self {
+        Self { clock, journal, rules, hosts: Mutex::default() }
     }
 
     /// A server as it is now: what had to end by now has ended.
     fn with<T>(&self, host: &str, act: impl FnOnce(&mut Host, Duration) -> T) -> T {
         let mut hosts = self.hosts();
-        let now = self.clock.since_boot();
+        let now = self.clock.elapsed();
         let host = hosts.0.entry(host.to_owned()).or_default();
-        if self.walls {
+        if self.rules.has_walls {
             host.settle(now);
         }
         act(host, now)
@@ -148,12 +146,14 @@ impl Target {
         self.with(host, |host, now| {
             host.heard(session, now)?;
             let held = |(id, other): (&u64, &Session)| *id != session && other.locks.contains(account);
-            if host.sessions.iter().any(held) {
+            if self.rules.takes_locks && host.sessions.iter().any(held) {
                 return Err(Problem::Locked);
             }
             let session = host.sessions.get_mut(&session).ok_or(Problem::Gone)?;
             session.locks.insert(account.to_owned());
-            self.journal.locked(&session.by);
+            if self.rules.takes_locks {
+                self.journal.locked(&session.by);
+            }
             Ok(())
         })
     }
@@ -211,9 +211,14 @@ impl Target {
         self.names().iter().any(|name| self.with(name, |host, _| host.land(&self.journal)))
     }
 
+    /// Some statement is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.names().iter().any(|name| self.with(name, |host, _| !host.late.is_empty()))
+    }
+
     /// All that is under way has landed or been given up, and silent sessions have ended.
     pub(crate) fn settle(&self) {
-        while !self.walls && self.land() {}
+        while !self.rules.has_walls && self.land() {}
         for host in self.names() {
             self.with(&host, |host, _| host.late.clear());
         }

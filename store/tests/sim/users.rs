@@ -171,6 +171,8 @@ impl World {
             Wish::Pause => secret.paused |= answered(store.pause_rotation(&name, "user", now).await)?.is_some(),
             Wish::Resume => secret.paused &= answered(store.resume_rotation(&name, "user", now).await)?.is_none(),
             Wish::Abandon => drop(answered(store.abandon_rotation(&name, "user", now).await)?),
+            Wish::ForceDelete => return self.delete_for_good(index).await,
+            Wish::Vouch => return self.vouch(index).await,
             Wish::Delete => secret.deleted |= answered(store.delete_secret(&name, 7, now).await)?.is_some(),
             Wish::Undelete => secret.deleted &= answered(store.restore_secret(&name, now).await)?.is_none(),
             Wish::InPlace(in_place) => {
@@ -185,6 +187,29 @@ impl World {
                 let tag = Tag { key: "pawl:grace".to_owned(), value: "20m".to_owned() };
                 answered(store.tag(&name, &[tag], now).await)?;
             }
+        }
+        Ok(())
+    }
+
+    async fn delete_for_good(&mut self, index: usize) -> Result<(), String> {
+        let name = self.secrets[index].name.clone();
+        let Ok(view) = self.store().rotation(&name).await else { return Ok(()) };
+        // From then on what is kept for people must let somebody in.
+        let at_stake = view.rotation.run().is_some_and(|run| run.sets > 0 && !run.promoted && !run.trial);
+        if answered(self.store().delete_secret(&name, 0, self.now()).await)?.is_some() {
+            let secret = &mut self.secrets[index];
+            (secret.deleted, secret.gone, secret.in_gap) = (true, true, at_stake);
+        }
+        Ok(())
+    }
+
+    /// People say so when it is true, and nobody is at work with the account just now.
+    async fn vouch(&mut self, index: usize) -> Result<(), String> {
+        let Some((_, current)) = self.current(index).await else { return Ok(()) };
+        let secret = &self.secrets[index];
+        let at_work = self.drivers.iter().any(|driver| driver.arn == secret.arn) || self.target.is_at_work();
+        if self.lets_in(&current) && !at_work {
+            answered(self.store().vouch_rotation(&secret.name, "user", self.now()).await)?;
         }
         Ok(())
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::driver::SCHEDULE;
+use engine::driver::{LEASE_MARGIN, SCHEDULE};
 use engine::port::{Clock, Lease, Material, PortError, RotationStore};
-use engine::rotation::{Decision, Event, Rotation, Write};
+use engine::rotation::{Decision, Event, Rotation, Step, Write};
 use engine::schedule::Window;
 use store::Store;
 
 use crate::clock::VirtualClock;
-use crate::gate::{Fate, Gate};
+use crate::disk::Disk;
+use crate::gate::{Fate, Gate, Point};
 use crate::journal::{Journal, Started};
 use crate::parties::Login;
 
@@ -23,6 +24,12 @@ pub(crate) struct Wire {
     /// The window this driver's claim was for.
     pub(crate) window: Option<Window>,
     pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) disk: Arc<Disk>,
+}
+
+/// What a power failure may take back, as `store/src/lease.rs` has it.
+fn is_synced(event: &Event) -> bool {
+    !matches!(event, Event::Leased | Event::Ended { step: Step::Set | Step::Test | Step::Restore, .. })
 }
 
 fn lost() -> PortError {
@@ -32,14 +39,14 @@ fn lost() -> PortError {
 impl Wire {
     /// A call that may be lost, and its answer that may be.
     async fn call<T>(&self, call: impl Future<Output = Result<T, PortError>> + Send) -> Result<T, PortError> {
-        if self.gate.pass().await != Fate::Go {
+        if self.gate.pass(Point::Store).await != Fate::Go {
             return Err(lost());
         }
         let answer = {
             let _under_way = self.gate.begin();
             call.await
         };
-        match self.gate.pass().await {
+        match self.gate.pass(Point::Store).await {
             Fate::Go => answer,
             Fate::Lose | Fate::Late => Err(lost()),
         }
@@ -70,8 +77,13 @@ impl RotationStore for Wire {
             Event::Requested { token, by, .. } if by == SCHEDULE => Some(token.to_string()),
             _ => None,
         };
+        let is_synced = is_synced(&event);
         let applied = async {
             let decision = self.store.apply(lease, event, jitter).await?;
+            let begins_to_set = decision.act == Some(Step::Set) && decision.next.run().is_some_and(|run| run.sets == 1);
+            if is_synced || begins_to_set {
+                self.disk.synced();
+            }
             self.note(lease, asked, &decision, self.clock.now());
             Ok(decision)
         };
@@ -83,7 +95,14 @@ impl RotationStore for Wire {
     }
 
     async fn renew(&self, lease: &Lease, at_least: Duration) -> Result<Duration, PortError> {
-        self.call(self.store.renew(lease, at_least)).await
+        let renewed = async {
+            let left = self.store.renew(lease, at_least).await?;
+            if at_least > LEASE_MARGIN {
+                self.disk.synced();
+            }
+            Ok(left)
+        };
+        self.call(renewed).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), PortError> {

@@ -21,9 +21,10 @@ use tempfile::TempDir;
 
 use crate::Rules;
 use crate::clock::VirtualClock;
+use crate::disk::Disk;
 use crate::driver::Driver;
 use crate::journal::Journal;
-use crate::op::Kind;
+use crate::op::{How, Kind};
 use crate::parties::Login;
 use crate::target::Target;
 
@@ -93,6 +94,7 @@ pub(crate) struct World {
     pub(crate) lives: [u32; 3],
     pub(crate) boots: u32,
     pub(crate) rng: StdRng,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) dir: TempDir,
 }
 
@@ -106,11 +108,13 @@ fn folder() -> TempDir {
 }
 
 impl World {
-    pub(crate) async fn new(kinds: &[Kind], rules: Rules) -> Self {
+    pub(crate) async fn new(kinds: &[Kind], rules: Rules, loses_power: bool) -> Self {
         let (clock, journal) = (Arc::new(VirtualClock::new()), Arc::new(Journal::default()));
-        let target = Arc::new(Target::new(Arc::clone(&clock), Arc::clone(&journal), rules.has_walls));
+        let target = Arc::new(Target::new(Arc::clone(&clock), Arc::clone(&journal), rules));
+        let dir = folder();
         let mut world = Self {
             rules,
+            disk: Arc::new(Disk::new(dir.path(), loses_power)),
             store: None,
             clock,
             keyring: Arc::new(Keyring::generate().unwrap()),
@@ -122,7 +126,7 @@ impl World {
             lives: [0; 3],
             boots: 1,
             rng: StdRng::seed_from_u64(7),
-            dir: folder(),
+            dir,
         };
         world.open().await;
         let mut admins = vec![];
@@ -137,6 +141,7 @@ impl World {
         }
         // The small numbers of a shrunken case are those it is about.
         world.secrets.rotate_left(HOSTS.len());
+        world.disk.synced();
         world
     }
 
@@ -162,12 +167,17 @@ impl World {
     }
 
     /// Every process dies; the store is opened by another, as `src/boot.rs` does.
-    pub(crate) async fn restart(&mut self, reboot: bool) {
+    pub(crate) async fn restart(&mut self, how: How) {
+        let reboot = how != How::Processes;
         for node in 0..3 {
             self.kill(node, !reboot);
         }
         if let Some(store) = self.store.take() {
             store.close().await;
+        }
+        if how == How::Power {
+            self.disk.lose();
+            self.journal.forget_owners();
         }
         if reboot {
             self.boots += 1;
