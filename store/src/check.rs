@@ -10,9 +10,10 @@ use engine::id::VersionId;
 use crate::instant::ms;
 use crate::open::Inner;
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, copy, secret, sql};
+use crate::{OpenError, StoreError, copy, keynode, secret, sql};
 
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
+/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it. Of several nodes that make it
+/// at once one is first, and the others are held to its row.
 pub(crate) async fn keyring(inner: &Inner) -> Result<(), OpenError> {
     let mut w = Writing::begin(inner).await?;
     copy::refuse_half(w.conn()).await?;
@@ -21,12 +22,13 @@ pub(crate) async fn keyring(inner: &Inner) -> Result<(), OpenError> {
             return Err(StoreError::inconsistent("there are secrets and no check row").into());
         }
         insert(w.conn(), &inner.keyring, inner.clock.now()).await?;
-        // Of several nodes that make it at once one is first, and the others are held to its row.
-        belongs(w.conn(), &inner.keyring).await?;
-        return Ok(w.commit().await?);
     }
     belongs(w.conn(), &inner.keyring).await?;
-    Ok(w.rollback().await?)
+    if matches!(w.conn(), Conn::Sqlite(_)) {
+        // One process has it, and that is this one.
+        keynode::forget_all(w.conn()).await?;
+    }
+    Ok(w.commit().await?)
 }
 
 /// The keyring opens the check row, and seals with its key from now on.

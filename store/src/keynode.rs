@@ -56,6 +56,12 @@ impl Store {
     }
 }
 
+/// Nobody but this process has the store.
+pub(crate) async fn forget_all(conn: &mut Conn) -> Result<(), StoreError> {
+    sql::query(FORGET_ALL).execute(conn).await?;
+    Ok(())
+}
+
 /// What the nodes said that are there.
 pub(crate) async fn all(conn: &mut Conn, now: Time) -> Result<Vec<KeyringNode>, StoreError> {
     let rows: Vec<(String, String, String, i64)> =
@@ -74,6 +80,9 @@ ON CONFLICT (node) DO UPDATE SET key_ids = excluded.key_ids, sealing = excluded.
 
 const FORGET: &str = "-- keynode::forget_node
 DELETE FROM keyring_node WHERE node = $1";
+
+const FORGET_ALL: &str = "-- keynode::forget_all
+DELETE FROM keyring_node";
 
 const FORGET_GONE: &str = "-- keynode::announce_keys (gone)
 DELETE FROM keyring_node WHERE seen_ms < $1";

@@ -66,10 +66,10 @@ fn what_would_lose_something_is_refused_and_says_what_to_do() {
     let keyring = other.data().join("keyring.json").to_str().expect("UTF-8").to_owned();
     let said = refused(&home, &["restore", "--replace", "--from", &from, "--keyring", &keyring]);
     assert!(said.contains("keyring does not belong"), "{said}");
-    let live = home.data().join("pawl.db").to_str().expect("UTF-8").to_owned();
-    std::fs::write(home.data().join("pawl.db-wal"), "something").expect("written");
+    let live = home.path().join("copied.db").to_str().expect("UTF-8").to_owned();
+    std::fs::copy(&backup, &live).expect("copied");
+    std::fs::write(format!("{live}-wal"), "what a running server has beside it").expect("written");
     assert!(refused(&home, &["restore", "--replace", "--from", &live]).contains("pawl store backup"));
-    std::fs::remove_file(home.data().join("pawl.db-wal")).expect("removed");
     let served = home.serve();
     assert_eq!(served.json(&["secret", "get", "s"])["SecretString"], "\"v\"");
     assert!(served.json(&["store", "status"])["VerifyOnly"].is_null(), "nothing was restored");

@@ -41,7 +41,9 @@ fn needed(pawl: &Pawl) -> Vec<String> {
 fn filled(pawl: &Pawl, count: u32) {
     let client = Client::of(pawl.administrator());
     for n in 0..count {
-        let body = json!({ "Name": format!("s{n}"), "SecretString": format!("value-{n}") });
+        let token = format!("token-of-secret-{n:0>32}");
+        let body =
+            json!({ "Name": format!("s{n}"), "SecretString": format!("value-{n}"), "ClientRequestToken": token });
         let (status, answer) = client.call(&pawl.url, "CreateSecret", &body).expect("an answer");
         assert_eq!(status, 200, "{answer}");
     }

@@ -198,6 +198,16 @@ async fn nothing_in_any_table_needs_the_old_key_once_all_is_sealed_again() {
 }
 
 #[tokio::test]
+async fn a_process_that_was_killed_is_no_node_of_a_store_that_another_one_has() {
+    let world = World::over_sqlite().await;
+    world.store.announce_keys("killed", world.now()).await.unwrap();
+    let world = world.reopen().await;
+    world.store.announce_keys("this", world.now()).await.unwrap();
+    let (_, nodes) = world.store.key_uses(world.now()).await.unwrap();
+    assert_eq!(nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(), ["this"]);
+}
+
+#[tokio::test]
 async fn a_store_is_restored_into_an_empty_folder() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
