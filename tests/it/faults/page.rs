@@ -10,7 +10,7 @@ use engine::port::Clock;
 use pawl::clock::SystemClock;
 use pawl::servers::{Engine, find};
 
-use super::cell::{Cell, FAULTS, Fault, Kept, STEPS, STORES, Step, WAYS, all};
+use super::cell::{Cell, FAULTS, Fault, Kept, STEPS, Step, WAYS, all, stores};
 
 /// Where results are kept between runs.
 fn results() -> PathBuf {
@@ -85,7 +85,7 @@ fn text() -> String {
         SystemClock.now().format("%Y-%m-%d"),
         versions.join(", "),
     );
-    for kept in STORES {
+    for kept in stores().iter().copied() {
         let ways: Vec<String> = WAYS.iter().map(ToString::to_string).collect();
         let _infallible =
             write!(text, "\n## The store is {}\n\n| step | fault | {} |\n", kept.name(), ways.join(" | "));
@@ -123,7 +123,7 @@ fn scope(cell: &Cell) -> String {
 pub(super) fn missing() -> Vec<String> {
     let text = fs::read_to_string(page()).unwrap_or_default();
     let mut missing = Vec::new();
-    for kept in STORES {
+    for kept in stores().iter().copied() {
         let head = format!("\n## The store is {}\n", kept.name());
         let part = text.split(&head).nth(1).unwrap_or_default();
         let part = part.split("\n## ").next().unwrap_or_default();
