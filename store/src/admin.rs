@@ -59,7 +59,9 @@ impl Store {
         let ticket = self.0.cache.admin_ticket();
         let mut tx = snapshot(&self.0).await?;
         let is_admin = is_admin(&mut tx, secret, &named.name, &named.arn).await?;
-        self.0.cache.keep_admin(ticket, secret, is_admin);
+        if !self.0.is_shared() {
+            self.0.cache.keep_admin(ticket, secret, is_admin);
+        }
         Ok(is_admin)
     }
 

@@ -10,6 +10,7 @@ use engine::Time;
 use engine::secret::SecretBytes;
 use rand::{Rng, RngExt};
 
+use crate::generation::{self, Of};
 use crate::instant::{instant, ms};
 use crate::model::{AccessKey, AccessKeyEntry, NewAccessKey, Principal, Role};
 use crate::open::Inner;
@@ -32,7 +33,8 @@ pub(crate) type Keys = HashMap<String, Result<Arc<AccessKey>, SealError>>;
 
 /// The access keys as they were last committed.
 pub(crate) async fn all(inner: &Inner) -> Result<Arc<Keys>, StoreError> {
-    inner.access_keys.get(load(inner)).await
+    let stamp = generation::get(inner, Of::AccessKeys).await?;
+    inner.access_keys.get(stamp, load(inner)).await
 }
 
 impl Store {
@@ -62,9 +64,29 @@ impl Store {
     /// [`StoreError::PrincipalNotFound`], [`StoreError::KeyQuota`]; the database fails, or there are no random bytes.
     pub async fn create_access_key(&self, principal: &str, now: Time) -> Result<NewAccessKey, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         let there = principal::get(w.conn(), principal).await?;
         there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
         self.insert_key(w, principal, now).await
+    }
+
+    /// The first access key of a store, for a principal that is there. None: there is one already. Of several nodes that start
+    /// at once one makes it.
+    ///
+    /// # Errors
+    /// As [`Store::create_access_key`].
+    pub async fn create_first_access_key(
+        &self,
+        principal: &str,
+        now: Time,
+    ) -> Result<Option<NewAccessKey>, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
+        let any: Option<String> = sql::query_scalar(ANY).fetch_optional(w.conn()).await?;
+        match any {
+            Some(_) => w.rollback().await.map(|()| None),
+            None => self.insert_key(w, principal, now).await.map(Some),
+        }
     }
 
     /// Makes an access key for a principal, and the principal where it is new. One that is there must have the same
@@ -75,6 +97,7 @@ impl Store {
     pub async fn create_principal_key(&self, new: Principal, now: Time) -> Result<NewAccessKey, StoreError> {
         let new = Principal { scope: new.scope.normal(), ..new };
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         match principal::get(w.conn(), &new.name).await? {
             None => principal::insert(w.conn(), &new, now).await?,
             Some(there) if there == new => {}
@@ -94,6 +117,7 @@ impl Store {
         now: Time,
     ) -> Result<(NewAccessKey, Option<String>), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         let there = principal::get(w.conn(), principal).await?;
         there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
         let full = count(w.conn(), principal).await? >= MOST_KEYS;
@@ -123,6 +147,7 @@ impl Store {
     /// [`StoreError::AccessKeyNotFound`], [`StoreError::LastAdministratorKey`]; or the database fails.
     pub async fn set_access_key_enabled(&self, access_key_id: &str, enabled: bool) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         if !enabled {
             keep_an_administrator(w.conn(), access_key_id).await?;
         }
@@ -138,6 +163,7 @@ impl Store {
     /// As [`Store::set_access_key_enabled`].
     pub async fn delete_access_key(&self, access_key_id: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         keep_an_administrator(w.conn(), access_key_id).await?;
         let changed = sql::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
         found(changed.rows_affected())?;
@@ -230,6 +256,9 @@ const ALL: &str = "-- key::load
 SELECT k.access_key_id, k.sealed, k.enabled, k.created_ms, p.name, p.role, p.prefixes, p.secrets
 FROM access_key k JOIN principal p ON p.name = k.principal
 ORDER BY k.principal, k.created_ms, k.access_key_id";
+
+const ANY: &str = "-- key::create_first_access_key
+SELECT access_key_id FROM access_key LIMIT 1";
 
 const COUNT: &str = "-- key::count
 SELECT COUNT(*) FROM access_key WHERE principal = $1";

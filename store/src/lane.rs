@@ -42,4 +42,4 @@ WHERE r.lane = $1 AND r.lane <> '' AND s.gone = 0 ORDER BY s.name LIMIT 100";
 
 const MISSED: &str = "-- lane::replan_missed
 SELECT secret_id FROM rotation
-WHERE lane = $1 AND lane <> '' AND window_closes_ms <= $2";
+WHERE lane = $1 AND lane <> '' AND window_closes_ms <= $2 ORDER BY secret_id";

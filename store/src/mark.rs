@@ -135,4 +135,5 @@ WHERE v.account IS NULL AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
 ORDER BY v.secret_id, v.version_id LIMIT $5";
 
 const MARK: &str = "-- mark::look_at_batch (mark)
-UPDATE version SET masterarn = $3, account = $4 WHERE secret_id = $1 AND version_id = $2";
+UPDATE version SET masterarn = $3, account = $4
+WHERE secret_id = $1 AND version_id = $2 AND (masterarn IS NULL OR account IS NULL)";

@@ -46,9 +46,9 @@ impl Raw {
     }
 }
 
-/// The principal of this name.
+/// The principal of this name, for whoever writes: it stays until that has ended.
 pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<Principal>, StoreError> {
-    let raw: Option<Raw> = sql::query_as(GET).bind(name).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(GET).bind(name).locking("FOR KEY SHARE").fetch_optional(conn).await?;
     let readable = |raw: Raw| raw.read().ok_or_else(|| StoreError::inconsistent("a principal cannot be read"));
     raw.map(readable).transpose()
 }

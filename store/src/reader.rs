@@ -1,7 +1,7 @@
 //! Table `reader`: who last read which version of a secret, and for how long they say they keep it.
 //!
-//! A read is noted in memory, and written down when its reader goes on to another version, or once a minute: this process
-//! owns the store, so what it has in memory is what there is. Never here: who may read.
+//! A read is noted in memory, and written down when its reader goes on to another version, or once a minute. Of what is in
+//! memory and what is written down (by other nodes too), the later read counts. Never here: who may read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -183,7 +183,7 @@ async fn all(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<Vec<Rea
     for raw in raws {
         let latest = seen.remove(&raw.principal);
         let cache = raw.cache_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let (version, read_ms) = match latest {
+        let (version, read_ms) = match latest.filter(|seen| raw.read_ms.is_none_or(|written| written <= seen.read_ms)) {
             Some(seen) => (Some(seen.version), Some(seen.read_ms)),
             None => (raw.version_id.map(version_id).transpose()?, raw.read_ms),
         };
@@ -206,6 +206,9 @@ async fn all(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<Vec<Rea
 async fn write(inner: &Inner, reads: &[(SecretId, String, Seen)]) -> Result<(), StoreError> {
     // What a power failure takes back is known again with the next read.
     let mut w = Writing::begin_as(inner, Durability::Ordered).await?;
+    // In one order, or two nodes could wait for each other.
+    let mut reads: Vec<_> = reads.iter().collect();
+    reads.sort_by(|(one, by, _), (other, also_by, _)| (one.0, by).cmp(&(other.0, also_by)));
     for (secret, by, seen) in reads {
         let query = sql::query(READ).bind(secret.0).bind(by).bind(seen.version.as_str());
         query.bind(seen.read_ms).execute(w.conn()).await?;
@@ -220,7 +223,8 @@ SELECT principal, version_id, read_ms, cache_seconds FROM reader WHERE secret_id
 const READ: &str = "-- reader::write
 INSERT INTO reader (secret_id, principal, version_id, read_ms)
 SELECT id, $2, $3, $4 FROM secret WHERE id = $1 AND gone = 0
-ON CONFLICT (secret_id, principal) DO UPDATE SET version_id = excluded.version_id, read_ms = excluded.read_ms";
+ON CONFLICT (secret_id, principal) DO UPDATE SET version_id = excluded.version_id, read_ms = excluded.read_ms
+WHERE reader.read_ms IS NULL OR reader.read_ms <= excluded.read_ms";
 
 const DECLARE: &str = "-- reader::declare_reader
 INSERT INTO reader (secret_id, principal, cache_seconds) VALUES ($1, $2, $3)

@@ -21,6 +21,7 @@ use engine::strategy::Retirement;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::generation::{self, Of};
 use crate::instant::{instant, instant_opt, ms, whole_ms};
 use crate::model::{Lane, NewRotator, RotatorEntry};
 use crate::open::Inner;
@@ -166,6 +167,9 @@ impl Store {
     /// [`StoreError::RotatorNotFound`], [`StoreError::RotatorInUse`]; or the database fails.
     pub async fn remove_rotator(&self, name: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        // Whoever is about to be served by it holds it, and is seen here when that has ended.
+        let _locked: Option<String> =
+            sql::query_scalar(NAME).bind(name).locking("FOR UPDATE").fetch_optional(w.conn()).await?;
         let (count, secrets) = lane::served(w.conn(), name).await?;
         if count > 0 {
             return Err(StoreError::RotatorInUse { name: name.to_owned(), count, secrets });
@@ -233,12 +237,14 @@ async fn all(inner: &Inner) -> Result<Arc<All>, StoreError> {
         let raws: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
         Ok(raws.into_iter().map(|raw| (raw.name.clone(), raw.open(inner).map(Arc::new))).collect())
     };
-    inner.rotators.get(load).await
+    let stamp = generation::get(inner, Of::Rotators).await?;
+    inner.rotators.get(stamp, load).await
 }
 
-/// As the transaction sees it.
+/// As the transaction sees it, which is to change it: nobody else does meanwhile.
 pub(crate) async fn get(w: &mut Writing<'_>, inner: &Inner, name: &str) -> Result<Registration, StoreError> {
-    let raw: Option<Raw> = sql::query_as(GET).bind(name).fetch_optional(w.conn()).await?;
+    let get = sql::query_as(GET).bind(name).locking("FOR NO KEY UPDATE");
+    let raw: Option<Raw> = get.fetch_optional(w.conn()).await?;
     let raw = raw.ok_or_else(|| StoreError::RotatorNotFound(name.to_owned()))?;
     Ok(raw.open(inner)?)
 }
@@ -262,6 +268,13 @@ pub(crate) async fn is_sent(conn: &mut Conn, name: &str, step: Step) -> Result<b
         return Ok(!name.is_empty());
     }
     Ok(state(conn, name).await?.is_some_and(|(settings, _)| settings.makes_values()))
+}
+
+/// As [`state`], for a secret that it is to serve: it is not removed meanwhile.
+pub(crate) async fn hold(conn: &mut Conn, name: &str) -> Result<Option<(Settings, bool)>, StoreError> {
+    let _held: Option<String> =
+        sql::query_scalar(NAME).bind(name).locking("FOR KEY SHARE").fetch_optional(&mut *conn).await?;
+    state(conn, name).await
 }
 
 /// What it is, and whether it is disabled; None where there is none of this name.
@@ -394,6 +407,9 @@ fn open_keys(text: &[u8]) -> Result<Keys, Unreadable> {
 fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
     Binding { kind: Kind::Rotator, owner: name, version: settings, candidate: 0 }
 }
+
+const NAME: &str = "-- registration::hold
+SELECT name FROM rotator WHERE name = $1";
 
 const ALL: &str = "-- registration::all
 SELECT name, settings, sealed, disabled, created_ms, changed_ms FROM rotator";

@@ -90,6 +90,27 @@ pub(crate) async fn by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, 
     raw.map(Row::try_from).transpose()
 }
 
+/// What keeps every other writer of the secret away until the transaction has ended, and lets rows refer to it.
+const LOCK: &str = "FOR NO KEY UPDATE";
+
+/// The same for whoever is to write it: writers of one secret take turns.
+pub(crate) async fn lock_by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_ID).bind(id.0).locking(LOCK).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// The same for whoever is to write it.
+pub(crate) async fn lock_by_name(conn: &mut Conn, name: &str) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_NAME).bind(name).locking(LOCK).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// The same for whoever is to write it.
+pub(crate) async fn lock_by_arn(conn: &mut Conn, arn: &str) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_ARN).bind(arn).locking(LOCK).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
 /// The secret of this name, unless it is gone.
 pub(crate) async fn by_name(conn: &mut Conn, name: &str) -> Result<Option<Row>, StoreError> {
     let raw: Option<Raw> = sql::query_as(BY_NAME).bind(name).fetch_optional(conn).await?;
@@ -158,9 +179,11 @@ pub(crate) async fn remove(conn: &mut Conn, id: SecretId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Secrets to be removed at `now`: those whose window has ended, and buried ones that nothing holds any more.
+/// Secrets to be removed at `now`: those whose window has ended, and buried ones that nothing holds any more. What
+/// somebody else is writing, or removing, is left to the next time.
 pub(crate) async fn ended(conn: &mut Conn, now: Time) -> Result<Vec<SecretId>, StoreError> {
-    let ids: Vec<i64> = sql::query_scalar(ENDED).bind(ms(now)).fetch_all(conn).await?;
+    let ids: Vec<i64> =
+        sql::query_scalar(ENDED).bind(ms(now)).locking("FOR UPDATE SKIP LOCKED").fetch_all(conn).await?;
     Ok(ids.into_iter().map(SecretId).collect())
 }
 

@@ -5,54 +5,103 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
 use sqlx::sqlite::{SqliteRow, SqliteTypeInfo, SqliteValueRef};
-use sqlx::{Database, Decode, Postgres, Sqlite, Transaction, Type, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Database, Decode, PgConnection, Postgres, SqlSafeStr, SqlStr, Sqlite, Transaction, Type, ValueRef,
+};
+use tokio::time::timeout;
+
+/// How long an answer may take: longer than the server lets a statement run, and a lock be waited for.
+const ANSWER_COMES: Duration = Duration::from_secs(15);
 
 /// A connection to the store's database.
 pub(crate) enum Conn {
     Sqlite(Held<Sqlite>),
-    #[expect(dead_code, reason = "opened by the next milestone")]
     Postgres(Held<Postgres>),
 }
 
+/// A connection out of its pool.
+pub(crate) struct Held<DB: Database> {
+    on: On<DB>,
+    /// A statement failed. PostgreSQL then carries no other one out, and answers a commit by rolling back.
+    broken: bool,
+}
+
 /// With a transaction on it, or each statement by itself.
-pub(crate) enum Held<DB: Database> {
+enum On<DB: Database> {
     Plain(PoolConnection<DB>),
     Tx(Transaction<'static, DB>),
 }
 
 impl<DB: Database> Held<DB> {
-    fn on(&mut self) -> &mut DB::Connection {
-        match self {
-            Self::Plain(conn) => conn,
-            Self::Tx(tx) => tx,
+    /// Each statement by itself.
+    pub(crate) fn plain(conn: PoolConnection<DB>) -> Self {
+        Self { on: On::Plain(conn), broken: false }
+    }
+
+    /// A transaction that has begun.
+    pub(crate) fn begun(tx: Transaction<'static, DB>) -> Self {
+        Self { on: On::Tx(tx), broken: false }
+    }
+
+    fn conn(&mut self) -> &mut DB::Connection {
+        match &mut self.on {
+            On::Plain(conn) => conn,
+            On::Tx(tx) => tx,
         }
     }
 
     async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Tx(tx) => tx.commit().await,
+        match self.on {
+            On::Plain(_) => Ok(()),
+            On::Tx(tx) => tx.commit().await,
         }
     }
 
     async fn rollback(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Tx(tx) => tx.rollback().await,
+        match self.on {
+            On::Plain(_) => Ok(()),
+            On::Tx(tx) => tx.rollback().await,
         }
     }
 }
 
+impl Held<Postgres> {
+    async fn answered<T>(
+        &mut self,
+        asked: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let answer = within(asked(self.conn())).await;
+        self.broken |= answer.is_err();
+        answer
+    }
+}
+
+/// No server keeps us waiting for ever: one that does not answer is as good as one that is gone.
+pub(crate) async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let answer = timeout(ANSWER_COMES, answer).await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
 impl Conn {
+    /// Is this PostgreSQL, which others write to as well?
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Commits the transaction, if there is one.
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(held) => held.commit().await,
-            Self::Postgres(held) => held.commit().await,
+            // A commit would be answered as if it had been one.
+            Self::Postgres(held) if held.broken => {
+                Err(sqlx::Error::Protocol("a statement failed before the commit".to_owned()))
+            }
+            Self::Postgres(held) => within(held.commit()).await,
         }
     }
 
@@ -60,7 +109,7 @@ impl Conn {
     pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(held) => held.rollback().await,
-            Self::Postgres(held) => held.rollback().await,
+            Self::Postgres(held) => within(held.rollback()).await,
         }
     }
 }
@@ -110,7 +159,16 @@ bound_from! {
 #[must_use]
 pub(crate) struct Query<'q> {
     text: &'static str,
+    postgres: Differs,
     bound: Vec<Bound<'q>>,
+}
+
+/// What PostgreSQL is sent.
+enum Differs {
+    Same,
+    /// The same, and this after it.
+    And(&'static str),
+    Other(&'static str),
 }
 
 /// A statement whose rows are read into `T`.
@@ -135,7 +193,7 @@ impl Done {
 
 /// A statement that returns nothing.
 pub(crate) fn query<'q>(text: &'static str) -> Query<'q> {
-    Query { text, bound: Vec::new() }
+    Query { text, postgres: Differs::Same, bound: Vec::new() }
 }
 
 /// A statement that returns rows.
@@ -163,16 +221,6 @@ macro_rules! with {
     }};
 }
 
-/// The same call of either driver.
-macro_rules! on {
-    ($conn:expr, $query:expr, $bound:expr, $call:ident) => {
-        match $conn {
-            Conn::Sqlite(held) => with!($query, $bound).$call(held.on()).await,
-            Conn::Postgres(held) => with!($query, $bound).$call(held.on()).await,
-        }
-    };
-}
-
 impl<'q> Query<'q> {
     /// Binds the next parameter.
     pub(crate) fn bind(mut self, value: impl Into<Bound<'q>>) -> Self {
@@ -180,15 +228,52 @@ impl<'q> Query<'q> {
         self
     }
 
+    /// What PostgreSQL gets behind the statement: the rows to lock.
+    pub(crate) fn locking(mut self, rows: &'static str) -> Self {
+        self.postgres = Differs::And(rows);
+        self
+    }
+
+    /// What PostgreSQL gets instead of the statement. It has the same parameters; it need not use them all.
+    pub(crate) fn on_postgres(mut self, text: &'static str) -> Self {
+        self.postgres = Differs::Other(text);
+        self
+    }
+
+    fn postgres(&self) -> SqlStr {
+        match self.postgres {
+            Differs::Same => self.text.into_sql_str(),
+            // Both are ours, and written down as they are.
+            Differs::And(rows) => AssertSqlSafe([self.text, rows].join(" ")).into_sql_str(),
+            Differs::Other(text) => text.into_sql_str(),
+        }
+    }
+
     pub(crate) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
         let rows = match conn {
-            Conn::Sqlite(held) => with!(sqlx::query(self.text), &self.bound).execute(held.on()).await?.rows_affected(),
+            Conn::Sqlite(held) => {
+                with!(sqlx::query(self.text), &self.bound).execute(held.conn()).await?.rows_affected()
+            }
             Conn::Postgres(held) => {
-                with!(sqlx::query(self.text), &self.bound).execute(held.on()).await?.rows_affected()
+                let query = with!(sqlx::query(self.postgres()), &self.bound);
+                held.answered(async |conn| query.execute(conn).await).await?.rows_affected()
             }
         };
         Ok(Done { rows })
     }
+}
+
+/// The same call of either driver.
+macro_rules! on {
+    ($conn:expr, $query:expr, $call:ident) => {
+        match $conn {
+            Conn::Sqlite(held) => with!(sqlx::query_as($query.text), &$query.bound).$call(held.conn()).await,
+            Conn::Postgres(held) => {
+                let query = with!(sqlx::query_as($query.postgres()), &$query.bound);
+                held.answered(async |conn| query.$call(conn).await).await
+            }
+        }
+    };
 }
 
 impl<'q, T: FromRow> QueryAs<'q, T> {
@@ -197,16 +282,26 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
         Self(self.0.bind(value), PhantomData)
     }
 
+    /// As [`Query::locking`].
+    pub(crate) fn locking(self, rows: &'static str) -> Self {
+        Self(self.0.locking(rows), PhantomData)
+    }
+
+    /// As [`Query::on_postgres`].
+    pub(crate) fn on_postgres(self, text: &'static str) -> Self {
+        Self(self.0.on_postgres(text), PhantomData)
+    }
+
     pub(crate) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {
-        on!(conn, sqlx::query_as(self.0.text), &self.0.bound, fetch_all)
+        on!(conn, self.0, fetch_all)
     }
 
     pub(crate) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<T>, sqlx::Error> {
-        on!(conn, sqlx::query_as(self.0.text), &self.0.bound, fetch_optional)
+        on!(conn, self.0, fetch_optional)
     }
 
     pub(crate) async fn fetch_one(self, conn: &mut Conn) -> Result<T, sqlx::Error> {
-        on!(conn, sqlx::query_as(self.0.text), &self.0.bound, fetch_one)
+        on!(conn, self.0, fetch_one)
     }
 }
 
@@ -217,6 +312,16 @@ where
     /// Binds the next parameter.
     pub(crate) fn bind(self, value: impl Into<Bound<'q>>) -> Self {
         Self(self.0.bind(value))
+    }
+
+    /// As [`Query::locking`].
+    pub(crate) fn locking(self, rows: &'static str) -> Self {
+        Self(self.0.locking(rows))
+    }
+
+    /// As [`Query::on_postgres`].
+    pub(crate) fn on_postgres(self, text: &'static str) -> Self {
+        Self(self.0.on_postgres(text))
     }
 
     pub(crate) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {

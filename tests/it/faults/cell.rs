@@ -117,7 +117,7 @@ pub(super) fn stores() -> &'static [Kept] {
     })
 }
 
-const DEFAULT_STORES: &str = "sqlite";
+const DEFAULT_STORES: &str = "sqlite,postgres";
 
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod chaos;
+pub(crate) mod cluster;
 pub(crate) mod pawl;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
