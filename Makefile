@@ -4,7 +4,7 @@ CARGO ?= cargo
 # One set of features for linting and testing, so that nothing is compiled twice.
 FEATURES := --workspace --features pawl/failpoints
 
-.PHONY: help demo test lint bench fuzz torture servers clients
+.PHONY: help demo test lint bench fuzz torture upgrade servers clients
 
 help: ## Say what there is (this is what a bare `make` does)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ torture: servers clients ## A hundred rotations of each strategy under 64 reader
 	PAWL_TEST_ROTATIONS=100 $(CARGO) test --locked $(FEATURES) --test it -- --test-threads 3 $(or $(SHAPE),readers::)
 	PAWL_FAULT_MATRIX=all $(CARGO) test --locked $(FEATURES) --test it -- faults::every_step
 	@scripts/fuzz $(or $(SECONDS),1800) $(TARGET)
+
+upgrade: servers ## An earlier commit's binary (REF=HEAD~1) and this one serve the same stores, in turn and side by side
+	@scripts/upgrade $(REF)
 
 servers: ## Get what the tests run against (demo and test do it by themselves)
 	@scripts/setup-servers

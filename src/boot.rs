@@ -21,6 +21,7 @@ use crate::audit::Audit;
 use crate::clock::{SystemClock, boot_id};
 use crate::config::{Settings, credentials_path};
 use crate::desk::ServerDesk;
+use crate::events::Events;
 use crate::http::{Probes, TlsFiles, probes, serve};
 use crate::looks::Looks;
 use crate::metrics::Metrics;
@@ -49,6 +50,7 @@ pub struct Server {
     app: Router,
     tls: Option<TlsFiles>,
     scheduler: Scheduler,
+    events: Events,
     audit: Audit,
 }
 
@@ -92,6 +94,13 @@ impl Server {
         });
         let bench = bench(settings, &looks, target_ca, address)?;
         let app = app(settings, &bench, &registry, &metrics, audit.trail())?;
+        let events = Events {
+            store: store.clone(),
+            callers: bench.callers.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            keep: crate::events::RETENTION,
+        };
         let scheduler = Scheduler {
             rotations: rotation_store(&store),
             store: store.clone(),
@@ -106,7 +115,7 @@ impl Server {
             owner,
         };
         let tls = settings.tls_cert.clone().zip(settings.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
-        Ok(Self { address, store, listener, app, tls, scheduler, audit })
+        Ok(Self { address, store, listener, app, tls, scheduler, events, audit })
     }
 
     /// Serves and rotates until `shutdown` says true, then drains.
@@ -117,13 +126,18 @@ impl Server {
         let store = self.store.clone();
         let attending = tokio::spawn(async move { store.attend().await });
         let rotating = tokio::spawn(self.scheduler.run(shutdown.clone()));
+        let telling = tokio::spawn(self.events.run(shutdown.clone()));
         let served = serve(self.listener, self.app, self.tls, shutdown).await;
         attending.abort();
         if let Err(error) = served {
             rotating.abort();
+            telling.abort();
             return Err(boot_error("cannot serve", error));
         }
         let rotated = rotating.await.map_err(|error| boot_error("the scheduler stopped", error));
+        if let Err(error) = telling.await {
+            tracing::error!(%error, "what tells of events stopped");
+        }
         // The trail ends last, when nobody has anything to say any more.
         drop(self.audit);
         rotated

@@ -3,6 +3,7 @@
 
 mod audit;
 pub(crate) mod client;
+mod events;
 mod key;
 pub(crate) mod output;
 mod rotation;
@@ -49,6 +50,9 @@ enum Verb {
     /// Register webhooks and AWS rotation functions, test them, see what was sent to them
     #[command(subcommand)]
     Rotator(Box<rotator::RotatorVerb>),
+    /// Tell receivers of what happens, see what could not be delivered, follow it live
+    #[command(subcommand)]
+    Events(Box<events::EventsVerb>),
     /// Make, list, disable and delete access keys; temporary credentials
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -88,6 +92,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Verb::Secret(verb) => secret::run(verb).await,
         Verb::Rotation(verb) => rotation::run(verb).await,
         Verb::Rotator(verb) => rotator::run(*verb).await,
+        Verb::Events(verb) => events::run(*verb).await,
         Verb::Key(verb) => key::run(verb).await,
         Verb::Audit(verb) => audit::run(verb).await,
         Verb::Health(connection) => health(&connection).await,

@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long the head of a request may take to come; a connection that is kept alive without one is closed as well.
 const HEAD: Duration = Duration::from_secs(30);
 /// What ends connections that have no head to wait for: before their first byte, and those of HTTP/2.
-const PATIENCE: Patience = Patience { first: HEAD, later: Duration::from_secs(60) };
+const PATIENCE: Patience = Patience { first: HEAD, later: Duration::from_secs(90) };
 /// How often the certificate's files are looked at.
 const CERTIFICATE_POLL: Duration = Duration::from_secs(2);
 

@@ -16,6 +16,7 @@ pub mod config;
 pub mod demo;
 pub mod desk;
 pub mod drill;
+pub mod events;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod http;

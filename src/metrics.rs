@@ -48,6 +48,13 @@ struct DeliveryLabels {
     outcome: String,
 }
 
+/// As many as there are subscriptions, times three.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    subscription: String,
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RotatorLabel {
     rotator: String,
@@ -71,6 +78,7 @@ pub struct Metrics {
     step_seconds: Family<StepLabel, Histogram>,
     rotations: Family<RotationLabels, Counter>,
     deliveries: Family<DeliveryLabels, Counter>,
+    events: Family<EventLabels, Counter>,
     breakers: Family<RotatorLabel, Gauge>,
     verifications: Family<AnswerLabel, Counter>,
     drifted: Gauge,
@@ -94,6 +102,7 @@ impl Default for Metrics {
             step_seconds: Family::new_with_constructor(|| Histogram::new(STEP_BUCKETS)),
             rotations: Family::default(),
             deliveries: Family::default(),
+            events: Family::default(),
             breakers: Family::default(),
             verifications: Family::default(),
             drifted: Gauge::default(),
@@ -122,6 +131,11 @@ impl Metrics {
             "rotator_deliveries",
             "Steps sent to registered rotators, by rotator and outcome",
             self.deliveries.clone(),
+        );
+        registry.register(
+            "event_deliveries",
+            "Events sent to subscriptions, by subscription and outcome",
+            self.events.clone(),
         );
         registry.register(
             "rotator_breaker_open",
@@ -174,6 +188,11 @@ impl Metrics {
     pub fn delivered(&self, rotator: &str, report: &Report<'_>) {
         let labels = DeliveryLabels { rotator: rotator.to_owned(), outcome: outcome(report) };
         self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// Counts one event that was sent to this subscription.
+    pub fn event_sent(&self, subscription: &str, outcome: &'static str) {
+        self.events.get_or_create(&EventLabels { subscription: subscription.to_owned(), outcome }).inc();
     }
 
     /// Counts one look at whether AWSCURRENT logs in, by what it found.

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::audit::{Kind, Record, Trail, Until, plain};
-use chrono::TimeDelta;
 use engine::Time;
-use engine::driver::{Ports, Report, drive};
+use engine::driver::{Ports, Report, by_schedule, drive};
 use engine::id::VersionId;
 use engine::outcome::Verdict;
 use engine::port::{Clock, Material, PortError, RotationStore, Rotator};
-use engine::rotation::{Event, Rotation, Step};
+use engine::rotation::Step;
 use rotators::Callers;
 use store::{Claim, Room, Store, StoreError};
 use tokio::sync::watch;
@@ -25,8 +24,6 @@ use crate::lanes::Lanes;
 use crate::looks::{Looks, pick};
 use crate::metrics::Metrics;
 
-/// How long a rotation that starts late, or at the end of its window, may be retried.
-const LATE_RUN: TimeDelta = TimeDelta::hours(1);
 /// Between two looks at what is due, however much is.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// Before a store that failed is asked again.
@@ -161,13 +158,7 @@ impl Scheduler {
             }
         };
         let mut rng: rand::rngs::StdRng = rand::make_rng();
-        let soon = self.clock.now() + LATE_RUN;
-        let start = (rotation == Rotation::Idle).then(|| Event::Requested {
-            token: VersionId::random(&mut rng),
-            by: "schedule".to_owned(),
-            // A late run has its window behind it; it gets an hour all the same.
-            window_ends: window.map_or(soon, |window| window.closes.max(soon)),
-        });
+        let start = by_schedule(&rotation, window, VersionId::random(&mut rng), self.clock.now());
         let observer = |report: Report<'_>| self.observe(&name, hired.as_ref(), report);
         let pick = |material: &Material| match &hired {
             Some(hired) => Some(hired.rotator.as_ref()),

@@ -17,6 +17,7 @@ use engine::outcome::{Done, StepError, Verdict};
 use engine::port::{Clock, Options};
 use engine::registration::{Kind, Registration};
 use engine::rotation::{Rotation, Step};
+use engine::subscription::Subscription;
 use rotators::Callers;
 use store::{Description, External, Rotate, RotationView, Start, Store, StoreError};
 use tokio::sync::watch;
@@ -86,6 +87,10 @@ impl Runs {
 impl Workbench for Bench {
     async fn accepts(&self, registration: &Registration) -> Result<(), String> {
         self.callers.accepts(registration)
+    }
+
+    async fn may_notify(&self, subscription: &Subscription) -> Result<(), String> {
+        self.callers.may_notify(subscription)
     }
 
     async fn test(&self, rotator: &str, secret_id: &str, run: Option<&str>) -> Result<Report, Problem> {

@@ -36,6 +36,7 @@ fn allows(role: Role, op: Op) -> Need {
             | Op::ListSecretVersionIds
             | Op::DescribeRotation
             | Op::ListReaders
+            | Op::WaitForCurrent
             | Op::DeclareReader => Need::Secret,
             _ => Need::AnotherRole,
         },
@@ -56,6 +57,7 @@ fn allows(role: Role, op: Op) -> Need {
             | Op::PutSecretValue
             | Op::UpdateSecretVersionStage
             | Op::DescribeRotation
+            | Op::WaitForCurrent
             | Op::ListReaders => Need::Secret,
             _ => Need::AnotherRole,
         },

@@ -247,6 +247,12 @@ impl From<StoreError> for ApiError {
             | E::DeliveryIsPast
             | E::DeliveryUnderWay
             | E::RotationPaused => of_rotator(error),
+            E::SubscriptionNotFound(_)
+            | E::SubscriptionExists(_)
+            | E::SubscriptionChanged(_)
+            | E::SubscriptionQuota(_)
+            | E::SubscriptionKeys(_)
+            | E::EventsPruned { .. } => of_subscription(error),
             E::RotationUnderWay
             | E::InGrace(_)
             | E::NoPrevious
@@ -267,6 +273,7 @@ impl From<StoreError> for ApiError {
             E::Schedule(error) => Self::invalid_parameter(error.to_string()),
             E::Setting(error) => Self::invalid_parameter(error.to_string()),
             E::AccountShared { secrets } => account_shared(&secrets),
+            E::ManagedElsewhere { .. } | E::ManagedHere => managed(&error),
             E::Sealed(_) => Self {
                 fault: Some(causes(&error)),
                 ..Self::new(
@@ -282,6 +289,22 @@ impl From<StoreError> for ApiError {
             },
             E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }
+    }
+}
+
+/// Two who change one password would each make the other's value wrong.
+fn managed(error: &store::StoreError) -> ApiError {
+    match error {
+        store::StoreError::ManagedElsewhere { by } => ApiError::invalid_request(format!(
+            "Something else manages the credential of this secret (the tag {} says: {by}): it is not changed from here. \
+             Take the tag away if that is over.",
+            store::MANAGED_ELSEWHERE
+        )),
+        _ => ApiError::invalid_request(format!(
+            "This secret is rotated from here, so nothing else may manage its credential: stop its rotation first (pawl \
+             rotation disable), let an open one end, and then set the tag {}.",
+            store::MANAGED_ELSEWHERE
+        )),
     }
 }
 
@@ -370,6 +393,28 @@ fn of_rotator(error: StoreError) -> ApiError {
         ),
         E::DeliveryUnderWay => ApiError::invalid_request("That step is under way: wait until it has ended."),
         _ => ApiError::invalid_request("The rotation of this secret is paused: resume it first."),
+    }
+}
+
+/// What operations on events are refused for.
+fn of_subscription(error: StoreError) -> ApiError {
+    use StoreError as E;
+    match error {
+        E::SubscriptionNotFound(name) => ApiError::not_found(format!("There is no subscription {name}.")),
+        E::SubscriptionExists(name) => ApiError::exists(format!("A subscription {name} exists: choose another name.")),
+        E::SubscriptionQuota(most) => {
+            ApiError::limit(format!("There are {most} subscriptions, which is the most. Delete one of them first."))
+        }
+        E::SubscriptionKeys(name) => ApiError::invalid_request(format!(
+            "Two signing keys of the subscription {name} are live, and its receiver may still go by the older one: wait \
+             until that ends, or give Replace (--replace) to end it now."
+        )),
+        E::EventsPruned { oldest } => ApiError::invalid_request(format!(
+            "Events are kept from offset {oldest} on: what was before is pruned and cannot be sent again."
+        )),
+        _ => ApiError::invalid_request(
+            "The subscription was changed by somebody else at the same moment: look at it and try again.",
+        ),
     }
 }
 

@@ -29,6 +29,8 @@ mod rotator;
 mod rules;
 pub mod sigv4;
 mod state;
+mod subscription;
+mod wait;
 mod wire;
 pub mod workbench;
 

@@ -19,30 +19,42 @@ mod pawl_check_rotator;
 mod pawl_create_access_key;
 mod pawl_create_rotator;
 mod pawl_create_session;
+mod pawl_create_subscription;
 mod pawl_declare_reader;
 mod pawl_delete_access_key;
 mod pawl_delete_rotator;
+mod pawl_delete_subscription;
 mod pawl_describe_rotation;
 mod pawl_describe_rotator;
+mod pawl_describe_subscription;
+mod pawl_discard_dead_letters;
 mod pawl_enable_rotation;
 mod pawl_end_grace;
 mod pawl_list_access_keys;
+mod pawl_list_dead_letters;
 mod pawl_list_deliveries;
+mod pawl_list_events;
 mod pawl_list_readers;
 mod pawl_list_rotation_history;
 mod pawl_list_rotators;
+mod pawl_list_subscriptions;
 mod pawl_pause_rotation;
 mod pawl_prepare_rotation;
 mod pawl_preview_rotation;
 mod pawl_reconcile_rotation;
 mod pawl_redeliver;
+mod pawl_redeliver_dead_letters;
+mod pawl_replay_events;
 mod pawl_resume_rotation;
 mod pawl_rollback_rotation;
 mod pawl_rotate_signing_key;
+mod pawl_rotate_subscription_key;
 mod pawl_test_rotator;
 mod pawl_update_access_key;
 mod pawl_update_rotator;
+mod pawl_update_subscription;
 mod pawl_verify_rotation;
+mod pawl_wait_for_current;
 mod put_resource_policy;
 mod put_secret_value;
 mod remove_regions_from_replication;
@@ -192,30 +204,42 @@ operations! {
     CreateAccessKey = "pawl.CreateAccessKey" => pawl_create_access_key::Request;
     CreateRotator = "pawl.CreateRotator" => pawl_create_rotator::Request;
     CreateSession = "pawl.CreateSession" => pawl_create_session::Request;
+    CreateSubscription = "pawl.CreateSubscription" => pawl_create_subscription::Request;
     DeclareReader = "pawl.DeclareReader" => pawl_declare_reader::Request;
     DeleteAccessKey = "pawl.DeleteAccessKey" => pawl_delete_access_key::Request;
     DeleteRotator = "pawl.DeleteRotator" => pawl_delete_rotator::Request;
+    DeleteSubscription = "pawl.DeleteSubscription" => pawl_delete_subscription::Request;
     DescribeRotation = "pawl.DescribeRotation" => pawl_describe_rotation::Request;
     DescribeRotator = "pawl.DescribeRotator" => pawl_describe_rotator::Request;
+    DescribeSubscription = "pawl.DescribeSubscription" => pawl_describe_subscription::Request;
+    DiscardDeadLetters = "pawl.DiscardDeadLetters" => pawl_discard_dead_letters::Request;
     EnableRotation = "pawl.EnableRotation" => pawl_enable_rotation::Request;
     EndGrace = "pawl.EndGrace" => pawl_end_grace::Request;
     ListAccessKeys = "pawl.ListAccessKeys" => pawl_list_access_keys::Request;
+    ListDeadLetters = "pawl.ListDeadLetters" => pawl_list_dead_letters::Request;
     ListDeliveries = "pawl.ListDeliveries" => pawl_list_deliveries::Request;
+    ListEvents = "pawl.ListEvents" => pawl_list_events::Request;
     ListReaders = "pawl.ListReaders" => pawl_list_readers::Request;
     ListRotationHistory = "pawl.ListRotationHistory" => pawl_list_rotation_history::Request;
     ListRotators = "pawl.ListRotators" => pawl_list_rotators::Request;
+    ListSubscriptions = "pawl.ListSubscriptions" => pawl_list_subscriptions::Request;
     PauseRotation = "pawl.PauseRotation" => pawl_pause_rotation::Request;
     PrepareRotation = "pawl.PrepareRotation" => pawl_prepare_rotation::Request;
     PreviewRotation = "pawl.PreviewRotation" => pawl_preview_rotation::Request;
     ReconcileRotation = "pawl.ReconcileRotation" => pawl_reconcile_rotation::Request;
     Redeliver = "pawl.Redeliver" => pawl_redeliver::Request;
+    RedeliverDeadLetters = "pawl.RedeliverDeadLetters" => pawl_redeliver_dead_letters::Request;
+    ReplayEvents = "pawl.ReplayEvents" => pawl_replay_events::Request;
     ResumeRotation = "pawl.ResumeRotation" => pawl_resume_rotation::Request;
     RollbackRotation = "pawl.RollbackRotation" => pawl_rollback_rotation::Request;
     RotateSigningKey = "pawl.RotateSigningKey" => pawl_rotate_signing_key::Request;
+    RotateSubscriptionKey = "pawl.RotateSubscriptionKey" => pawl_rotate_subscription_key::Request;
     TestRotator = "pawl.TestRotator" => pawl_test_rotator::Request;
     UpdateAccessKey = "pawl.UpdateAccessKey" => pawl_update_access_key::Request;
     UpdateRotator = "pawl.UpdateRotator" => pawl_update_rotator::Request;
+    UpdateSubscription = "pawl.UpdateSubscription" => pawl_update_subscription::Request;
     VerifyRotation = "pawl.VerifyRotation" => pawl_verify_rotation::Request;
+    WaitForCurrent = "pawl.WaitForCurrent" => pawl_wait_for_current::Request;
 }
 
 impl Op {
@@ -254,12 +278,17 @@ impl Op {
                 | Self::ValidateResourcePolicy
                 | Self::DescribeRotation
                 | Self::DescribeRotator
+                | Self::DescribeSubscription
                 | Self::ListAccessKeys
+                | Self::ListDeadLetters
                 | Self::ListDeliveries
+                | Self::ListEvents
                 | Self::ListReaders
                 | Self::ListRotationHistory
                 | Self::ListRotators
+                | Self::ListSubscriptions
                 | Self::PreviewRotation
+                | Self::WaitForCurrent
         )
     }
 }

@@ -8,6 +8,7 @@ use engine::Time;
 use engine::check::{Preparation, Prepare, Sessions};
 use engine::port::Options;
 use engine::registration::Registration;
+use engine::subscription::Subscription;
 use serde::Serialize;
 use store::StoreError;
 
@@ -23,6 +24,14 @@ pub trait Workbench: Send + Sync {
     /// # Errors
     /// That sentence.
     async fn accepts(&self, registration: &Registration) -> Result<(), String>;
+
+    /// Whether the receiver of this subscription may be called; says why not. Calls nothing.
+    ///
+    /// # Errors
+    /// That sentence.
+    async fn may_notify(&self, _subscription: &Subscription) -> Result<(), String> {
+        Ok(())
+    }
 
     /// A conformance run: every case of the contract against the live receiver, with this throw-away secret. Begins one, or
     /// goes on waiting for `run`; returns when it has ended, or after a while with a report that is not finished.

@@ -25,6 +25,8 @@ pub enum Kind {
     Rotator,
     /// What a call of a rotation function proves itself with when it writes.
     RotationToken,
+    /// What a subscription's deliveries are signed with.
+    Subscription,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Cursor => "cursor",
             Self::Rotator => "rotator",
             Self::RotationToken => "rotation-token",
+            Self::Subscription => "subscription",
         }
     }
 }
@@ -49,10 +52,11 @@ impl Kind {
 pub struct Binding<'a> {
     /// What it is.
     pub kind: Kind,
-    /// Whose it is: the secret's ARN, the id of an access key or session, the query of a cursor, or a rotator's name.
+    /// Whose it is: the secret's ARN, the id of an access key or session, the query of a cursor, or a rotator's or
+    /// subscription's name.
     pub owner: &'a str,
-    /// Which one: the version's id, the principal of an access key, the access key of a session, or a rotator's settings;
-    /// empty for a data key.
+    /// Which one: the version's id, the principal of an access key, the access key of a session, or a rotator's or
+    /// subscription's settings; empty for a data key.
     pub version: &'a str,
     /// Which candidate of that version; 0 for a value that never was one.
     pub candidate: u32,
@@ -80,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 9] = [
+    const KINDS: [Kind; 10] = [
         Kind::Text,
         Kind::Binary,
         Kind::DataKey,
@@ -90,6 +94,7 @@ mod tests {
         Kind::Cursor,
         Kind::Rotator,
         Kind::RotationToken,
+        Kind::Subscription,
     ];
 
     #[test]
@@ -110,8 +115,8 @@ mod tests {
     proptest! {
         #[test]
         fn different_places_never_share_associated_data(
-            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..9),
-            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..9),
+            a in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..10),
+            b in ("[a-c-]{0,6}", "[a-c-]{0,6}", 0u32..3, 0usize..10),
         ) {
             let place = |p: &(String, String, u32, usize)| {
                 let binding = Binding { kind: KINDS[p.3], owner: &p.0, version: &p.1, candidate: p.2 };

@@ -111,6 +111,7 @@ fn what_is_no_keyring_is_refused_without_being_quoted() {
     assert!(matches!(absent, KeyringFileError::Read { .. }));
 }
 
+// F124
 #[test]
 fn an_older_key_in_the_file_still_opens() {
     let directory = Directory::new("older");

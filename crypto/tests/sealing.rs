@@ -89,6 +89,7 @@ fn a_data_key_is_wrapped_for_its_secret_alone() {
     assert!(matches!(other.open(&place(), &sealed), Err(SealError::UnknownKey(_))));
 }
 
+// F124
 #[test]
 fn a_new_primary_seals_and_the_old_key_still_opens() {
     let old = Keyring::generate().unwrap();

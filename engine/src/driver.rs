@@ -18,12 +18,15 @@ use crate::password::PasswordRules;
 use crate::port::{Clock, Guard, Lease, Material, PortError, RotationStore, Rotator, StepContext};
 use crate::retry;
 use crate::rotation::{Decision, Event, Outcome, Refusal, Rotation, Run, Step};
+use crate::schedule::Window;
 use crate::strategy::Retirement;
 
 /// Kept free at the end of a lease: an act's deadline is what is left of the lease, less this.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// A lease with this much left is not renewed before an act: any act of a built-in rotator fits into it.
 const LONG_ENOUGH: Duration = Duration::from_secs(13);
+/// Who asks where a schedule does, as history shows it.
+pub const SCHEDULE: &str = "schedule";
 /// A hundred years, in seconds: no deadline of a retirement that waits for its users is later.
 const LONGEST_HOLD: i64 = 100 * 365 * 24 * 3600;
 /// How often a report that the store did not take is offered again before the lease is left to expire.
@@ -57,6 +60,21 @@ pub struct Report<'a> {
     pub error: Option<&'a StepError>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// How long a rotation that starts late, or at the end of its window, may be retried.
+const LATE_RUN: TimeDelta = TimeDelta::hours(1);
+
+/// What a claim by schedule begins with: a rotation, where none is open. One that starts late has its window behind it; it
+/// gets an hour all the same.
+#[must_use]
+pub fn by_schedule(state: &Rotation, window: Option<Window>, token: VersionId, now: Time) -> Option<Event> {
+    let soon = now + LATE_RUN;
+    (*state == Rotation::Idle).then(|| Event::Requested {
+        token,
+        by: SCHEDULE.to_owned(),
+        window_ends: window.map_or(soon, |window| window.closes.max(soon)),
+    })
 }
 
 /// Drives the rotation under `lease` until nothing more is due, and gives the lease back. `start` is a

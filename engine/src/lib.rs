@@ -26,6 +26,7 @@ pub mod secret;
 pub mod settings;
 pub mod span;
 pub mod strategy;
+pub mod subscription;
 
 /// An instant. Wall time decides only *whether something is due*; never identity, order or truth.
 pub type Time = chrono::DateTime<chrono::Utc>;

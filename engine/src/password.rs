@@ -190,6 +190,7 @@ mod tests {
         PasswordRules { exclude_characters: characters.to_owned(), ..PasswordRules::default() }
     }
 
+    // F89, F90
     #[test]
     fn the_default_is_32_characters_with_each_class() {
         for seed in 0..200 {
@@ -208,6 +209,7 @@ mod tests {
         assert_eq!(all, ('!'..='~').collect());
     }
 
+    // F85
     #[test]
     fn passwords_of_rotators_need_no_quoting_anywhere() {
         let mut seen = BTreeSet::new();
@@ -223,6 +225,7 @@ mod tests {
         assert_eq!(seen, unreserved.chars().collect());
     }
 
+    // F89
     #[test]
     fn rules_that_allow_nothing_are_refused_in_the_words_of_aws() {
         let short = PasswordRules { length: 3, ..PasswordRules::default() };
@@ -274,6 +277,7 @@ mod tests {
         }
     }
 
+    // F89
     /// Chi-squared over the 12 passwords of length 2 that have one of `A`, `B` and one of `0`, `1`, `2`.
     #[test]
     fn every_password_that_follows_the_rules_is_equally_likely() {
@@ -347,6 +351,7 @@ mod tests {
     }
 
     proptest! {
+        // F88
         #[test]
         fn a_password_follows_its_rules(rules in any_rules(), seed in any::<u64>()) {
             let Ok(password) = generate(&rules, seed) else { return Ok(()) };

@@ -37,18 +37,21 @@ mod tests {
     use super::*;
 
     proptest! {
+        // F49
         #[test]
         fn a_delay_is_never_below_the_floor_nor_above_the_cap(attempt in 0u32..10_000, jitter in -1.0f64..2.0) {
             let delay = delay(attempt, jitter);
             prop_assert!(delay >= FLOOR && delay <= CAP);
         }
 
+        // F48
         #[test]
         fn delays_grow_until_the_cap(attempt in 1u32..40) {
             prop_assert!(delay(attempt + 1, 0.0) >= delay(attempt, 0.0));
         }
     }
 
+    // F51
     #[test]
     fn the_budget_stays_below_the_servers_lock_limit() {
         assert_eq!(login_budget(None), LOGIN_BUDGET);

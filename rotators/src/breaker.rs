@@ -165,6 +165,7 @@ mod tests {
         breakers.admit("r", at(0), at(now)).map(|_| ()).expect_err("is open")
     }
 
+    // F54
     #[test]
     fn five_failures_in_a_row_open_it_and_an_answer_in_between_does_not() {
         let breakers = Breakers::default();

@@ -264,6 +264,7 @@ mod tests {
         assert!(read(&with("engine", json!("aurora-postgresql"))).is_ok());
     }
 
+    // F104
     #[test]
     fn what_is_missing_or_wrong_is_said_without_showing_any_value() {
         let mut cases = vec![

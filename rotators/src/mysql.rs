@@ -96,13 +96,8 @@ impl Flavor for MySql {
     }
 
     async fn own_row(&self, session: &mut Session, host: &str) -> Result<Row, StepError> {
-        let shown: Vec<String> = session.rows("SHOW CREATE USER CURRENT_USER()").await?;
-        let head = format!("CREATE USER {} IDENTIFIED WITH ", my_account(&session.login.user, host));
-        shown
-            .first()
-            .and_then(|text| text.strip_prefix(&head))
-            .and_then(|rest| own_row(rest, host))
-            .ok_or_else(|| contradiction(&session.login))
+        let shown = session.own_row(host, " IDENTIFIED WITH ").await?;
+        shown.and_then(|rest| own_row(&rest, host)).ok_or_else(|| contradiction(&session.login))
     }
 
     fn takes_two(&self, version: &str) -> bool {

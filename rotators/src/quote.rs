@@ -66,6 +66,7 @@ mod tests {
     }
 
     proptest! {
+        // F87
         #[test]
         fn a_quoted_name_reads_back_as_the_same_name(name in "[^\0]{1,63}") {
             prop_assert_eq!(unquoted(&pg_name(&name), '"'), Some(name.clone()));
@@ -81,6 +82,7 @@ mod tests {
             prop_assert_eq!(unquoted(&my_account(&user, "").replace("@``", ""), '`').is_some(), true);
         }
 
+        // F87
         #[test]
         fn a_postgres_literal_never_ends_early(text in "[^\0]{0,40}") {
             let quoted = pg_text(&text);
@@ -91,6 +93,7 @@ mod tests {
             prop_assert_eq!(body, Some(text));
         }
 
+        // F87
         #[test]
         fn hexadecimal_literals_have_no_character_of_the_text(bytes in prop::collection::vec(any::<u8>(), 1..60)) {
             let quoted = my_bytes(&bytes);

@@ -44,7 +44,7 @@ impl Default for CallerSettings {
 
 /// Calls registered rotators. One for a server: connections and circuit breakers are in it. A clone is the same one.
 #[derive(Clone)]
-pub struct Callers(Arc<Shared>);
+pub struct Callers(pub(crate) Arc<Shared>);
 
 impl Callers {
     /// With a server's settings, and its desk.
@@ -134,7 +134,7 @@ impl Callers {
 }
 
 /// A URL that may be kept: one that any HTTP client reads, without a login in it.
-fn registered_url(text: &str) -> Result<Url, String> {
+pub(crate) fn registered_url(text: &str) -> Result<Url, String> {
     if text.len() > LONGEST_URL {
         return Err(format!("The URL is longer than {LONGEST_URL} characters."));
     }

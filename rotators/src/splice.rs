@@ -182,6 +182,7 @@ mod tests {
     }
 
     proptest! {
+        // F86
         #[test]
         fn only_the_password_differs_afterwards(
             others in prop::collection::btree_map("\\PC{0,8}", json(), 0..5),

@@ -6,7 +6,7 @@
 mod answer;
 mod event;
 mod probe;
-mod signature;
+pub(crate) mod signature;
 
 use engine::id::VersionId;
 use engine::outcome::{Done, Made, Proof, StepError, Verdict};

@@ -1,5 +1,7 @@
 //! `pawl secret`: the AWS operations a person needs at a prompt.
 
+mod wait;
+
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
@@ -64,6 +66,24 @@ pub(crate) enum SecretVerb {
         secret: String,
         #[command(flatten)]
         value: ValueArgs,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Wait until a secret has another AWSCURRENT, and print that version's id
+    #[command(
+        long_about = "Wait until a secret has another AWSCURRENT, and print that version's id.\n\nWithout --not it waits for \
+                      the next change from now on. With --not VERSION it ends at once where AWSCURRENT is another version \
+                      already. Exit code 5 when that did not happen in time."
+    )]
+    Wait {
+        /// Name or ARN
+        secret: String,
+        /// The version that is known already [default: the one that is AWSCURRENT now]
+        #[arg(long, value_name = "VERSION")]
+        not: Option<String>,
+        /// How many seconds at most
+        #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+        timeout: u64,
         #[command(flatten)]
         connection: Connection,
     },
@@ -152,6 +172,7 @@ pub(crate) async fn run(verb: SecretVerb) -> Result<(), CliError> {
             let answer = Client::new(&connection)?.aws("PutSecretValue", body).await?;
             show_written(&connection, &answer, "written");
         }
+        SecretVerb::Wait { secret, not, timeout, connection } => wait::wait(&connection, &secret, not, timeout).await?,
         SecretVerb::Delete { secret, days, now, connection } => {
             let how =
                 if now { ("ForceDeleteWithoutRecovery", json!(true)) } else { ("RecoveryWindowInDays", json!(days)) };

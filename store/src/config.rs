@@ -15,8 +15,8 @@ use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{
-    Store, StoreError, account, candidate, delivery, external, history, registration, resolve, rotation, secret,
-    setting,
+    Store, StoreError, account, candidate, delivery, external, history, managed, registration, resolve, rotation,
+    secret, setting,
 };
 
 impl Store {
@@ -26,8 +26,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
-    /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`], or the
-    /// database fails.
+    /// [`StoreError::NoValue`], [`StoreError::Schedule`], [`StoreError::Setting`], [`StoreError::AccountShared`],
+    /// [`StoreError::ManagedElsewhere`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let alone = self.alone_to_enable(&mut w, id).await?;
@@ -36,6 +36,7 @@ impl Store {
         if is_open_token || subject.version(&mut w, &rotate.token).await?.is_some() {
             return Ok(subject.written(Some(&rotate.token)));
         }
+        managed::refuse(w.conn(), &subject).await?;
         // Settings of an open rotation may be what it waits for; only a new rotation would forget its candidate.
         if rotate.start != Start::Wait {
             refuse_while_pending(&subject)?;
@@ -76,7 +77,7 @@ impl Store {
             Some(event) => drop(event::apply(&mut w, &mut subject, event, &at).await?),
             None => {
                 let said = "rotation was configured; it waits for its next window";
-                history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+                history::note(&mut w, subject.secret.id, None, "configured", Some(by), said, now).await?;
             }
         }
         subject.save(&mut w, now).await?;
@@ -120,7 +121,7 @@ impl Store {
         now: Time,
     ) -> Result<Written, StoreError> {
         let said = "rotation was configured; the secret has no value to test with";
-        history::note(w.conn(), subject.secret.id, None, "configured", Some(by), said, now).await?;
+        history::note(&mut w, subject.secret.id, None, "configured", Some(by), said, now).await?;
         subject.save(&mut w, now).await?;
         w.wake();
         w.commit().await?;
@@ -181,7 +182,7 @@ impl Store {
             }
             None => {
                 let said = "rotation was cancelled";
-                history::note(w.conn(), subject.secret.id, None, "cancelled", Some(by), said, now).await?;
+                history::note(&mut w, subject.secret.id, None, "cancelled", Some(by), said, now).await?;
             }
         }
         subject.save(&mut w, now).await?;
@@ -235,7 +236,7 @@ impl Store {
         if let (Rotation::Idle, Some(version)) = (&subject.rotation.state, left_over) {
             subject.labels = subject.labels.drop_pending(&version);
             let said = format!("AWSPENDING was taken off version {version}");
-            history::note(w.conn(), subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
+            history::note(&mut w, subject.secret.id, None, "abandoned", Some(by), &said, now).await?;
         } else {
             let at = Occasion::called(&self.0, by, now);
             event::apply(&mut w, &mut subject, Event::Abandoned, &at).await?;
@@ -308,7 +309,7 @@ impl Store {
         if let Some(kind) = kind {
             let run = subject.rotation.state.run();
             let said = format!("rotation was {kind}");
-            history::note(w.conn(), subject.secret.id, run, kind, Some(by), &said, now).await?;
+            history::note(&mut w, subject.secret.id, run, kind, Some(by), &said, now).await?;
         }
         subject.save(&mut w, now).await?;
         let view = view(w.conn(), subject.secret, subject.rotation).await?;

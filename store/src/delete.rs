@@ -8,8 +8,8 @@ use engine::rotation::{Event, Rotation};
 use engine::secret::ValueKind;
 
 use crate::event::{self, Occasion};
-use crate::instant::whole_ms;
-use crate::model::{Deleted, Named};
+use crate::instant::{ms, whole_ms};
+use crate::model::{Deleted, Facts, Named};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
 use crate::{Store, StoreError, candidate, replica, rotation, secret, version};
@@ -21,6 +21,20 @@ impl Store {
     /// [`StoreError::SecretNotFound`]; [`StoreError::MarkedForDeletion`] where deletion is planned already and this is
     /// no force; [`StoreError::HasReplicas`]; or the database fails.
     pub async fn delete_secret(&self, id: &str, window_days: u32, now: Time) -> Result<Deleted, StoreError> {
+        self.delete_secret_as(id, window_days, None, now).await
+    }
+
+    /// The same, with who asks.
+    ///
+    /// # Errors
+    /// As [`Store::delete_secret`].
+    pub async fn delete_secret_as(
+        &self,
+        id: &str,
+        window_days: u32,
+        by: Option<&str>,
+        now: Time,
+    ) -> Result<Deleted, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find(&mut w, id).await?;
         let force = window_days == 0;
@@ -43,8 +57,12 @@ impl Store {
         subject.secret.deleted = Some(deletion_date);
         subject.rotation.live = false;
         subject.rotation.due = None;
+        by.into_iter().for_each(|by| w.acting(by));
+        let facts = Facts { deletion_ms: Some(ms(deletion_date)), ..Facts::default() };
+        w.tell(subject.secret.id, "secret.deletion-scheduled", facts, now);
         subject.save(&mut w, now).await?;
         if force {
+            w.tell_of((&subject.secret.arn, &subject.secret.name), subject.secret.id, "secret.deleted", now);
             bury_or_remove(w.conn(), subject.secret.id).await?;
         }
         w.commit().await?;
@@ -57,12 +75,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], or the database fails.
     pub async fn restore_secret(&self, id: &str, now: Time) -> Result<Named, StoreError> {
+        self.restore_secret_as(id, None, now).await
+    }
+
+    /// The same, with who asks.
+    ///
+    /// # Errors
+    /// As [`Store::restore_secret`].
+    pub async fn restore_secret_as(&self, id: &str, by: Option<&str>, now: Time) -> Result<Named, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find(&mut w, id).await?;
         if subject.secret.deleted.is_some() {
             subject.secret.deleted = None;
             subject.rotation.live = true;
             subject.replan_missed(now, self.0.options.schedule_limits);
+            by.into_iter().for_each(|by| w.acting(by));
+            w.tell(subject.secret.id, "secret.restored", Facts::default(), now);
             subject.save(&mut w, now).await?;
             w.wake();
             w.commit().await?;
@@ -81,9 +109,11 @@ impl Store {
         let mut gone = 0;
         for id in ended {
             w.touch(id);
-            let was_there = secret::by_id(w.conn(), id).await?.is_some();
+            if let Some(row) = secret::by_id(w.conn(), id).await? {
+                w.tell_of((&row.arn, &row.name), id, "secret.deleted", now);
+                gone += 1;
+            }
             bury_or_remove(w.conn(), id).await?;
-            gone += u64::from(was_there);
         }
         w.commit().await?;
         Ok(gone)

@@ -18,7 +18,7 @@ use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
 use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, mode, rotation, secret, sql};
+use crate::{Store, StoreError, history, rotation, secret, sql};
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -53,10 +53,9 @@ impl Store {
     /// The database fails.
     pub async fn next_due(&self, room: &Room) -> Result<Option<Time>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let starts = !mode::is_verify_only(&mut tx).await?;
         let mut next: Option<Time> = None;
         for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
-            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).bind(starts).fetch_optional(&mut tx).await?;
+            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut tx).await?;
             next = next.into_iter().chain(instant_opt(due)?).min();
         }
         let clock = LeaseClock::read(&self.0, &mut tx).await?;
@@ -85,7 +84,7 @@ impl Store {
         let ids: Vec<i64> = missed.fetch_all(w.conn()).await?;
         let mut spread = 0;
         for id in ids.into_iter().map(SecretId) {
-            match spread_one(w.conn(), &self.0, id, now).await {
+            match spread_one(&mut w, &self.0, id, now).await {
                 Ok(()) => spread += 1,
                 Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
                 Err(error) => return Err(error),
@@ -133,9 +132,8 @@ struct Leased {
 /// What may be claimed, each lane within its room.
 async fn found(w: &mut Writing<'_>, clock: &LeaseClock, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
     let now = clock.now_ms(now);
-    let starts = !mode::is_verify_only(w.conn()).await?;
     let expired = sql::query_as(EXPIRED).on_postgres(EXPIRED_OF_MANY).bind(now).bind(&clock.id);
-    let expired = expired.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease).bind(starts);
+    let expired = expired.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
     let mut ids = Vec::new();
     let mut taken: HashMap<String, u32> = HashMap::new();
@@ -151,7 +149,6 @@ async fn found(w: &mut Writing<'_>, clock: &LeaseClock, room: &Room, now: Time) 
         let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
         if left > 0 {
             let due = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(&lane).bind(now).bind(i64::from(left));
-            let due = due.bind(starts);
             let due: Vec<i64> = due.fetch_all(w.conn()).await?;
             ids.extend(due);
         }
@@ -184,25 +181,30 @@ async fn claim_one(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, owner:
 async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
     sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
-    history::note(w.conn(), id, None, "set-aside", None, what, now).await
+    history::note(w, id, None, "set-aside", None, what, now).await
 }
 
-async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
-    let row = rotation::load(&mut *conn, id).await?;
-    let secret = secret::by_id(&mut *conn, id).await?;
+async fn spread_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, now: Time) -> Result<(), StoreError> {
+    let row = rotation::load(w.conn(), id).await?;
+    let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
     let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
     let due = row.made_up_for(arn, now, limits);
     let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
-    note_missed(conn, &row, due, now).await
+    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(w.conn()).await?;
+    note_missed(w, &row, due, now).await
 }
 
 /// A line of history about a window that is made up for at `due`.
-pub(crate) async fn note_missed(conn: &mut Conn, row: &rotation::Row, due: Time, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn note_missed(
+    w: &mut Writing<'_>,
+    row: &rotation::Row,
+    due: Time,
+    now: Time,
+) -> Result<(), StoreError> {
     let closed = row.window.map_or(now, |window| window.closes);
     let message = format!("the window that closed at {closed} was missed; rotating at {due}");
-    history::note(conn, row.secret, None, "missed-window", None, &message, now).await
+    history::note(w, row.secret, None, "missed-window", None, &message, now).await
 }
 
 // One step of the index for each lane, however many secrets are in it.
@@ -216,14 +218,16 @@ SELECT lane FROM planned WHERE lane IS NOT NULL";
 
 const DUE: &str = "-- due::found
 SELECT secret_id FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL AND ($4 = 1 OR state <> 'idle')
+WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL
+  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY due_ms LIMIT $3";
 
 // What another node has, or writes, is not waited for: the row of the secret is what its writers lock, and the row of the
 // rotation is looked at again when it is locked.
 const DUE_OF_MANY: &str = "-- due::found
 SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE r.lane = $1 AND r.due_ms IS NOT NULL AND r.due_ms <= $2 AND r.lease_owner IS NULL AND ($4 = 1 OR r.state <> 'idle')
+WHERE r.lane = $1 AND r.due_ms IS NOT NULL AND r.due_ms <= $2 AND r.lease_owner IS NULL
+  AND (r.state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY r.due_ms LIMIT $3 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
 
 // A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
@@ -232,13 +236,14 @@ SELECT secret_id, lane FROM rotation
 WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
   AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
            ELSE $5 + COALESCE(lease_ms, $6) END <= $3
-  AND ($7 = 1 OR state <> 'idle')
+  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY lease_until_ms";
 
 const EXPIRED_OF_MANY: &str = "-- due::found (expired)
 SELECT r.secret_id, r.lane FROM rotation r JOIN secret s ON s.id = r.secret_id
 WHERE r.lease_owner IS NOT NULL AND (r.due_ms <= $1 OR r.state = 'acting' AND r.due_ms IS NOT NULL)
-  AND r.lease_until_ms <= $3 AND ($7 = 1 OR r.state <> 'idle')
+  AND r.lease_until_ms <= $3
+  AND (r.state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY r.lease_until_ms LIMIT 1000 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
 
 pub(crate) const LEASE: &str = "-- due::claim_one
@@ -247,7 +252,8 @@ WHERE secret_id = $1 RETURNING fence";
 
 const NEXT_DUE: &str = "-- due::next_due
 SELECT due_ms FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL AND ($2 = 1 OR state <> 'idle')
+WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL
+  AND (state <> 'idle' OR NOT EXISTS (SELECT 1 FROM store_mode WHERE id = 1 AND verify_only = 1))
 ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)

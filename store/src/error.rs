@@ -119,6 +119,15 @@ pub enum StoreError {
         /// The names of those secrets.
         secrets: Vec<String>,
     },
+    /// Something else changes this credential: the tag `pawl:managed-elsewhere` says so.
+    #[error("the credential is managed elsewhere: {by}")]
+    ManagedElsewhere {
+        /// What the tag says.
+        by: String,
+    },
+    /// The tag `pawl:managed-elsewhere` on a secret that is rotated from here.
+    #[error("the secret is rotated from here")]
+    ManagedHere,
     /// A page cursor that the store did not make for this query.
     #[error("not a cursor of this query")]
     BadCursor,
@@ -174,6 +183,27 @@ pub enum StoreError {
     /// Nothing that is sent to this rotator is signed with a key of ours.
     #[error("the rotator {0} has no signing key")]
     NoSigningKey(String),
+    /// There is no subscription of this name.
+    #[error("no such subscription: {0}")]
+    SubscriptionNotFound(String),
+    /// A subscription of this name exists.
+    #[error("the subscription {0} exists")]
+    SubscriptionExists(String),
+    /// The subscription was changed since the caller looked at it.
+    #[error("the subscription {0} was changed meanwhile")]
+    SubscriptionChanged(String),
+    /// There are as many subscriptions as there may be.
+    #[error("there are {0} subscriptions, which is the most")]
+    SubscriptionQuota(i64),
+    /// Two keys of the subscription sign already.
+    #[error("two signing keys of the subscription {0} are live")]
+    SubscriptionKeys(String),
+    /// The events that are asked for are not kept any more.
+    #[error("events are kept from offset {oldest} on")]
+    EventsPruned {
+        /// The first that is kept.
+        oldest: i64,
+    },
     /// The rotator has no delivery of this number.
     #[error("no such delivery")]
     DeliveryNotFound,

@@ -14,6 +14,7 @@ use crate::StoreError;
 use crate::history::Ended;
 use crate::instant::whole_ms;
 use crate::mark::Marks;
+use crate::model::Facts;
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::Writing;
@@ -69,6 +70,9 @@ pub(crate) async fn apply(
     let begins = decision.writes.iter().any(|write| matches!(write, Write::Placeholder));
     let was_open = before.run().filter(|_| !begins);
     let run = was_open.or(decision.next.run()).cloned();
+    if let Some(by) = at.by.or(run.as_ref().map(|run| run.started_by.as_str())) {
+        w.acting(by);
+    }
     subject.rotation.state = decision.next.clone();
     for write in &decision.writes {
         carry_out(w, subject, run.as_ref(), write, at).await?;
@@ -112,7 +116,7 @@ async fn make_up(w: &mut Writing<'_>, subject: &mut Subject, at: &Occasion<'_>) 
     let row = &subject.rotation;
     let late = row.made_up_for(&subject.secret.arn, at.now, at.limits());
     if let Some(due) = late.filter(|_| row.due.is_some()) {
-        due::note_missed(w.conn(), row, due, at.now).await?;
+        due::note_missed(w, row, due, at.now).await?;
         subject.rotation.due = Some(due);
     }
     Ok(())
@@ -147,7 +151,7 @@ async fn carry_out(
 ) -> Result<(), StoreError> {
     let id = subject.secret.id;
     if let Write::Note { kind, message } = write {
-        return history::note(w.conn(), id, run, kind, at.by, message, at.now).await;
+        return history::note(w, id, run, kind, at.by, message, at.now).await;
     }
     let run = run.ok_or_else(|| StoreError::inconsistent("the machine writes without a rotation"))?;
     match write {
@@ -224,7 +228,9 @@ async fn seal(
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), n, &value)?;
     candidate::insert(w.conn(), subject.secret.id, token, &sealed, at.now).await?;
     let marks = Marks::of(&value.bytes);
-    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &marks, at.now).await
+    version::show_candidate(w.conn(), subject.secret.id, token, &sealed, &marks, at.now).await?;
+    w.tell(subject.secret.id, "secret.version-created", Facts::of_version(token), at.now);
+    Ok(())
 }
 
 /// AWSCURRENT's value becomes a candidate of its own version, unless it is an unresolved one already. Returns that

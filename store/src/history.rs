@@ -9,7 +9,8 @@ use engine::rotation::{Run, Step};
 
 use crate::instant::{instant, instant_opt, ms};
 use crate::model::HistoryEntry;
-use crate::tx::{Conn, snapshot};
+use crate::outbox::Note;
+use crate::tx::{Conn, Writing, snapshot};
 use crate::{Store, StoreError, registration, resolve, rotation, sql};
 
 /// As many lines of a secret as are kept, and as can be asked for.
@@ -41,9 +42,9 @@ pub(crate) async fn trim(conn: &mut Conn, secret: SecretId) -> Result<(), StoreE
     Ok(())
 }
 
-/// Notes something.
+/// Notes something; what others want to know of is an event as well.
 pub(crate) async fn note(
-    conn: &mut Conn,
+    w: &mut Writing<'_>,
     secret: SecretId,
     run: Option<&Run>,
     kind: &str,
@@ -54,9 +55,10 @@ pub(crate) async fn note(
     let query = sql::query(NOTE).bind(secret.0).bind(run.map(|run| run.token.as_str())).bind(kind);
     let query = query.bind(run.map_or(0, |run| i64::from(run.attempt)));
     let by = by.or(run.map(|run| run.started_by.as_str()));
-    query.bind(by).bind(ms(now)).bind(message).execute(&mut *conn).await?;
+    query.bind(by).bind(ms(now)).bind(message).execute(w.conn()).await?;
+    w.tell_note(secret, &Note { kind, token: run.map(|run| &run.token), by, message }, now);
     // What belongs to a rotation is trimmed when that closes.
-    if run.is_none() { trim(conn, secret).await } else { Ok(()) }
+    if run.is_none() { trim(w.conn(), secret).await } else { Ok(()) }
 }
 
 /// A step begins; where it is sent to a registered rotator it is a delivery.

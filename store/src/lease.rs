@@ -82,7 +82,7 @@ impl RotationStore for Store {
 impl Store {
     async fn apply_once(&self, lease: &Lease, event: Event, jitter: f64) -> Result<Decision, Halt> {
         let mut w = Writing::begin_as(&self.0, durability(&event)).await?;
-        let subject = Subject::by_id(&mut w, lease.secret).await?;
+        let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
         let mut subject = subject.ok_or(PortError::Fenced)?;
         let now = self.0.clock.now();
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
@@ -214,9 +214,9 @@ pub(crate) fn millis(since_boot: Duration) -> i64 {
 }
 
 /// A secret that was removed has no rotation row; to its driver that is a lost lease.
-fn gone_is_fenced(error: StoreError) -> PortError {
+fn gone_is_fenced(error: StoreError) -> Halt {
     match error {
-        StoreError::SecretNotFound => PortError::Fenced,
+        StoreError::SecretNotFound => PortError::Fenced.into(),
         other => other.into(),
     }
 }

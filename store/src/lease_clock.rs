@@ -70,6 +70,11 @@ impl LeaseClock {
         left.saturating_sub(inner.clock.since_boot().saturating_sub(self.asked))
     }
 
+    /// When something that lasts so long from that moment ends, since this machine's boot: rather before it does.
+    pub(crate) fn until_here(&self, length: Duration) -> Duration {
+        self.asked + length
+    }
+
     /// The moment that decides what is due, in milliseconds.
     pub(crate) fn now_ms(&self, own: Time) -> i64 {
         if self.is_databases { self.since } else { ms(own) }

@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A connection on which nothing comes for so long is asked whether it is still there.
 const SILENT: Duration = Duration::from_secs(30);
 const CONNECTED: Duration = Duration::from_secs(5);
+/// How often what other nodes did is looked for where nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Before a connection that was lost is made again.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -29,16 +31,24 @@ SELECT pg_notify($1, $2)";
 
 impl Store {
     /// Tells other nodes of this one's commits, and wakes this node's scheduler at theirs, as long as it is polled. Ends at once
-    /// where the store is this process's alone, or was opened without notifications.
+    /// where the store is this process's alone.
     pub async fn attend(&self) {
         let Database::Postgres(server) = &self.0.database else { return };
         if !server.notify {
-            return;
+            return self.look_again().await;
         }
         let mut own = [0; 8];
         rand::rng().fill(&mut own);
         let own = crate::hex::hex(&own);
-        tokio::join!(self.tell(server, &own), self.listen(server, &own));
+        tokio::join!(self.tell(server, &own), self.listen(server, &own), self.look_again());
+    }
+
+    /// Whoever waits for what happens looks every so often, told or not. The scheduler does so by itself.
+    async fn look_again(&self) {
+        loop {
+            sleep(LOOK_AGAIN).await;
+            self.0.happened.notify_waiters();
+        }
     }
 
     async fn tell(&self, server: &Server, own: &str) {
@@ -82,7 +92,10 @@ impl Store {
         loop {
             match timeout(SILENT, listener.try_recv()).await {
                 Ok(Ok(Some(notification))) if notification.payload() == own => {}
-                Ok(Ok(Some(_))) => self.0.changed.notify_one(),
+                Ok(Ok(Some(_))) => {
+                    self.0.changed.notify_one();
+                    self.0.happened.notify_waiters();
+                }
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {

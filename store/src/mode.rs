@@ -5,9 +5,8 @@
 
 use engine::Time;
 
-use crate::instant::{instant_opt, ms};
-use crate::sql::Flag;
-use crate::tx::{Conn, Writing, glance};
+use crate::instant::{instant, ms};
+use crate::tx::{Writing, glance};
 use crate::{Store, StoreError, sql};
 
 /// Why nothing starts.
@@ -16,7 +15,7 @@ pub struct VerifyOnly {
     /// What happened, in a sentence.
     pub reason: String,
     /// Since when.
-    pub since: Option<Time>,
+    pub since: Time,
 }
 
 impl Store {
@@ -26,8 +25,8 @@ impl Store {
     /// The database fails.
     pub async fn verify_only(&self) -> Result<Option<VerifyOnly>, StoreError> {
         let mut conn = glance(&self.0).await?;
-        let (on, reason, since): (Flag, String, Option<i64>) = sql::query_as(GET).fetch_one(&mut conn).await?;
-        Ok(on.0.then_some(VerifyOnly { reason, since: instant_opt(since)? }))
+        let row: Option<(String, i64)> = sql::query_as(GET).fetch_optional(&mut conn).await?;
+        row.map(|(reason, since)| Ok(VerifyOnly { reason, since: instant(since)? })).transpose()
     }
 
     /// No rotation starts from now on. Where that is so already, the first reason stays.
@@ -44,25 +43,21 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn leave_verify_only(&self) -> Result<(), StoreError> {
+    pub async fn leave_verify_only(&self, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        sql::query(LEAVE).execute(w.conn()).await?;
+        sql::query(LEAVE).bind(ms(now)).execute(w.conn()).await?;
         w.wake();
         w.commit().await
     }
 }
 
-/// Whether rotations may not start, in this transaction.
-pub(crate) async fn is_verify_only(conn: &mut Conn) -> Result<bool, StoreError> {
-    let (on, ..): (Flag, String, Option<i64>) = sql::query_as(GET).fetch_one(conn).await?;
-    Ok(on.0)
-}
-
 const GET: &str = "-- mode::verify_only
-SELECT verify_only, reason, since_ms FROM store_mode WHERE id = 1";
+SELECT reason, since_ms FROM store_mode WHERE id = 1 AND verify_only = 1";
 
 const ENTER: &str = "-- mode::enter_verify_only
-UPDATE store_mode SET verify_only = 1, reason = $1, since_ms = $2 WHERE id = 1 AND verify_only = 0";
+INSERT INTO store_mode (id, verify_only, reason, since_ms) VALUES (1, 1, $1, $2)
+ON CONFLICT (id) DO UPDATE SET verify_only = 1, since_ms = excluded.since_ms,
+    reason = CASE WHEN store_mode.verify_only = 1 THEN store_mode.reason ELSE excluded.reason END";
 
 const LEAVE: &str = "-- mode::leave_verify_only
-UPDATE store_mode SET verify_only = 0, reason = '', since_ms = NULL WHERE id = 1";
+UPDATE store_mode SET verify_only = 0, since_ms = $1 WHERE id = 1 AND verify_only = 1";

@@ -4,6 +4,7 @@
 
 mod location;
 mod look;
+mod outbox;
 mod reader;
 mod rotator;
 
@@ -21,6 +22,10 @@ use engine::settings::Change;
 
 pub use self::location::{BadUrl, Identity, Location, Options, PostgresUrl};
 pub use self::look::{Look, Sight};
+pub(crate) use self::outbox::Hold;
+pub use self::outbox::{
+    DeadLetter, Delivered, Errand, EventPage, Facts, OutboxEvent, Retention, Since, SubscriptionEntry,
+};
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;

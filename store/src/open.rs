@@ -3,6 +3,7 @@
 //! Never here: making a keyring. A store that has data and is given the wrong one is refused, whatever is in the file.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crypto::{Binding, Keyring, Kind, SealError};
@@ -42,6 +43,10 @@ pub(crate) struct Inner {
     pub(crate) changed: Arc<Notify>,
     /// The other nodes are to be told (`listen.rs`).
     pub(crate) telling: Notify,
+    /// Everybody who waits for events is woken by it.
+    pub(crate) happened: Arc<Notify>,
+    /// Nobody is to wait any more: the server ends.
+    pub(crate) ending: AtomicBool,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
 }
@@ -115,6 +120,8 @@ impl Store {
             reads: Reads::default(),
             changed: Arc::new(Notify::new()),
             telling: Notify::new(),
+            happened: Arc::new(Notify::new()),
+            ending: AtomicBool::new(false),
         };
         check_keyring(&inner).await?;
         look_at_all(&inner).await?;

@@ -43,15 +43,20 @@ const SYSTEM: &str = "-- postgres::system
 SELECT (SELECT system_identifier FROM pg_control_system())::text, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
 
 const LAST_SEEN: &str = "-- postgres::recognise
-SELECT system_id, timeline FROM store_mode WHERE id = 1";
+SELECT system_id, timeline FROM last_server WHERE id = 1";
 
 const FIRST_SEEN: &str = "-- postgres::recognise (first)
-UPDATE store_mode SET system_id = $1, timeline = $2 WHERE id = 1 AND timeline IS NULL";
+INSERT INTO last_server (id, system_id, timeline) VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING";
 
+// One statement: whoever sees the new server sees the new mode.
 const MOVED: &str = "-- postgres::recognise (moved)
-UPDATE store_mode SET system_id = $1, timeline = $2, verify_only = 1, reason = $3,
-       since_ms = (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT
-WHERE id = 1 AND (system_id <> $1 OR timeline <> $2)";
+WITH moved AS (
+    UPDATE last_server SET system_id = $1, timeline = $2
+    WHERE id = 1 AND (system_id <> $1 OR timeline <> $2) RETURNING id)
+INSERT INTO store_mode (id, verify_only, reason, since_ms)
+SELECT id, 1, $3, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT FROM moved
+ON CONFLICT (id) DO UPDATE SET verify_only = 1, since_ms = excluded.since_ms,
+    reason = CASE WHEN store_mode.verify_only = 1 THEN store_mode.reason ELSE excluded.reason END";
 
 const OUTCOME: &str = "-- postgres::outcome
 SELECT pg_xact_status($1::text::xid8)";
@@ -241,9 +246,9 @@ async fn recognise(conn: &mut PgConnection, seen: &Seen) -> Result<(), sqlx::Err
         seen.set(None);
         return Ok(());
     };
-    let last: Option<(Option<String>, Option<String>)> = sqlx::query_as(LAST_SEEN).fetch_optional(&mut *conn).await?;
+    let last: Option<(String, String)> = sqlx::query_as(LAST_SEEN).fetch_optional(&mut *conn).await?;
     match last {
-        Some((Some(id), Some(timeline))) if id != now.id || timeline != now.timeline => {
+        Some((id, timeline)) if id != now.id || timeline != now.timeline => {
             let reason = format!(
                 "the database was on timeline {timeline} of system {id} and is on timeline {} of system {}: a failover or a restore, which may have lost what was acknowledged",
                 now.timeline, now.id
@@ -253,8 +258,8 @@ async fn recognise(conn: &mut PgConnection, seen: &Seen) -> Result<(), sqlx::Err
                 tracing::error!(reason, "rotations wait until their accounts were looked at");
             }
         }
-        Some((Some(_), Some(_))) => {}
-        _ => drop(sqlx::query(FIRST_SEEN).bind(&now.id).bind(&now.timeline).execute(&mut *conn).await?),
+        Some(_) => {}
+        None => drop(sqlx::query(FIRST_SEEN).bind(&now.id).bind(&now.timeline).execute(&mut *conn).await?),
     }
     seen.set(Some(now));
     Ok(())

@@ -12,7 +12,7 @@ use crate::model::Look;
 use crate::subject::Subject;
 use crate::tx::Writing;
 use crate::verify::{lease, sight};
-use crate::{Store, StoreError, history, setting};
+use crate::{Store, StoreError, history, managed, setting};
 
 impl Store {
     /// Leases a secret for that work. That it begins is on disk when this returns. None: somebody else has the secret just
@@ -20,7 +20,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`], [`StoreError::RotationUnderWay`] where one is open or a grace is,
-    /// [`StoreError::NoValue`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
+    /// [`StoreError::NoValue`], [`StoreError::ManagedElsewhere`], [`StoreError::Setting`] where the strategy contradicts what is settled; or the database fails.
     pub async fn begin_work(
         &self,
         id: &str,
@@ -31,6 +31,7 @@ impl Store {
     ) -> Result<Option<Look>, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let subject = Subject::find_live(&mut w, id).await?;
+        managed::refuse(w.conn(), &subject).await?;
         let Subject { secret, rotation: row, .. } = subject;
         if row.paused {
             return Err(StoreError::RotationPaused);
@@ -54,7 +55,7 @@ impl Store {
                 "the account is being brought back from the shape of alternating users"
             }
         };
-        history::note(w.conn(), id, None, "preparing", Some(by), said, now).await?;
+        history::note(&mut w, id, None, "preparing", Some(by), said, now).await?;
         w.commit().await?;
         Ok(Some(Look { lease, sight, rotation: row.state }))
     }
@@ -92,7 +93,7 @@ impl Store {
             }
             Err(error) => ("prepare-failed", format!("it was not done, or not to its end: {}", error.message)),
         };
-        history::note(w.conn(), subject.secret.id, None, kind, Some(by), &said, now).await?;
+        history::note(&mut w, subject.secret.id, None, kind, Some(by), &said, now).await?;
         // Nothing of the secret itself has changed.
         let changed = subject.secret.changed;
         subject.save(&mut w, changed).await?;
@@ -107,7 +108,7 @@ impl Store {
     pub async fn note(&self, id: &str, kind: &str, by: &str, said: &str, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let secret = crate::resolve::find(w.conn(), id).await?;
-        history::note(w.conn(), secret.id, None, kind, Some(by), said, now).await?;
+        history::note(&mut w, secret.id, None, kind, Some(by), said, now).await?;
         w.commit().await
     }
 }

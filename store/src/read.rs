@@ -140,7 +140,7 @@ impl Store {
         }
     }
 
-    async fn cached(&self, id: &str) -> Result<Arc<CachedSecret>, StoreError> {
+    pub(crate) async fn cached(&self, id: &str) -> Result<Arc<CachedSecret>, StoreError> {
         if self.0.is_shared() {
             // Another node may have written since.
             let mut tx = snapshot(&self.0).await?;

@@ -9,7 +9,7 @@ use crate::model::RotationView;
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, managed};
 
 impl Store {
     /// Sets AWSCURRENT again where it does not log in. What a policy has done before counts no more.
@@ -17,11 +17,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationPaused`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
-    /// [`StoreError::InGrace`], [`StoreError::RotationOpen`], [`StoreError::Refused`] where there is no AWSCURRENT; or the
+    /// [`StoreError::InGrace`], [`StoreError::ManagedElsewhere`], [`StoreError::RotationOpen`], [`StoreError::Refused`] where there is no AWSCURRENT; or the
     /// database fails.
     pub async fn reconcile_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        managed::refuse(w.conn(), &subject).await?;
         let row = &subject.rotation;
         if row.paused {
             return Err(StoreError::RotationPaused);

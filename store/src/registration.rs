@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::generation::{self, Of};
 use crate::instant::{instant, instant_opt, ms, whole_ms};
-use crate::model::{Lane, NewRotator, RotatorEntry};
+use crate::model::{Facts, Lane, NewRotator, RotatorEntry};
 use crate::open::Inner;
+use crate::outbox::SERVER;
 use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
 use crate::{Store, StoreError, lane, sql};
@@ -75,6 +76,7 @@ impl Store {
         let query = sql::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_rotators();
+        w.tell(SERVER, "rotator.registered", Facts::of_rotator(&new.name), now);
         w.commit().await
     }
 
@@ -179,6 +181,7 @@ impl Store {
             return Err(StoreError::RotatorNotFound(name.to_owned()));
         }
         w.touch_rotators();
+        w.tell(SERVER, "rotator.removed", Facts::of_rotator(name), self.0.clock.now());
         w.commit().await
     }
 
@@ -226,6 +229,7 @@ impl Store {
         let query = sql::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
         query.bind(changed).execute(w.conn()).await?;
         w.touch_rotators();
+        w.tell(SERVER, "rotator.changed", Facts::of_rotator(&name), now);
         w.commit().await
     }
 }
@@ -300,8 +304,7 @@ struct Raw {
 
 impl Raw {
     fn open(self, inner: &Inner) -> Result<Registration, Unreadable> {
-        let opened = inner.keyring.open(&place(&self.name, &self.settings), &self.sealed);
-        let keys = open_keys(&opened.map_err(Unreadable::Sealed)?)?;
+        let keys = unseal_keys(inner, &place(&self.name, &self.settings), &self.sealed)?;
         let date = |ms| instant(ms).map_err(|_| Unreadable::Contents);
         Ok(Registration {
             settings: read(&self.settings)?,
@@ -359,6 +362,13 @@ struct PlainKey<'a> {
 fn seal(inner: &Inner, name: &str, settings: &Settings, keys: &Keys) -> Result<(String, Vec<u8>), StoreError> {
     let unspeakable = |_| StoreError::inconsistent("a rotator cannot be written as JSON");
     let settings = serde_json::to_string(settings).map_err(unspeakable)?;
+    let sealed = seal_keys(inner, &place(name, &settings), keys)?;
+    Ok((settings, sealed))
+}
+
+/// Keys, sealed for this place.
+pub(crate) fn seal_keys(inner: &Inner, place: &Binding<'_>, keys: &Keys) -> Result<Vec<u8>, StoreError> {
+    let unspeakable = |_| StoreError::inconsistent("keys cannot be written as JSON");
     let spelled = |secret: &SecretBytes| SecretBytes::from(BASE64.encode(secret.expose()));
     let signing: Vec<_> = keys.signing.iter().map(|key| (spelled(&key.secret), key)).collect();
     let access_key_secret = keys.access_key_secret.as_ref().map(spelled);
@@ -373,8 +383,12 @@ fn seal(inner: &Inner, name: &str, settings: &Settings, keys: &Keys) -> Result<(
     let written = serde_json::to_writer(&mut text, &plain);
     let text = SecretBytes::new(text);
     written.map_err(unspeakable)?;
-    let sealed = inner.keyring.seal(&place(name, &settings), text.expose())?;
-    Ok((settings, sealed))
+    Ok(inner.keyring.seal(place, text.expose())?)
+}
+
+/// What [`seal_keys`] made for the same place.
+pub(crate) fn unseal_keys(inner: &Inner, place: &Binding<'_>, sealed: &[u8]) -> Result<Keys, Unreadable> {
+    open_keys(&inner.keyring.open(place, sealed).map_err(Unreadable::Sealed)?)
 }
 
 fn plain_key<'a>(secret: &'a SecretBytes, key: &SigningKey) -> PlainKey<'a> {

@@ -12,7 +12,7 @@ use crate::model::Written;
 use crate::rotation::MANUAL_WINDOW;
 use crate::subject::Subject;
 use crate::tx::Writing;
-use crate::{Store, StoreError, registration, sealed};
+use crate::{Store, StoreError, managed, registration, sealed};
 
 impl Store {
     /// Opens a rotation under `token` that carries the value of `version`, or of AWSPREVIOUS where none is named. The
@@ -22,7 +22,7 @@ impl Store {
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::RotationOpen`],
     /// [`StoreError::NoRotator`], [`StoreError::RotatorNotFound`], [`StoreError::RotatorDisabled`],
     /// [`StoreError::MakesValues`], [`StoreError::NoValue`], [`StoreError::NoPrevious`],
-    /// [`StoreError::NothingToCarry`], [`StoreError::SameAsCurrent`]; or the database fails.
+    /// [`StoreError::NothingToCarry`], [`StoreError::SameAsCurrent`], [`StoreError::ManagedElsewhere`]; or the database fails.
     pub async fn rollback_rotation(
         &self,
         id: &str,
@@ -37,6 +37,7 @@ impl Store {
         if is_open_token || subject.version(&mut w, &token).await?.is_some() {
             return Ok(subject.written(Some(&token)));
         }
+        managed::refuse(w.conn(), &subject).await?;
         refuse_while_pending(&subject)?;
         if !subject.rotation.configured {
             return Err(StoreError::NoRotator);

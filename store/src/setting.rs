@@ -54,7 +54,7 @@ pub(crate) async fn change(
                 Some(value) => format!("the tag {} was set to {value}", view.key()),
                 None => format!("the tag {} was taken away: its setting is the default again", view.key()),
             };
-            history::note(w.conn(), subject.secret.id, None, "configured", None, &said, now).await?;
+            history::note(w, subject.secret.id, None, "configured", None, &said, now).await?;
         }
     }
     if before.0[2] != now_shown.0[2] {

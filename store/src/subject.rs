@@ -21,6 +21,8 @@ pub(crate) struct Subject {
     /// AWSCURRENT was seen to log in by what is being written.
     pub(crate) proven: bool,
     saved_labels: Labels,
+    /// As those know them who are told of moves.
+    told_labels: Labels,
     loaded_current: Option<VersionId>,
 }
 
@@ -52,7 +54,15 @@ impl Subject {
         let labels = label::load(w.conn(), secret.id).await?;
         let rotation = rotation::load(w.conn(), secret.id).await?;
         let loaded_current = labels.holder(labels::CURRENT).cloned();
-        Ok(Self { proven: false, saved_labels: labels.clone(), loaded_current, secret, labels, rotation })
+        Ok(Self {
+            proven: false,
+            saved_labels: labels.clone(),
+            told_labels: labels.clone(),
+            loaded_current,
+            secret,
+            labels,
+            rotation,
+        })
     }
 
     /// Its data key.
@@ -79,6 +89,8 @@ impl Subject {
     /// Writes everything; the secret changed at `now`.
     pub(crate) async fn save(&mut self, w: &mut Writing<'_>, now: Time) -> Result<(), StoreError> {
         self.save_labels(w).await?;
+        w.tell_labels(self.secret.id, &self.told_labels, &self.labels, now);
+        self.told_labels = self.labels.clone();
         self.secret.changed = whole_ms(now);
         let current = self.labels.holder(labels::CURRENT).cloned();
         if current != self.loaded_current {

@@ -8,7 +8,7 @@ use engine::settings::View;
 use crate::model::Tag;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, setting, sql};
+use crate::{Store, StoreError, managed, setting, sql};
 
 /// How many tags one secret may have.
 pub const MOST_TAGS: usize = 50;
@@ -18,10 +18,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::TagQuota`],
-    /// [`StoreError::Setting`], or the database fails.
+    /// [`StoreError::Setting`], [`StoreError::ManagedHere`], or the database fails.
     pub async fn tag(&self, id: &str, tags: &[Tag], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
+        managed::refuse_tag(&subject, tags)?;
         put(w.conn(), subject.secret.id, tags).await?;
         subject.secret.tagged = true;
         if let Some(change) = setting::said_by(tags)? {

@@ -8,10 +8,13 @@
 
 use engine::Time;
 use engine::id::SecretId;
+use engine::label::Labels;
 
 use crate::cache::Turn;
 use crate::error::is_lost;
+use crate::model::Facts;
 use crate::open::{Database, Inner};
+use crate::outbox::{Note, Outbox};
 use crate::postgres::{Mark, Server};
 pub(crate) use crate::sql::Conn;
 use crate::sql::{Held, within};
@@ -26,6 +29,8 @@ pub(crate) struct Writing<'a> {
     touches_keys: bool,
     touches_rotators: bool,
     wakes: bool,
+    outbox: Outbox,
+    happens: bool,
 }
 
 /// What a power failure may take back. Neither loses a commit when only the process dies.
@@ -66,8 +71,17 @@ impl<'a> Writing<'a> {
             }
         };
         let turn = inner.cache.turn();
-        let touched = Vec::new();
-        Ok(Self { inner, conn, turn, touched, touches_keys: false, touches_rotators: false, wakes: false })
+        Ok(Self {
+            inner,
+            conn,
+            turn,
+            touched: Vec::new(),
+            touches_keys: false,
+            touches_rotators: false,
+            wakes: false,
+            outbox: Outbox::default(),
+            happens: false,
+        })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
@@ -110,10 +124,43 @@ impl<'a> Writing<'a> {
         self.wakes = true;
     }
 
+    /// Who does what is told from here on.
+    pub(crate) fn acting(&mut self, by: &str) {
+        self.outbox.acting(by);
+    }
+
+    /// An event of this secret commits with the rest.
+    pub(crate) fn tell(&mut self, secret: SecretId, kind: &'static str, facts: Facts, at: Time) {
+        self.outbox.tell(secret, kind, facts, at);
+    }
+
+    /// The same of a secret whose row does not outlive the transaction.
+    pub(crate) fn tell_of(&mut self, named: (&str, &str), secret: SecretId, kind: &'static str, at: Time) {
+        self.outbox.tell_of(named, secret, kind, at);
+    }
+
+    /// The moves of labels that others are told of.
+    pub(crate) fn tell_labels(&mut self, secret: SecretId, before: &Labels, after: &Labels, at: Time) {
+        self.outbox.tell_labels(secret, before, after, at);
+    }
+
+    /// What is noted in the history of this secret is told where others want to know of it.
+    pub(crate) fn tell_note(&mut self, secret: SecretId, note: &Note<'_>, at: Time) {
+        self.outbox.tell_note(secret, note, at);
+    }
+
+    /// Whoever waits for events looks again after the commit.
+    pub(crate) fn happens(&mut self) {
+        self.happens = true;
+    }
+
     /// As durable as it was begun when this returns. From before the commit until it is known to have ended, nobody reads what it
     /// touches from the cache. If the caller goes away in between, the next commit settles that too: writers take
     /// turns, so what was committing before it has ended.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let outbox = std::mem::take(&mut self.outbox);
+        let happens = self.happens || !outbox.is_empty();
+        outbox.flush(&mut self.conn).await?;
         generation::advance(&mut self.conn, self.touches_keys, self.touches_rotators).await?;
         self.inner.cache.doubt(self.turn, &self.touched);
         if self.touches_keys {
@@ -128,6 +175,10 @@ impl<'a> Writing<'a> {
         self.inner.rotators.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
+            self.inner.telling.notify_one();
+        }
+        if happens {
+            self.inner.happened.notify_waiters();
             self.inner.telling.notify_one();
         }
         Ok(())

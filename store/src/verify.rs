@@ -32,6 +32,8 @@ use crate::{
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
+/// Who writes a value by hand may change the account a moment later.
+const SOON: TimeDelta = TimeDelta::minutes(2);
 /// No interval is longer: dates end somewhere.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -192,7 +194,7 @@ impl Store {
         if !row.verified.rival {
             subject.rotation.verified.rival = true;
             let said = subject.rotation.verified.message().unwrap_or_default();
-            history::note(w.conn(), subject.secret.id, None, "rival", Some(reconcile::POLICY), &said, now).await?;
+            history::note(w, subject.secret.id, None, "rival", Some(reconcile::POLICY), &said, now).await?;
         }
         Ok(())
     }
@@ -283,12 +285,19 @@ impl rotation::Row {
         });
     }
 
-    /// AWSCURRENT is another version now; `proven` where it was seen to log in.
+    /// AWSCURRENT is another version now; `proven` where it was seen to log in. One that was written or moved by hand in
+    /// the place of one that worked is tried soon: a tool that puts an old value back should not be found out a day later.
+    /// Only once, so that a tool which goes on costs the account no more logins.
     pub(crate) fn look_after_change(&mut self, arn: &str, proven: bool, now: Time) {
-        if !proven {
-            self.verified = std::mem::take(&mut self.verified).forgotten();
+        if proven {
+            return self.plan_next_look(arn, now);
         }
+        let worked = self.verified.answer == Some(Verified::CurrentLogsIn);
+        self.verified = std::mem::take(&mut self.verified).forgotten();
+        let before = self.verify.filter(|planned| *planned > now);
+        let soon = worked.then(|| within(arn, now + SOON, now + SOON + SOON));
         self.plan_next_look(arn, now);
+        self.verify = self.verify.map(|planned| [before, soon].into_iter().flatten().fold(planned, Time::min));
     }
 }
 
@@ -379,7 +388,7 @@ async fn tell(
         _ => return Ok(()),
     };
     let said = last.message().unwrap_or_default();
-    history::note(w.conn(), subject.secret.id, None, kind, Some(by), &said, now).await
+    history::note(w, subject.secret.id, None, kind, Some(by), &said, now).await
 }
 
 async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError> {

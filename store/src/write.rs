@@ -13,7 +13,7 @@ use rand::RngExt;
 use crate::event::{self, Occasion};
 use crate::instant::whole_ms;
 use crate::mark::{self, Marks};
-use crate::model::{External, Identity, MoveLabel, Named, NewSecret, PutValue, UpdateSecret, Written};
+use crate::model::{External, Facts, Identity, MoveLabel, Named, NewSecret, PutValue, UpdateSecret, Written};
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
@@ -33,6 +33,7 @@ impl Store {
             let subject = Subject::of(&mut w, row).await?;
             return created_before(&mut w, &self.0, &subject, &new).await;
         }
+        w.acting(&new.by);
         let mut subject = insert(&mut w, &self.0, &new, now).await?;
         let version_id = new.value.is_some().then_some(&new.token);
         if let Some(value) = &new.value {
@@ -65,6 +66,7 @@ impl Store {
         if put.keeps_admin {
             same_admin(&mut w, &subject, &admin::mark_of(&put.value.bytes)).await?;
         }
+        w.acting(&put.by);
         let at = Occasion { kind: put.value.kind, ..Occasion::called(&self.0, &put.by, now) };
         let value = Offered { token: &put.token, value: &put.value, stages: put.stages.as_deref() };
         let changed = offer(&mut w, &mut subject, &value, &at).await?;
@@ -94,6 +96,7 @@ impl Store {
         if let Some(kms_key_id) = update.kms_key_id {
             subject.secret.kms_key_id = Some(kms_key_id).filter(|text| !text.is_empty());
         }
+        w.acting(&update.by);
         if let Some(value) = &update.value {
             let at = Occasion { kind: value.kind, ..Occasion::called(&self.0, &update.by, now) };
             let value = Offered { token: &update.token, value, stages: None };
@@ -142,6 +145,7 @@ impl Store {
                 let named = version::masterarn(w.conn(), subject.secret.id, to).await?;
                 same_admin(&mut w, &subject, &named).await?;
             }
+            w.acting(by);
             let at = Occasion::called(&self.0, by, now);
             let what = format!("staging label {label} was moved by hand");
             relabel(&mut w, &mut subject, next, &what, &at).await?;
@@ -328,6 +332,7 @@ async fn insert(w: &mut Writing<'_>, inner: &Inner, new: &NewSecret, now: Time) 
     let external = External { kind: new.kind.clone().filter(|kind| !kind.is_empty()), ..External::default() };
     external::change(w.conn(), id, &external).await?;
     let mut subject = Subject::of(w, secret::Row { id, ..row }).await?;
+    w.tell(id, "secret.created", Facts::default(), now);
     if let Some(change) = setting::said_by(new.tags.as_deref().unwrap_or_default())? {
         setting::change(w, &mut subject, change, inner.options.schedule_limits, now).await?;
     }
@@ -360,7 +365,9 @@ async fn make_version(
 ) -> Result<(), StoreError> {
     let key = subject.key(&inner.keyring)?;
     let sealed = sealed::seal(&key, &subject.secret.arn, token.as_str(), 0, value)?;
-    version::insert(w.conn(), subject.secret.id, token, &sealed, &Marks::of(&value.bytes), now).await
+    version::insert(w.conn(), subject.secret.id, token, &sealed, &Marks::of(&value.bytes), now).await?;
+    w.tell(subject.secret.id, "secret.version-created", Facts::of_version(token), now);
+    Ok(())
 }
 
 fn same_value(

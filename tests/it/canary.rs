@@ -38,6 +38,7 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.file_name().is_some_and(|name| name != "credentials")).collect()
 }
 
+// F122
 #[test]
 fn no_secret_byte_is_in_logs_errors_metrics_history_the_audit_trail_or_the_stores_plain_bytes() {
     pawl::boot::install_tls_provider();
@@ -134,6 +135,7 @@ fn indiscreet(event: &Event, fetched: &[String]) -> Answer {
     Answer::error(500, "Retryable", &format!("could not work with {told}, sorry"))
 }
 
+// F122
 #[test]
 fn nothing_that_a_registered_rotator_is_sent_or_called_with_is_seen_anywhere_else() {
     let home = Home::new();

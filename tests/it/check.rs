@@ -4,6 +4,7 @@
 //! Each row of the matrix breaks something on a real server, checks, runs the remedy as it is printed, and checks again.
 
 mod mariadb;
+mod my;
 mod mysql;
 mod postgres;
 
@@ -111,6 +112,7 @@ fn everywhere(test: impl Fn(&'static Server)) {
     }
 }
 
+// F104
 #[test]
 fn what_is_missing_to_reach_the_account_is_said() {
     everywhere(|server| {

@@ -78,6 +78,7 @@ fn a_schedule_beyond_awss_limits_says_which_server_setting_lifts_them() {
     assert!(said(&output).contains("Invalid schedule expression."), "{}", said(&output));
 }
 
+// F37
 #[test]
 fn preview_prints_times_in_the_zone_and_in_utc() {
     let home = Home::new();

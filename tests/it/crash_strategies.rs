@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pawl::servers::Engine;
 
+use crate::crash::COMMITS;
 use crate::harness::account::{Account, execute};
 use crate::harness::pawl::{Home, Pawl, pawl};
 use crate::harness::shapes::{SHAPES, Shape, current_logs_in, logs_in, must, value};
@@ -17,21 +18,8 @@ use crate::harness::{several_at_a_time, wait_for};
 /// Short: what is killed at the end of a grace must come there.
 const GRACE: &str = "1s";
 
-/// On either side of each commit of a rotation with a grace.
-const COMMITS: [&str; 12] = [
-    "commit::before::leased",
-    "commit::after::leased",
-    "commit::before::createSecret",
-    "commit::after::createSecret",
-    "commit::before::setSecret",
-    "commit::after::setSecret",
-    "commit::before::testSecret",
-    "commit::after::testSecret",
-    "commit::before::finishSecret",
-    "commit::after::finishSecret",
-    "commit::before::retire",
-    "commit::after::retire",
-];
+/// On either side of the commit that ends a grace.
+const RETIRED: [&str; 2] = ["commit::before::retire", "commit::after::retire"];
 
 /// At each await inside the acts on one account.
 const ONE_ACCOUNT: [&str; 10] = [
@@ -118,30 +106,35 @@ fn dies_in_a_rotation(shape: &Shape, point: &str) {
 }
 
 fn dies_in_rotations(shape: &Shape, acts: &[&'static str]) {
-    let points: Vec<&str> = COMMITS.iter().chain(acts).copied().collect();
+    let points: Vec<&str> = COMMITS.iter().chain(&RETIRED).chain(acts).copied().collect();
     several_at_a_time(points, |point| dies_in_a_rotation(shape, point));
 }
 
+// F01, F08
 #[test]
 fn an_account_with_two_passwords_on_mysql_survives_a_process_killed_at_any_point() {
     dies_in_rotations(&SHAPES[0], &ONE_ACCOUNT);
 }
 
+// F01, F08
 #[test]
 fn an_account_with_two_passwords_on_mariadb_survives_a_process_killed_at_any_point() {
     dies_in_rotations(&SHAPES[1], &ONE_ACCOUNT);
 }
 
+// F01, F08
 #[test]
 fn a_pair_of_one_owner_on_postgresql_survives_a_process_killed_at_any_point() {
     dies_in_rotations(&SHAPES[2], &ONE_ACCOUNT);
 }
 
+// F01, F08
 #[test]
 fn a_pair_on_mysql_survives_a_process_killed_at_any_point() {
     dies_in_rotations(&SHAPES[3], &[&ONE_ACCOUNT[..], &OF_A_PAIR].concat());
 }
 
+// F01, F08
 #[test]
 fn a_pair_on_mariadb_survives_a_process_killed_at_any_point() {
     dies_in_rotations(&SHAPES[4], &[&ONE_ACCOUNT[..], &OF_A_PAIR].concat());
@@ -167,6 +160,7 @@ const IN_A_ROLLBACK: [&str; 6] = [
     "retire::after_change",
 ];
 
+// F16
 #[test]
 fn a_rollback_survives_a_process_killed_at_any_point() {
     let cases: Vec<(&Shape, &str)> =
@@ -210,6 +204,7 @@ const WHILE_RECONCILING: [&str; 8] = [
     "prove::locked",
 ];
 
+// F16
 #[test]
 fn setting_awscurrent_again_survives_a_process_killed_at_any_point() {
     let shapes = [&SHAPES[0], &SHAPES[1], &SHAPES[2]];

@@ -271,6 +271,7 @@ fn a_rollback_that_the_target_refuses_for_reuse_is_given_up_and_says_why() {
     assert!(told.iter().any(|entry| entry["Kind"] == "rejected" && why(&entry)), "{told:#?}");
 }
 
+// F126
 #[test]
 fn check_shows_what_a_rotation_would_do_and_enable_refuses_what_could_not_work() {
     let home = Home::new();

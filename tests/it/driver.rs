@@ -1,5 +1,7 @@
 //! The driver over a store and a rotator that misbehave on purpose: what cannot be had from a real database.
 
+mod waits;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -43,6 +45,11 @@ struct Memory {
     fenced: bool,
     /// The longest lease that was asked for.
     asked: Mutex<Duration>,
+    /// What every step is given, and what its rotator can do.
+    material: Material,
+    abilities: Abilities,
+    /// AWSCURRENT, as labels have it.
+    current: Option<VersionId>,
 }
 
 impl Memory {
@@ -56,6 +63,9 @@ impl Memory {
             failing_reports: AtomicU32::new(0),
             fenced: false,
             asked: Mutex::default(),
+            material: Material::default(),
+            abilities: Abilities::default(),
+            current: None,
         }
     }
 
@@ -84,8 +94,8 @@ impl RotationStore for Memory {
             now: self.now,
             jitter,
             next_window: None,
-            abilities: Abilities::default(),
-            current: None,
+            abilities: self.abilities,
+            current: self.current.clone(),
             previous: None,
             fresh: VersionId::random(&mut rand::rng()),
         };
@@ -95,7 +105,7 @@ impl RotationStore for Memory {
     }
 
     async fn material(&self, _: &Lease, _: &Rotation) -> Result<Material, PortError> {
-        Ok(Material::default())
+        Ok(self.material.clone())
     }
 
     async fn renew(&self, _: &Lease, at_least: Duration) -> Result<Duration, PortError> {
@@ -156,10 +166,26 @@ impl Rotator for Scripted {
     }
 }
 
+/// How a drive ended, and the verdicts of its steps.
+type Driven = (Result<(), PortError>, Vec<(Step, Option<Verdict>)>);
+
 /// Drives one requested rotation, and returns how that ended and the verdicts of the steps.
-async fn driven(memory: &Memory, set: Set, known: bool) -> (Result<(), PortError>, Vec<(Step, Option<Verdict>)>) {
+async fn driven(memory: &Memory, set: Set, known: bool) -> Driven {
     let rotator = Scripted(set);
-    let pick = |_: &Material| known.then_some(&rotator as &dyn Rotator);
+    driven_by(memory, known.then_some(&rotator as &dyn Rotator), Some(requested(memory))).await
+}
+
+fn requested(memory: &Memory) -> Event {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    Event::Requested {
+        token: VersionId::random(&mut rng),
+        by: "test".to_owned(),
+        window_ends: memory.now + chrono::TimeDelta::hours(1),
+    }
+}
+
+async fn driven_by(memory: &Memory, rotator: Option<&dyn Rotator>, start: Option<Event>) -> Driven {
+    let pick = |_: &Material| rotator;
     let seen = Mutex::new(vec![]);
     let observer = |report: engine::driver::Report<'_>| {
         let verdict = report.error.map(|error| error.verdict);
@@ -168,13 +194,8 @@ async fn driven(memory: &Memory, set: Set, known: bool) -> (Result<(), PortError
     let clock = Still(memory.now);
     let lease = Lease { secret: SecretId(1), arn: "arn".to_owned(), fence: 1 };
     let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-    let start = Event::Requested {
-        token: VersionId::random(&mut rng),
-        by: "test".to_owned(),
-        window_ends: memory.now + chrono::TimeDelta::hours(1),
-    };
     let ports = Ports { store: memory, rotator: &pick, clock: &clock, observer: &observer };
-    let ended = drive(ports, &lease, Some(start), &mut rng).await;
+    let ended = drive(ports, &lease, start, &mut rng).await;
     (ended, seen.into_inner().expect("no panic in the lock"))
 }
 
@@ -196,6 +217,7 @@ async fn a_rotator_that_panics_leaves_the_outcome_unknown_and_the_process_alive(
     assert!(matches!(memory.rotation(), Rotation::Waiting { step: Step::Set, .. }));
 }
 
+// F18
 #[tokio::test]
 async fn a_rotator_that_never_ends_is_cut_short_inside_the_lease() {
     let memory = Memory::new();
@@ -204,6 +226,7 @@ async fn a_rotator_that_never_ends_is_cut_short_inside_the_lease() {
     assert_eq!(steps.last(), Some(&(Step::Set, Some(Verdict::Unknown))));
 }
 
+// F18
 #[tokio::test]
 async fn a_rotator_that_takes_long_gets_a_lease_that_outlasts_it() {
     let memory = Memory::new();
@@ -213,6 +236,7 @@ async fn a_rotator_that_takes_long_gets_a_lease_that_outlasts_it() {
     assert_eq!(*memory.asked.lock().expect("no panic in the lock"), Duration::from_secs(100) + LEASE_MARGIN);
 }
 
+// F03
 #[tokio::test]
 async fn a_report_that_the_store_does_not_take_is_offered_again() {
     let memory = Memory { failing_reports: AtomicU32::new(3), ..Memory::new() };
@@ -222,6 +246,7 @@ async fn a_report_that_the_store_does_not_take_is_offered_again() {
     assert_eq!(steps.iter().filter(|(step, _)| *step == Step::Create).count(), 1, "nothing was generated twice");
 }
 
+// F03, F29
 #[tokio::test]
 async fn a_store_that_stays_away_leaves_the_rotation_as_committed() {
     let memory = Memory { failing_reports: AtomicU32::new(1000), ..Memory::new() };
@@ -237,6 +262,7 @@ async fn a_lost_lease_stops_the_driver_at_once() {
     assert!(matches!(ended, Err(PortError::Fenced)) && steps.is_empty());
 }
 
+// F19
 #[tokio::test]
 async fn the_last_look_at_the_lease_refuses_a_change_that_may_land_too_late() {
     let memory = Memory::new();

@@ -164,6 +164,7 @@ fn nothing_is_changed_for_a_secret_whose_awscurrent_does_not_log_in() {
     });
 }
 
+// F70
 #[test]
 fn only_an_admin_of_this_server_that_is_neither_of_the_two_changes_a_pair() {
     each(|server| {
@@ -274,6 +275,7 @@ fn the_statement_of_a_stalled_process_does_not_land() {
     });
 }
 
+// F17
 #[test]
 fn two_rotations_of_one_pair_do_not_work_at_the_same_time() {
     each(|server| {

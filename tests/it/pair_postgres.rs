@@ -418,6 +418,7 @@ fn a_lost_reply_of_a_pair_is_unknown_and_the_next_set_finds_out() {
     });
 }
 
+// F08
 #[test]
 fn a_lost_reply_of_retire_or_of_giving_up_is_unknown_and_doing_it_again_ends_the_account() {
     both(|mut case| {
@@ -466,7 +467,7 @@ fn a_pair_finds_its_server_again() {
     both(support::absent_targets_are_tried_again);
 }
 
-// F69
+// F69, F23
 #[test]
 fn fifty_pairs_of_one_server_rotate_at_once() {
     let Some(server) = servers::postgres() else { return };
@@ -512,6 +513,7 @@ fn names_of_any_kind_take_turns_and_one_that_does_not_fit_is_refused() {
     rotate(&mut case);
 }
 
+// F121
 #[test]
 fn no_clear_password_of_a_pair_is_in_the_servers_log() {
     let Some(server) = logging() else { return };

@@ -52,6 +52,7 @@ fn nobody_is_refused(shape: &Shape) {
     shape.old_credential_ends(&pawl, &account, &name);
 }
 
+// F53
 #[test]
 fn f105_no_login_is_refused_with_two_passwords_on_mysql() {
     nobody_is_refused(&SHAPES[0]);

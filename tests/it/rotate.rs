@@ -131,6 +131,7 @@ fn tls_targets_are_verified_with_the_authority_that_the_server_was_given() {
     });
 }
 
+// F32
 #[test]
 fn a_schedule_rotates_by_itself_and_adoption_does_not_rotate_at_once() {
     let home = Home::new();
@@ -170,6 +171,7 @@ fn a_paused_rotation_waits_and_a_resumed_one_goes_on() {
     assert!(account.logs_in(&pawl.current_password(&name)));
 }
 
+// F102
 #[test]
 fn a_plain_write_in_the_middle_gives_the_rotation_up_and_ends_with_a_password_that_logs_in() {
     every_server(|server| {
@@ -199,6 +201,7 @@ fn a_plain_write_in_the_middle_gives_the_rotation_up_and_ends_with_a_password_th
     });
 }
 
+// F128
 #[test]
 fn abandoning_puts_awscurrent_back() {
     let Some(server) = servers::postgres() else { return };
@@ -214,6 +217,7 @@ fn abandoning_puts_awscurrent_back() {
     assert_eq!(secret["VersionIdsToStages"].as_object().map(serde_json::Map::len), Some(1), "{secret}");
 }
 
+// F97
 #[test]
 fn disabling_in_the_middle_leaves_awspending_as_aws_does_and_abandon_takes_it_away() {
     let Some(server) = servers::postgres() else { return };
@@ -254,6 +258,7 @@ fn an_admin_secret_that_is_being_rotated_makes_its_accounts_wait_and_parks_none(
     assert_eq!(pawl.settled(&admin)["State"], "idle");
 }
 
+// F26
 #[test]
 fn settings_can_be_changed_while_a_rotation_is_open_and_a_new_one_cannot_be_started() {
     let Some(server) = servers::mysql() else { return };
@@ -277,6 +282,7 @@ fn settings_can_be_changed_while_a_rotation_is_open_and_a_new_one_cannot_be_star
     assert!(account.logs_in(&pawl.current_password(&name)));
 }
 
+// F26
 #[test]
 fn a_secret_deleted_for_good_in_the_middle_is_recovered_offline() {
     let Some(server) = servers::postgres() else { return };
@@ -301,6 +307,7 @@ fn a_secret_deleted_for_good_in_the_middle_is_recovered_offline() {
     assert!(printed.lines().any(works), "one of the recovered values logs in");
 }
 
+// F17
 #[test]
 fn a_second_request_while_one_is_open_is_refused_in_awss_words() {
     let Some(server) = servers::postgres() else { return };
@@ -317,6 +324,7 @@ fn a_second_request_while_one_is_open_is_refused_in_awss_words() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+// F121
 #[test]
 fn the_clear_password_never_reaches_postgresqls_statement_log() {
     let Some(server) = servers::own(Engine::Postgres, &["-c", "log_statement=all"]) else { return };

@@ -45,6 +45,7 @@ fn an_account_rotates_with_each_step_twice() {
     both(support::rotates_with_each_step_twice);
 }
 
+// F72
 #[test]
 fn an_ed25519_account_stays_one() {
     let Some(server) = logging() else { return };
@@ -63,6 +64,7 @@ fn an_ed25519_account_stays_one() {
     }
 }
 
+// F121
 #[test]
 fn the_clear_password_is_in_no_statement_of_the_servers_log() {
     let Some(server) = logging() else { return };
@@ -79,6 +81,7 @@ fn the_clear_password_is_in_no_statement_of_the_servers_log() {
     }
 }
 
+// F06
 #[test]
 fn set_is_right_again_after_a_crash() {
     both(support::sets_again_after_a_crash);
@@ -100,6 +103,7 @@ fn the_statement_of_a_stalled_process_does_not_land() {
     both(|case| support::a_late_statement_does_not_land(&case));
 }
 
+// F05, F06
 #[test]
 fn a_lost_reply_is_unknown_and_the_next_set_finds_out() {
     both(support::a_lost_reply_is_unknown);
@@ -116,12 +120,14 @@ fn tls_is_verified() {
     support::tls_is_verified(Case::new(server));
 }
 
+// F123
 #[test]
 fn a_rotation_touches_no_other_account_and_no_other_server() {
     let Some(server) = servers::mariadb() else { return };
     support::other_accounts_are_left_alone(Case::new(server));
 }
 
+// F92
 #[test]
 fn a_server_that_is_not_there_is_tried_again() {
     both(support::absent_targets_are_tried_again);
@@ -134,12 +140,14 @@ fn accounts_of_one_server_rotate_at_once() {
     support::many_accounts_rotate_at_once(server, true);
 }
 
+// F85, F87, F90
 #[test]
 fn any_name_and_any_password_work() {
     let Some(server) = servers::mariadb() else { return };
     support::any_name_works(server, 80);
 }
 
+// F10
 #[test]
 fn a_policy_that_rejects_a_password_asks_for_another() {
     // `strict_password_validation` is on, so that hashes are refused and the policy sees the password.
@@ -186,6 +194,7 @@ fn accounts_without_a_password_that_can_be_rotated_are_refused_clearly() {
     fails(case.set(&case.create()), Verdict::NeedsPerson, "auth-plugin");
 }
 
+// F61
 #[test]
 fn all_rows_of_an_account_change_and_rows_that_differ_are_refused() {
     let Some(server) = servers::mariadb() else { return };
@@ -225,6 +234,7 @@ fn all_rows_of_an_account_change_and_rows_that_differ_are_refused() {
     case.test(&last).expect("both");
 }
 
+// F51
 #[test]
 fn a_step_stops_at_its_login_budget() {
     let Some(server) = servers::own(Engine::Mariadb, &["--max-password-errors=3"]) else { return };
@@ -236,6 +246,7 @@ fn an_account_that_sees_its_own_row_only_says_so() {
     both(|case| support::hosts::a_change_of_the_own_row_alone_is_noted(&case));
 }
 
+// F126
 #[test]
 fn nothing_is_proven_without_the_admin_who_is_named() {
     let Some(server) = servers::mariadb() else { return };
@@ -300,6 +311,7 @@ fn an_admin_without_the_right_is_told_what_to_grant() {
     case.test(&wanted).expect("tested");
 }
 
+// F96
 #[test]
 fn a_server_without_tls_is_not_talked_to_in_plain_text() {
     let Some(server) = servers::own(Engine::Mariadb, &["--skip-ssl"]) else { return };

@@ -38,6 +38,26 @@ fn an_account_rotates_with_each_step_twice() {
     both(support::rotates_with_each_step_twice);
 }
 
+// F73: where nobody has logged in since the change, caching_sha2_password wants the whole password, by TLS or by RSA.
+#[test]
+fn f73_a_login_after_the_servers_cache_was_emptied_is_proven_with_and_without_tls() {
+    let Some(server) = servers::mysql() else { return };
+    let over_tls = json!({ "ssl": true, "host": "localhost" });
+    for extra in [json!({}), over_tls] {
+        let mut case = Case::of(&Account::create(server), &extra);
+        case.target_ca = Some(std::fs::read(&server.ca).expect("the authority"));
+        let wanted = case.create();
+        case.set(&wanted).expect("set");
+        execute(server, "FLUSH PRIVILEGES");
+        case.test(&wanted).expect("the new password is proven");
+        execute(server, "FLUSH PRIVILEGES");
+        let mut refused = wanted.clone();
+        refused["password"] = json!("Canary-wrong");
+        fails(case.test(&refused), Verdict::Rejected, "1045");
+    }
+}
+
+// F06
 #[test]
 fn set_is_right_again_after_a_crash() {
     both(support::sets_again_after_a_crash);
@@ -59,6 +79,7 @@ fn the_statement_of_a_stalled_process_does_not_land() {
     both(|case| support::a_late_statement_does_not_land(&case));
 }
 
+// F05, F06
 #[test]
 fn a_lost_reply_is_unknown_and_the_next_set_finds_out() {
     both(support::a_lost_reply_is_unknown);
@@ -75,12 +96,14 @@ fn tls_is_verified() {
     support::tls_is_verified(Case::new(server));
 }
 
+// F123
 #[test]
 fn a_rotation_touches_no_other_account_and_no_other_server() {
     let Some(server) = servers::mysql() else { return };
     support::other_accounts_are_left_alone(Case::new(server));
 }
 
+// F92
 #[test]
 fn a_server_that_is_not_there_is_tried_again() {
     both(support::absent_targets_are_tried_again);
@@ -93,12 +116,14 @@ fn accounts_of_one_server_rotate_at_once() {
     support::many_accounts_rotate_at_once(server, true);
 }
 
+// F85, F87, F90
 #[test]
 fn any_name_and_any_password_work() {
     let Some(server) = servers::mysql() else { return };
     support::any_name_works(server, 32);
 }
 
+// F121
 #[test]
 fn the_clear_password_is_not_in_the_servers_log() {
     let Some(server) = logging() else { return };
@@ -125,6 +150,7 @@ fn an_account_that_must_give_its_current_password_does() {
     support::rotates_with_each_step_twice(case);
 }
 
+// F72
 #[test]
 fn the_rounds_and_the_plugin_of_a_row_are_kept() {
     let flags = ["--caching-sha2-password-digest-rounds=7000"];
@@ -145,6 +171,7 @@ fn sha256_password_is_refused_clearly() {
     fails(case.set(&case.create()), Verdict::NeedsPerson, "auth-plugin");
 }
 
+// F61
 #[test]
 fn all_rows_of_an_account_change_together_and_rows_that_differ_are_refused() {
     let Some(server) = servers::mysql() else { return };
@@ -180,6 +207,7 @@ fn all_rows_of_an_account_change_together_and_rows_that_differ_are_refused() {
     case.test(&next).expect("all");
 }
 
+// F51
 #[test]
 fn a_step_stops_at_its_login_budget() {
     let Some(server) = servers::mysql() else { return };
@@ -194,12 +222,14 @@ fn an_account_that_sees_its_own_row_only_says_so() {
     both(|case| support::hosts::a_change_of_the_own_row_alone_is_noted(&case));
 }
 
+// F126
 #[test]
 fn nothing_is_proven_without_the_admin_who_is_named() {
     let Some(server) = servers::mysql() else { return };
     support::hosts::nothing_is_proven_without_the_admin(server);
 }
 
+// F51
 #[test]
 fn an_account_that_locks_itself_tells_its_limit_and_a_locked_one_needs_a_person() {
     let Some(server) = servers::mysql() else { return };
@@ -237,6 +267,7 @@ fn a_password_that_has_expired_is_changed_by_the_admin() {
     case.test(&wanted).expect("tested");
 }
 
+// F10
 #[test]
 fn a_policy_that_rejects_a_password_asks_for_another() {
     let Some(server) = servers::own(Engine::Mysql, &[]) else { return };

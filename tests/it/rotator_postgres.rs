@@ -28,6 +28,7 @@ fn an_account_rotates_with_each_step_twice() {
     both(support::rotates_with_each_step_twice);
 }
 
+// F06
 #[test]
 fn set_is_right_again_after_a_crash() {
     both(support::sets_again_after_a_crash);
@@ -55,17 +56,20 @@ fn tls_is_verified_with_channel_binding() {
     support::tls_is_verified(Case::new(server));
 }
 
+// F123
 #[test]
 fn a_rotation_touches_no_other_account_and_no_other_server() {
     let Some(server) = servers::postgres() else { return };
     support::other_accounts_are_left_alone(Case::new(server));
 }
 
+// F92
 #[test]
 fn a_server_that_is_not_there_is_tried_again() {
     both(support::absent_targets_are_tried_again);
 }
 
+// F69
 #[test]
 fn accounts_of_one_server_rotate_at_once() {
     let Some(server) = servers::postgres() else { return };
@@ -89,6 +93,7 @@ fn the_clear_password_is_in_no_statement_of_the_servers_log() {
     }
 }
 
+// F85, F87, F90
 #[test]
 fn any_name_and_any_password_work() {
     let Some(server) = servers::postgres() else { return };
@@ -98,6 +103,7 @@ fn any_name_and_any_password_work() {
     }
 }
 
+// F72
 #[test]
 fn an_md5_account_stays_md5_unless_scram_is_allowed() {
     let Some(server) = logging() else { return };
@@ -135,6 +141,7 @@ fn an_md5_account_stays_md5_unless_scram_is_allowed() {
     }
 }
 
+// F92
 #[test]
 fn a_role_that_may_not_log_in_is_told_from_a_wrong_password() {
     let Some(server) = servers::postgres() else { return };
@@ -168,6 +175,7 @@ fn an_admin_without_the_right_is_told_what_to_grant() {
     assert!(case.logs_in(&case.password()));
 }
 
+// F79
 #[test]
 fn too_many_connections_and_a_missing_database_are_two_answers() {
     let Some(server) = servers::postgres() else { return };
@@ -179,6 +187,7 @@ fn too_many_connections_and_a_missing_database_are_two_answers() {
     fails(case.set(&case.create()), Verdict::NeedsPerson, "3D000");
 }
 
+// F93
 #[test]
 fn a_login_that_any_password_passes_proves_nothing() {
     let Some(server) = servers::own(Engine::Postgres, &[]) else { return };
@@ -205,6 +214,7 @@ fn a_login_that_any_password_passes_proves_nothing() {
     fails(case.set(&wanted), Verdict::NeedsPerson, "28000");
 }
 
+// F65
 #[test]
 fn a_standby_is_waited_for_and_not_changed() {
     let Some(server) = servers::own(Engine::Postgres, &[]) else { return };
@@ -220,6 +230,7 @@ fn a_standby_is_waited_for_and_not_changed() {
     fails(Case::with(server, &case.user, &case.current).by_admin().set(&wanted), Verdict::Retry, "25006");
 }
 
+// F96
 #[test]
 fn a_server_without_tls_is_not_talked_to_in_plain_text() {
     let Some(server) = servers::own(Engine::Postgres, &["-c", "ssl=off"]) else { return };
@@ -230,6 +241,7 @@ fn a_server_without_tls_is_not_talked_to_in_plain_text() {
     fails(case.set(&case.create()), Verdict::NeedsPerson, "tls-not-offered");
 }
 
+// F05, F06
 #[test]
 fn a_lost_reply_is_unknown_and_the_next_set_finds_out() {
     both(support::a_lost_reply_is_unknown);
@@ -261,6 +273,7 @@ fn an_admin_who_may_not_enter_the_accounts_database_is_told_what_to_grant() {
     assert!(error.remedy.contains("GRANT CONNECT ON DATABASE"), "{}", error.remedy);
 }
 
+// F51
 #[test]
 fn a_step_stops_at_its_login_budget() {
     let Some(server) = servers::postgres() else { return };

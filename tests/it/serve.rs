@@ -192,7 +192,7 @@ fn flags_that_cannot_be_used_are_refused_with_exit_code_2() {
     };
     assert!(refused(&["--listen", "0.0.0.0:0"]).contains("--insecure-listen"));
     assert!(refused(&["--account-id", "7"]).contains("12 digits"));
-    assert!(refused(&["--store", "postgres://h/d"]).contains("sqlite"));
+    assert!(refused(&["--store", "mysql://h/d"]).contains("sqlite"));
     refused(&["--tls-cert", "/nonexistent"]);
     refused(&["--no-such-flag"]);
     assert!(!home.data().exists(), "nothing was made");

@@ -50,16 +50,19 @@ fn the_late_statement_does_not_land(engine: Engine) {
     assert!(account.logs_in(&password), "{}: the late statement landed\n{}", engine.name(), home.log());
 }
 
+// F19
 #[test]
 fn a_late_statement_does_not_land_on_postgresql() {
     the_late_statement_does_not_land(Engine::Postgres);
 }
 
+// F19
 #[test]
 fn a_late_statement_does_not_land_on_mariadb() {
     the_late_statement_does_not_land(Engine::Mariadb);
 }
 
+// F19
 #[test]
 fn a_late_statement_does_not_land_on_mysql() {
     the_late_statement_does_not_land(Engine::Mysql);

@@ -26,6 +26,7 @@ fn own(engine: Engine, flags: &[&str]) -> Option<&'static Server> {
     servers::own(engine, flags).map(|server| &*Box::leak(Box::new(server)))
 }
 
+// F50
 #[test]
 fn a_target_that_is_down_is_tried_again_until_it_is_back() {
     for engine in [Engine::Postgres, Engine::Mariadb, Engine::Mysql] {
@@ -44,6 +45,7 @@ fn a_target_that_is_down_is_tried_again_until_it_is_back() {
     }
 }
 
+// F05
 #[test]
 fn a_target_that_accepts_and_never_answers_is_left_at_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -59,6 +61,7 @@ fn a_target_that_accepts_and_never_answers_is_left_at_the_deadline() {
     }
 }
 
+// F24
 #[test]
 fn one_silent_target_does_not_delay_another() {
     let Some(server) = servers::postgres() else { return };
@@ -77,6 +80,7 @@ fn one_silent_target_does_not_delay_another() {
     assert!(!failed, "the other rotation was done before the silent target's deadline");
 }
 
+// F09, F10
 #[test]
 fn a_password_policy_that_refuses_values_parks_after_three_candidates_and_awscurrent_still_works() {
     let Some(server) = own(Engine::Mariadb, &[]) else { return };
@@ -105,6 +109,7 @@ fn a_password_policy_that_refuses_values_parks_after_three_candidates_and_awscur
     assert!(account.logs_in(&pawl.current_password(&name)));
 }
 
+// F53
 #[test]
 fn a_locked_account_waits_for_a_person_and_says_how_to_unlock_it() {
     for engine in [Engine::Mariadb, Engine::Mysql] {
@@ -143,6 +148,7 @@ fn a_wrong_stored_password_without_an_admin_waits_for_a_person_and_costs_few_log
     }
 }
 
+// F104
 #[test]
 fn a_secret_whose_engine_nobody_rotates_is_refused_before_anything_starts() {
     let home = Home::new();

@@ -229,6 +229,7 @@ fn a_change_that_a_failover_lost_is_made_again() {
     fails(short(&case).test(&wanted), Verdict::Retry, "refused");
 }
 
+// F123
 #[test]
 fn an_admin_is_sent_only_to_hosts_that_its_secret_lists() {
     let Some(cluster) = Cluster::postgres() else { return };
@@ -281,7 +282,7 @@ fn a_secret_with_one_host_costs_not_one_connection_more() {
     assert_eq!(logins(), 2);
 }
 
-// F63, F94
+// F63, F94, F14
 #[test]
 fn a_host_that_refuses_awscurrent_stops_a_rotation_before_it_changes_anything() {
     let Some(cluster) = Cluster::postgres() else { return };
@@ -294,7 +295,7 @@ fn a_host_that_refuses_awscurrent_stops_a_rotation_before_it_changes_anything() 
     assert!(logs_in(cluster.primary, &case.user, &case.password()), "nothing was changed");
 }
 
-// F64
+// F64, F14
 #[test]
 fn a_whole_rotation_waits_for_a_standby_and_then_moves_awscurrent() {
     let Some(cluster) = Cluster::postgres() else { return };

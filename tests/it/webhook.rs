@@ -130,6 +130,7 @@ fn a_credential_whose_answer_was_lost_is_asked_for_again_under_the_same_id() {
     assert_eq!(service.users().len(), 1, "nothing is left over");
 }
 
+// F56
 #[test]
 fn a_credential_whose_answer_was_lost_is_revoked_by_its_tag_where_the_receiver_does_that() {
     let home = Home::new();
@@ -244,6 +245,7 @@ fn giving_up_has_the_receiver_put_awscurrent_back() {
     assert_eq!(restored.body["Pending"]["SecretString"], account_value("first").to_string());
 }
 
+// F25
 #[test]
 fn one_slow_receiver_delays_nobody_else() {
     let home = Home::new();
@@ -272,6 +274,7 @@ fn one_slow_receiver_delays_nobody_else() {
     }
 }
 
+// F23
 #[test]
 fn as_many_rotations_of_one_receiver_are_under_way_as_it_takes() {
     const MANY: usize = 60;

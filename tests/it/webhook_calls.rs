@@ -259,6 +259,7 @@ async fn giving_up_tests_a_copy_of_awscurrent_and_a_function_puts_nothing_back()
     assert!(scene.callers.probe(&scene.registered(), Probe::new("setSecret", "a", &copy)).await.is_none());
 }
 
+// F23
 #[tokio::test]
 async fn a_hundred_slow_calls_run_at_once() {
     let receiver = Receiver::start(|_, received| {

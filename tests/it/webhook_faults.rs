@@ -213,6 +213,7 @@ async fn f117_a_redirect_to_a_metadata_address_is_not_followed() {
     assert_eq!(elsewhere.accepted(), 0, "nobody went there");
 }
 
+// F25
 #[tokio::test]
 async fn f117_a_slow_drip_ends_at_the_deadline() {
     leaves_a_doubt(Deed::Drip, "timeout").await;
@@ -367,6 +368,7 @@ async fn nothing_is_sent_when_the_lease_is_gone_or_the_rotator_disabled() {
     assert_eq!(receiver.accepted(), 0);
 }
 
+// F54
 #[tokio::test]
 async fn a_receiver_that_fails_five_times_is_left_alone_for_a_while() {
     let receiver = Receiver::always(Deed::Answer("500 Oops", "", String::new()));

@@ -54,7 +54,7 @@ impl Operation for Request {
             None => DEFAULT_WINDOW,
         };
         let id = self.secret_id.unwrap_or_default();
-        match cx.state.store.delete_secret(&id, days, cx.now).await {
+        match cx.state.store.delete_secret_as(&id, days, Some(cx.principal()), cx.now).await {
             Ok(deleted) => Ok(deleted.into()),
             // Idempotent by design: what is to be gone is gone.
             Err(StoreError::SecretNotFound) if force => Ok(invented(cx, id)),

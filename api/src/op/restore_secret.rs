@@ -15,6 +15,6 @@ impl Operation for Request {
 
     async fn run(self, cx: &Cx<'_>) -> Result<Which, ApiError> {
         let id = self.secret_id.unwrap_or_default();
-        Ok(cx.state.store.restore_secret(&id, cx.now).await?.into())
+        Ok(cx.state.store.restore_secret_as(&id, Some(cx.principal()), cx.now).await?.into())
     }
 }

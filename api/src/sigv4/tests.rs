@@ -222,6 +222,7 @@ fn the_day_in_the_scope_is_the_day_of_the_date() {
     );
 }
 
+// F127
 #[test]
 fn requests_more_than_five_minutes_off_are_refused_although_rightly_signed() {
     let sent = get_secret_value().signed_by_oracle(SECRET, REGION, now() - chrono::TimeDelta::seconds(301));

@@ -135,6 +135,7 @@ async fn s2_1_reading_says_what_it_did_not_find() {
     }
 }
 
+// F100
 #[tokio::test]
 async fn s2_4_a_token_stands_for_one_value() {
     let server = Server::start().await;
@@ -161,6 +162,7 @@ async fn s2_4_a_token_stands_for_one_value() {
     assert_eq!(server.stages("a").await, json!({ v(1): ["AWSCURRENT"] }));
 }
 
+// F101
 #[tokio::test]
 async fn s4_4_labels_are_moved_only_by_whoever_knows_where_they_are() {
     let server = Server::start().await;

@@ -58,6 +58,7 @@ async fn s1_1_binary_values_come_back_as_the_base64_they_were() {
     assert!(value.get("SecretString").is_none());
 }
 
+// F86
 #[tokio::test]
 async fn values_survive_every_character() {
     let server = Server::start().await;

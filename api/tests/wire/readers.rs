@@ -18,6 +18,7 @@ async fn readers(server: &Server, id: &str) -> Value {
     server.ok("pawl.ListReaders", json!({ "SecretId": id })).await["Readers"].clone()
 }
 
+// F111
 #[tokio::test]
 async fn a_reader_is_listed_with_its_version_by_whatever_operation_it_reads() {
     let (server, reader, rotator) = scene().await;
@@ -89,6 +90,7 @@ async fn a_reader_declares_itself_and_an_administrator_anybody_there_is() {
     assert_eq!(readers(&server, "app/db").await, json!([{"Principal": "web", "CacheSeconds": 60}]));
 }
 
+// F111
 #[tokio::test]
 async fn the_target_is_asked_who_is_logged_in_for_administrators_alone() {
     let server = Server::start().await;

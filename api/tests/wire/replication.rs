@@ -21,6 +21,7 @@ fn to(regions: &[&str]) -> Value {
     regions.iter().map(|region| json!({ "Region": region })).collect::<Vec<_>>().into()
 }
 
+// F13
 #[tokio::test]
 async fn s9_1_creating_with_replicas_says_in_progress_and_describe_says_what_came_of_it() {
     let server = Server::start().await;

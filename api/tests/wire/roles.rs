@@ -232,6 +232,7 @@ async fn an_admin_secret_is_out_of_a_prefixs_reach_from_the_moment_another_names
     assert!(read().await);
 }
 
+// F123
 #[tokio::test]
 async fn a_rotator_cannot_borrow_another_admins_login() {
     let Scene { server, rotator, .. } = scene().await;

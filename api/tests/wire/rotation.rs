@@ -102,6 +102,7 @@ async fn s4_3_a_plain_write_abandons_a_rotation_that_made_nothing_yet() {
     server.ok("RotateSecret", rotate(4)).await;
 }
 
+// F97
 #[tokio::test]
 async fn s5_2_a_leftover_pending_label_blocks_until_it_is_removed() {
     let server = with_a_connection(Limits::Aws).await;
@@ -195,6 +196,7 @@ async fn without_aws_s_limits_seconds_are_a_schedule() {
     assert!(shown["DueDate"].is_number());
 }
 
+// F32
 #[tokio::test]
 async fn enabling_adopts_without_rotating() {
     let server = with_a_connection(Limits::Aws).await;
@@ -222,6 +224,7 @@ async fn enabling_adopts_without_rotating() {
     assert_eq!(shown["RotationRules"]["ScheduleExpression"], "cron(0 4 ? * SUN *)");
 }
 
+// F37
 #[tokio::test]
 async fn an_unknown_zone_is_refused_by_name() {
     let server = with_a_connection(Limits::Aws).await;
@@ -348,6 +351,7 @@ async fn a_candidate_outlives_the_label_that_was_taken_from_it() {
     server.refused("RotateSecret", rotate(4), "InvalidRequestException", INCOMPLETE).await;
 }
 
+// F36
 #[tokio::test]
 async fn a_preview_never_shows_what_has_passed() {
     let server = with_a_connection(Limits::Aws).await;

@@ -236,3 +236,22 @@ async fn in_a_grace_the_version_before_is_shown_with_its_end() {
     assert_eq!((&open["Promoted"], &open["RetiringVersionId"]), (&json!(true), &json!(v(1))));
     assert_eq!(open["RetireAt"], json!(1_773_135_420.123 + 900.0));
 }
+
+// F82
+#[tokio::test]
+async fn f82_what_something_else_manages_is_served_and_refused_to_every_rotation() {
+    let server = with_an_account(Limits::Aws).await;
+    let tag = json!({"SecretId": "db", "Tags": [{"Key": "pawl:managed-elsewhere", "Value": "the operator"}]});
+    server.ok("TagResource", tag.clone()).await;
+    let words = "Something else manages the credential of this secret (the tag pawl:managed-elsewhere says: the operator): \
+                 it is not changed from here. Take the tag away if that is over.";
+    for operation in ["RotateSecret", "pawl.EnableRotation", "pawl.RollbackRotation", "pawl.ReconcileRotation"] {
+        server.refused(operation, json!({"SecretId": "db"}), "InvalidRequestException", words).await;
+    }
+    server.ok("GetSecretValue", json!({"SecretId": "db"})).await;
+    server.ok("UntagResource", json!({"SecretId": "db", "TagKeys": ["pawl:managed-elsewhere"]})).await;
+    server.ok("pawl.EnableRotation", enable(json!({}))).await;
+    let words = "This secret is rotated from here, so nothing else may manage its credential: stop its rotation first (pawl \
+                 rotation disable), let an open one end, and then set the tag pawl:managed-elsewhere.";
+    server.refused("TagResource", tag, "InvalidRequestException", words).await;
+}

@@ -217,6 +217,7 @@ fn update_secret_version_stage_refuses_what_aws_refuses_in_its_words() {
     assert_eq!(update("blue", None, None), Err(LabelError::NothingToMove));
 }
 
+// F07
 #[test]
 fn a_retried_finish_secret_succeeds_and_changes_nothing() {
     let labels = run(&[Put(1, &[]), Put(2, &[PENDING]), Stage(CURRENT, Some(1), Some(2))]);
@@ -331,6 +332,7 @@ proptest! {
         }
     }
 
+    // F07
     #[test]
     fn a_movement_of_a_rotation_done_twice_is_done_once(moves in prop::collection::vec(any_move(), 0..20), version in 1u8..6) {
         let labels = moves.iter().fold(Labels::default(), |labels, movement| apply(&labels, movement).unwrap_or(labels));

@@ -95,6 +95,7 @@ fn a_rotation_without_trouble_goes_through_the_four_steps_and_promotes() {
     assert!(matches!(last.writes[0], Write::Promote));
 }
 
+// F02
 #[test]
 fn a_candidate_is_sealed_in_the_commit_before_the_set_that_sends_it() {
     let decision = run(to_set());
@@ -107,6 +108,7 @@ fn what_the_target_holds_is_kept_as_a_candidate_before_anything_else_happens() {
     assert!(matches!(run(vec![requested('a')]).writes[0], Write::SealCurrent));
 }
 
+// F05
 #[test]
 fn a_lost_reply_keeps_the_candidate_and_sets_the_same_value_again() {
     let mut events = to_set();
@@ -116,6 +118,7 @@ fn a_lost_reply_keeps_the_candidate_and_sets_the_same_value_again() {
     assert_eq!((decision.act, run.candidate, run.sets), (Some(Step::Set), 1, 2));
 }
 
+// F09
 #[test]
 fn a_rejected_value_is_followed_by_a_new_candidate_three_times_and_then_by_a_person() {
     let mut events = to_set();
@@ -130,6 +133,7 @@ fn a_rejected_value_is_followed_by_a_new_candidate_three_times_and_then_by_a_per
     assert_eq!(kinds(&last), ["parked"]);
 }
 
+// F91
 #[test]
 fn a_candidate_that_does_not_log_in_is_set_again_after_a_wait() {
     let mut events = to_set();
@@ -137,6 +141,7 @@ fn a_candidate_that_does_not_log_in_is_set_again_after_a_wait() {
     assert!(matches!(run(events).next, Rotation::Waiting { step: Step::Set, .. }));
 }
 
+// F48
 #[test]
 fn the_waits_grow_while_sets_succeed_and_their_candidate_does_not_log_in() {
     let mut state = run(to_set()).next;
@@ -157,6 +162,7 @@ fn the_waits_grow_while_sets_succeed_and_their_candidate_does_not_log_in() {
     assert_eq!(state.run().expect("open").returns, 0);
 }
 
+// F91
 #[test]
 fn a_crash_repeats_the_step_and_a_finish_is_tested_again() {
     let mut events = to_set();
@@ -180,6 +186,7 @@ fn a_wait_is_not_cut_short_by_a_driver() {
     assert_eq!(step(&waiting, Event::Leased, &due).expect("due").act, Some(Step::Set));
 }
 
+// F43
 #[test]
 fn past_its_window_a_rotation_that_has_sent_nothing_waits_for_the_next_window_or_for_a_person() {
     // A Set that changed nothing has sent nothing.
@@ -194,6 +201,7 @@ fn past_its_window_a_rotation_that_has_sent_nothing_waits_for_the_next_window_or
     assert_eq!((not_before, run.window_ends), (time(5000), time(6000)));
 }
 
+// F43
 #[test]
 fn once_a_value_may_be_on_the_target_no_window_is_waited_for() {
     let window = Window { opens: time(5_000_000), closes: time(6_000_000) };
@@ -208,6 +216,48 @@ fn once_a_value_may_be_on_the_target_no_window_is_waited_for() {
     }
 }
 
+/// Asks a target that is away, from `events` on, until `until`; the moments at which it was asked, in seconds.
+fn asked_while_away(events: Vec<Event>, verdict: Verdict, until: i64) -> (Rotation, Vec<i64>) {
+    let (mut state, mut asked) = (run(events).next, vec![0]);
+    loop {
+        let now = *asked.last().expect("once at least");
+        let step_of = state.step().expect("it is open");
+        state = step(&state, fails(step_of, verdict), &at(now)).expect("taken").next;
+        let Rotation::Waiting { not_before, .. } = &state else { return (state, asked) };
+        let next = not_before.timestamp();
+        if next >= until {
+            return (state, asked);
+        }
+        state = step(&state, Event::Leased, &at(next)).expect("due").next;
+        asked.push(next);
+    }
+}
+
+#[test]
+fn f48_a_target_that_is_away_for_a_day_is_asked_ever_more_seldom_and_never_given_up() {
+    const DAY: i64 = 24 * 3600;
+    let mut sent = to_set();
+    sent.push(ok(Step::Set));
+    let (state, asked) = asked_while_away(sent, Verdict::Retry, DAY);
+    assert!(matches!(state, Rotation::Waiting { step: Step::Test, .. }), "{state:?}");
+    assert!((50..100).contains(&asked.len()), "{} times", asked.len());
+    let gaps: Vec<i64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1]) && gaps[0] >= 1, "{gaps:?}");
+    // Before anything was sent the window bounds it, and a person is told.
+    let (state, asked) = asked_while_away(to_set(), Verdict::Retry, DAY);
+    assert!(matches!(state, Rotation::Parked { .. }) && asked.len() < 15, "{asked:?}");
+}
+
+#[test]
+fn f50_after_half_an_hour_away_a_target_is_asked_again_within_half_an_hour() {
+    let mut sent = to_set();
+    sent.push(ok(Step::Set));
+    let (_, asked) = asked_while_away(sent, Verdict::Retry, 3600);
+    assert!(asked.len() > 5, "not five quick tries and then nothing");
+    assert!(asked.iter().any(|second| (1800..3600).contains(second)), "{asked:?}");
+}
+
+// F51
 #[test]
 fn refused_logins_are_budgeted_below_the_servers_lock_limit() {
     let spent = |verdict| {
@@ -274,6 +324,7 @@ fn giving_up_puts_awscurrent_back_where_it_is_refused_and_believes_it_only_when_
     assert_eq!(run(events).act, Some(Step::Prove), "after a crash in Restore");
 }
 
+// F16
 #[test]
 fn putting_awscurrent_back_is_tried_a_few_times_and_then_a_person_is_asked() {
     let mut events = to_set();
@@ -424,6 +475,7 @@ fn idle_takes_a_request_and_nothing_else() {
     }
 }
 
+// F128
 #[test]
 fn every_open_state_can_be_given_up_and_none_forgets_its_token() {
     for state in states().into_iter().skip(1) {

@@ -204,6 +204,7 @@ fn s6_3_what_is_no_expression_is_refused_under_both_limits() {
     }
 }
 
+// F44
 #[test]
 fn dates_that_never_come_are_refused() {
     for text in ["cron(0 8 30 2 ? *)", "cron(0 8 31 2,4,6,9,11 ? *)"] {

@@ -347,6 +347,7 @@ impl Model for Issuing {
     }
 }
 
+// F119
 #[test]
 fn an_issuing_receiver_loses_no_wanted_credential_and_leaves_no_unknown_one() {
     let model = Issuing { revokes: true, rotations: 3, faults: 4, users: 1 };

@@ -317,6 +317,7 @@ fn two_user_events_in_the_middle_never_cause_a_lockout() {
     assert!(broken(Rules { rotations: 2, faults: 2, users: 2, ..SOUND }).is_empty());
 }
 
+// F19
 #[test]
 fn the_search_finds_the_lockout_when_the_lease_is_not_checked_before_the_statement() {
     let broken = broken(Rules { fenced: false, ..SOUND });

@@ -314,6 +314,7 @@ pub(crate) fn lost(login: &Login) -> StepError {
 mod tests {
     use super::*;
 
+    // F92
     #[test]
     fn every_line_of_the_table_is_in_the_documentation() {
         let page = include_str!("../../../docs/error-verdicts.md");

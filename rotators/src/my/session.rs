@@ -80,6 +80,14 @@ impl Session {
         warnings.into_iter().find_map(|(level, code, _)| (level == "Error" && code != CANNOT_USER).then_some(code))
     }
 
+    /// What the server shows of the row that this login is of, behind `CREATE USER account` and `then`; None where it has
+    /// another form.
+    pub(crate) async fn own_row(&mut self, host: &str, then: &str) -> Result<Option<String>, StepError> {
+        let shown: Vec<String> = self.rows("SHOW CREATE USER CURRENT_USER()").await?;
+        let head = format!("CREATE USER {}{then}", my_account(&self.login.user, host));
+        Ok(shown.first().and_then(|text| text.strip_prefix(&head)).map(str::to_owned))
+    }
+
     /// Runs a query.
     pub(crate) async fn rows<T: FromRow + Send + 'static>(&mut self, sql: &str) -> Result<Vec<T>, StepError> {
         match self.rows_if_allowed(sql).await? {

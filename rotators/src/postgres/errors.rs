@@ -219,6 +219,7 @@ mod tests {
         assert_eq!(line("").says, OTHER.says);
     }
 
+    // F92
     #[test]
     fn every_line_of_the_table_is_in_the_documentation() {
         let page = include_str!("../../../docs/error-verdicts.md");

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// The value of `webhook-signature`. Empty where there is no key.
-pub(super) fn signatures<'k>(
+pub(crate) fn signatures<'k>(
     keys: impl IntoIterator<Item = &'k SecretBytes>,
     id: &str,
     timestamp: i64,

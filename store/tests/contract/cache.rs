@@ -8,6 +8,7 @@ use store::StoreError;
 
 use crate::world::{World, rotate, token};
 
+// F98
 pub(crate) async fn an_acknowledged_write_is_what_the_next_read_returns(world: World) {
     let arn = world.create("s", "0").await.arn;
     for n in 1..50 {

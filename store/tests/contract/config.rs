@@ -10,6 +10,7 @@ use store::{Rotate, Start, StoreError};
 
 use crate::world::{World, failed, new_secret, on_schedule, rotate, rules, token};
 
+// F47
 pub(crate) async fn rotating_needs_a_rotator_a_value_and_a_schedule_that_parses(world: World) {
     world.create("s", "one").await;
     let plain = Rotate { serves: None, ..rotate("r") };
@@ -65,6 +66,7 @@ pub(crate) async fn the_same_token_again_is_the_same_request(world: World) {
     assert_eq!(world.state("s").await, Rotation::Idle);
 }
 
+// F17, F28
 pub(crate) async fn a_hundred_parallel_rotates_open_exactly_one_rotation(world: World) {
     world.create("s", "one").await;
     let world = Arc::new(world);
@@ -86,6 +88,7 @@ pub(crate) async fn a_hundred_parallel_rotates_open_exactly_one_rotation(world: 
     assert_eq!(world.store.describe("s").await.unwrap().stages.len(), 2);
 }
 
+// F97
 pub(crate) async fn a_left_over_awspending_refuses_even_new_rules(world: World) {
     world.create("s", "one").await;
     world.put_with("s", "v2", "two", &["AWSPENDING"]).await.unwrap();

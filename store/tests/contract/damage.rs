@@ -5,6 +5,7 @@ use store::{Replica, ReplicaStatus, Start};
 
 use crate::world::{World, done, rotate};
 
+// F30
 #[tokio::test]
 async fn a_version_that_cannot_be_read_keeps_no_other_from_being_served_at_the_next_start() {
     let world = World::over_sqlite().await;

@@ -71,6 +71,7 @@ pub(crate) async fn a_forced_deletion_frees_the_name_at_once(world: World) {
     assert!(matches!(world.store.restore_secret("s", world.now()).await, Err(StoreError::SecretNotFound)));
 }
 
+// F26
 pub(crate) async fn an_unresolved_candidate_outlives_force_delete_and_purge(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -135,6 +136,7 @@ pub(crate) async fn purging_removes_what_has_ended_and_nothing_else(world: World
     world.create("a", "again").await;
 }
 
+// F26
 pub(crate) async fn an_open_rotation_goes_on_after_restore(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;

@@ -18,6 +18,7 @@ fn requested(world: &World, of: &str) -> Event {
     Event::Requested { token: token(of), by: "schedule".to_owned(), window_ends: world.now() + TimeDelta::hours(1) }
 }
 
+// F36
 pub(crate) async fn a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before(world: World) {
     let arn = world.create("s", "one").await.arn;
     world.store.rotate("s", on_schedule("c", "rate(10 days)"), world.now()).await.unwrap();
@@ -61,6 +62,7 @@ pub(crate) async fn what_is_claimed_is_due_to_the_nanosecond(world: World) {
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Set));
 }
 
+// F29
 pub(crate) async fn next_due_is_the_earliest_moment_and_counts_leases(world: World) {
     assert_eq!(world.next_due().await, None);
     for (name, expression) in [("a", "rate(10 days)"), ("b", "rate(4 hours)"), ("c", "rate(5 days)")] {
@@ -78,6 +80,7 @@ pub(crate) async fn next_due_is_the_earliest_moment_and_counts_leases(world: Wor
     world.claim().await;
 }
 
+// F45
 pub(crate) async fn a_manual_write_starts_the_interval_again(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(10 days)"), world.now()).await.unwrap();
@@ -92,6 +95,7 @@ pub(crate) async fn a_manual_write_starts_the_interval_again(world: World) {
     assert_eq!(world.store.rotation("s").await.unwrap().window, view.window);
 }
 
+// F34
 pub(crate) async fn an_edit_of_the_schedule_makes_nothing_due_at_once(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(100 days)"), world.now()).await.unwrap();
@@ -109,6 +113,7 @@ pub(crate) async fn an_edit_of_the_schedule_makes_nothing_due_at_once(world: Wor
     assert_eq!(world.store.rotation("s").await.unwrap().due, due);
 }
 
+// F40, F42
 pub(crate) async fn a_missed_window_runs_late_and_spread(world: World) {
     for n in 0..20 {
         let name = format!("s{n}");
@@ -138,6 +143,7 @@ pub(crate) async fn a_missed_window_runs_late_and_spread(world: World) {
     assert!(claims.iter().all(|claim| claim.window == window));
 }
 
+// F40
 pub(crate) async fn a_spread_moment_survives_another_restart(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
@@ -165,6 +171,7 @@ pub(crate) async fn a_rotation_that_closed_does_not_start_again_in_its_window(wo
     assert_eq!(next.window.unwrap().opens, at("2026-03-30T00:00:00Z"));
 }
 
+// F46
 pub(crate) async fn parked_paused_disabled_and_deleted_ones_are_never_due(world: World) {
     for name in ["parked", "paused", "disabled", "deleted"] {
         world.create(name, "one").await;

@@ -15,6 +15,7 @@ async fn gives_up(world: &World, candidates: u32) {
     assert_eq!(world.store.history("s", 1).await.unwrap()[0].kind, "interfered");
 }
 
+// F102
 pub(crate) async fn a_plain_put_gives_the_open_rotation_up_and_keeps_its_candidate(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -41,6 +42,7 @@ pub(crate) async fn a_put_before_any_candidate_closes_the_rotation_at_once(world
     assert_eq!(world.read("s").await, "three");
 }
 
+// F101
 pub(crate) async fn taking_awspending_away_gives_the_rotation_up(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -52,6 +54,7 @@ pub(crate) async fn taking_awspending_away_gives_the_rotation_up(world: World) {
     assert_eq!(kept.value.bytes.expose_str(), Some("two"));
 }
 
+// F101
 pub(crate) async fn moving_awscurrent_gives_the_rotation_up(world: World) {
     world.create("s", "zero").await;
     world.put("s", "one", "one").await.unwrap();
@@ -72,6 +75,7 @@ pub(crate) async fn moving_awscurrent_to_an_untested_candidate_gives_the_rotatio
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Prove));
 }
 
+// F99
 pub(crate) async fn cancelling_gives_the_rotation_up_and_blocks_like_aws(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -92,6 +96,7 @@ pub(crate) async fn cancelling_gives_the_rotation_up_and_blocks_like_aws(world: 
     world.store.rotate("s", rotate("other"), world.now()).await.unwrap();
 }
 
+// F102
 pub(crate) async fn a_driver_that_reports_after_interference_is_refused(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;

@@ -37,6 +37,7 @@ async fn claimed(world: &World, room: &Room) -> Vec<String> {
     names
 }
 
+// F25
 pub(crate) async fn a_full_lane_keeps_nobody_else_from_being_claimed(world: World) {
     many_due(&world).await;
     assert_eq!(claimed(&world, &room(2, 0, 1)).await, ["fast-0", "own-0", "own-1"]);

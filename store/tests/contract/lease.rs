@@ -77,6 +77,7 @@ pub(crate) async fn a_paused_rotation_accepts_only_how_a_step_ended(world: World
     assert_eq!(world.apply(&lease, Event::Leased).await.unwrap().act, Some(Step::Test));
 }
 
+// F20, F26
 pub(crate) async fn a_deleted_secret_fences_its_driver(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -90,6 +91,7 @@ pub(crate) async fn a_deleted_secret_fences_its_driver(world: World) {
     world.store.release(&lease).await.unwrap();
 }
 
+// F46
 pub(crate) async fn a_plan_called_off_after_the_claim_starts_nothing(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
@@ -109,6 +111,7 @@ pub(crate) async fn a_plan_called_off_after_the_claim_starts_nothing(world: Worl
     world.claim().await;
 }
 
+// F28
 pub(crate) async fn claims_by_many_tasks_are_distinct(world: World) {
     for n in 0..60 {
         let name = format!("s{n}");
@@ -151,4 +154,27 @@ pub(crate) async fn a_released_lease_can_be_claimed_at_once(world: World) {
     world.clock.pass(TimeDelta::seconds(1));
     let again = world.claim().await;
     assert!(again.fence > lease.fence);
+}
+
+pub(crate) async fn f20_a_lease_that_is_taken_out_of_its_row_is_a_lost_one(world: World) {
+    world.create("s", "one").await;
+    let mut raw = world.raw().await;
+    // By hand, in the middle of createSecret: the row is freed, its fence is another's, the whole row is gone.
+    for change in [
+        "UPDATE rotation SET lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL",
+        "UPDATE rotation SET fence = fence + 1",
+        "DELETE FROM rotation",
+    ] {
+        let open = world.state("s").await;
+        let lease = if open.run().is_none() { world.rotating("s", "r").await } else { world.claim().await };
+        world.apply(&lease, Event::Leased).await.unwrap();
+        raw.run(change).await;
+        assert!(matches!(world.store.look(&lease).await, Err(PortError::Fenced)), "{change}: no statement follows");
+        assert!(matches!(world.apply(&lease, created("late")).await, Err(PortError::Fenced)), "{change}");
+        assert!(matches!(world.store.renew(&lease, Duration::ZERO).await, Err(PortError::Fenced)), "{change}");
+        world.clock.pass(TimeDelta::seconds(20));
+    }
+    let late = "SELECT COUNT(*) FROM candidate WHERE version_id LIKE 'r%'";
+    let late = raw.count(late).await;
+    assert_eq!(late, 0, "nothing was sealed behind its back");
 }

@@ -70,6 +70,7 @@ pub(crate) async fn a_rejected_candidate_is_followed_by_another_and_kept(world: 
     assert_eq!((world.read("s").await.as_str(), world.unresolved("s").await), ("strong", 0));
 }
 
+// F01, F29
 pub(crate) async fn a_crash_in_any_step_is_resumed_by_the_next_lease(world: World) {
     let resumed =
         [(Step::Create, Step::Create), (Step::Set, Step::Set), (Step::Test, Step::Test), (Step::Finish, Step::Test)];
@@ -105,6 +106,7 @@ pub(crate) async fn a_crash_in_any_step_is_resumed_by_the_next_lease(world: Worl
     }
 }
 
+// F128
 pub(crate) async fn a_rotation_that_is_given_up_restores_awscurrent_as_a_candidate_first(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
@@ -133,6 +135,7 @@ pub(crate) async fn a_rotation_that_is_given_up_restores_awscurrent_as_a_candida
     assert_eq!(world.store.describe("s").await.unwrap().rotated, None, "giving up is no rotation");
 }
 
+// F103, F129
 pub(crate) async fn what_the_target_holds_is_known_through_writes_and_pruning(world: World) {
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;

@@ -119,6 +119,28 @@ pub(crate) async fn drift_is_told_once_dated_and_counted_until_awscurrent_logs_i
     assert_eq!(world.store.describe("s").await.unwrap().changed, changed, "nothing of the secret has changed");
 }
 
+/// F129
+pub(crate) async fn a_value_that_is_written_over_a_rotated_one_is_tried_within_minutes_and_told(world: World) {
+    let daily = Change { verify_seconds: Some(Said::To(24 * HOUR)), ..Change::default() };
+    looked_at(&world, "s", daily).await;
+    assert!(found(&world, "s", Verified::CurrentLogsIn).await);
+    let due = async || world.store.rotation("s").await.unwrap().verify_due.unwrap() - world.now();
+    assert!(due().await > TimeDelta::hours(20));
+    // A tool applies what it had, over what was rotated; a second one does not put the look off.
+    world.put("s", "old", &value("s", "zero")).await.unwrap();
+    let soon = due().await;
+    assert!(soon >= TimeDelta::minutes(2) && soon <= TimeDelta::minutes(4), "{soon}");
+    world.clock.pass(TimeDelta::minutes(1));
+    world.put("s", "older", &value("s", "minus one")).await.unwrap();
+    assert_eq!(due().await, soon - TimeDelta::minutes(1));
+    assert!(found(&world, "s", previous()).await);
+    assert!(world.store.rotation("s").await.unwrap().verified.drifted);
+    assert_eq!(world.state("s").await, Rotation::Idle, "nothing is rotated because of it");
+    assert_eq!(kinds(&world, "s").await, ["drifted"]);
+    world.put("s", "again", &value("s", "minus two")).await.unwrap();
+    assert!(due().await > TimeDelta::hours(1), "a tool that goes on costs the account no more logins");
+}
+
 pub(crate) async fn a_look_that_finds_out_nothing_is_no_drift(world: World) {
     looked_at(&world, "s", hourly()).await;
     assert!(found(&world, "s", Verified::CurrentLogsIn).await);
@@ -258,6 +280,7 @@ async fn reconciled(world: &World) {
     world.store.release(&lease).await.unwrap();
 }
 
+// F27
 pub(crate) async fn the_policy_sets_awscurrent_again_three_times_and_then_stops(world: World) {
     looked_at(&world, "s", Change { reconcile: Some(true), ..hourly() }).await;
     assert!(found(&world, "s", Verified::CurrentLogsIn).await);

@@ -14,6 +14,8 @@ mod database;
 mod delete;
 mod deliveries;
 mod due;
+mod events;
+mod fixtures;
 mod graces;
 mod interference;
 mod keys;
@@ -23,6 +25,7 @@ mod lease;
 mod life;
 mod list;
 mod looks;
+mod managed;
 mod material;
 mod passes;
 mod pruning;
@@ -33,6 +36,7 @@ mod secrets;
 mod sessions;
 mod settings;
 mod sqlite;
+mod subscriptions;
 mod tokens;
 mod trial;
 mod world;
@@ -126,6 +130,7 @@ contract! { [over_sqlite over_postgres] {
         a_plan_called_off_after_the_claim_starts_nothing,
         claims_by_many_tasks_are_distinct,
         a_released_lease_can_be_claimed_at_once,
+        f20_a_lease_that_is_taken_out_of_its_row_is_a_lost_one,
     },
     due::{
         a_scheduled_rotation_is_claimed_at_its_planned_moment_and_not_before,
@@ -139,6 +144,13 @@ contract! { [over_sqlite over_postgres] {
         parked_paused_disabled_and_deleted_ones_are_never_due,
         counts_tell_what_is_scheduled_due_overdue_parked_and_open,
         the_scheduler_is_told_when_something_becomes_due,
+    },
+    managed::{
+        what_is_managed_elsewhere_is_served_and_never_changed_from_here,
+        what_is_rotated_cannot_be_said_to_be_managed_elsewhere,
+    },
+    fixtures::{
+        a_thousand_adopted_secrets_are_not_rotated_by_a_restart,
     },
     config::{
         rotating_needs_a_rotator_a_value_and_a_schedule_that_parses,
@@ -295,6 +307,7 @@ contract! { [over_sqlite over_postgres] {
         a_look_is_planned_within_the_interval_and_again_about_one_interval_later,
         what_is_not_rotated_or_served_by_a_registered_rotator_is_not_looked_at,
         drift_is_told_once_dated_and_counted_until_awscurrent_logs_in,
+        a_value_that_is_written_over_a_rotated_one_is_tried_within_minutes_and_told,
         a_look_that_finds_out_nothing_is_no_drift,
         what_was_found_about_another_awscurrent_is_discarded,
         a_rotation_asked_for_in_a_look_begins_when_the_look_ends_and_outweighs_it,
@@ -308,6 +321,36 @@ contract! { [over_sqlite over_postgres] {
         the_policy_sets_no_account_again_that_was_never_seen_to_log_in,
         the_policy_begins_nothing_where_nobody_could_set_the_password,
         work_beside_rotations_is_leased_and_told_before_it_begins,
+    },
+    events::{
+        what_happens_is_told_in_the_order_of_each_secret,
+        only_a_change_of_the_value_is_told_as_one,
+        a_rotation_is_told_from_its_start_to_its_end,
+        what_was_not_committed_is_not_told,
+        an_event_outlives_its_secret,
+        offsets_have_no_gaps_and_are_never_given_twice,
+        old_events_go_in_small_steps_oldest_first,
+        no_event_has_a_value,
+        who_waits_is_told_what_can_be_read,
+    },
+    subscriptions::{
+        a_subscription_is_told_of_what_happens_from_then_on,
+        what_is_not_taken_holds_back_its_secret_and_no_other,
+        a_receiver_that_is_gone_for_an_hour_gets_everything_once_in_order,
+        two_nodes_never_have_the_same_secret_of_a_subscription,
+        what_a_dead_process_was_sending_is_sent_again,
+        a_stale_sender_settles_nothing,
+        what_nobody_takes_in_time_is_a_dead_letter_and_the_next_ones_turn,
+        a_dead_letter_is_sent_once_more_or_thrown_away,
+        a_replay_begins_where_it_is_told_and_keeps_the_order,
+        a_replay_while_something_is_sent_waits_for_that,
+        a_subscription_whose_events_were_pruned_is_told_so,
+        what_was_pruned_while_it_waited_is_counted,
+        a_receiver_that_is_gone_is_told_nothing_until_it_is_enabled,
+        what_was_disabled_is_told_of_what_happened_meanwhile,
+        a_filter_lets_through_what_it_says_and_a_changed_one_holds_at_once,
+        keys_are_rotated_with_an_overlap_and_bound_to_the_settings,
+        a_subscription_that_is_deleted_leaves_nothing,
     },
     rollbacks::{
         a_rollback_is_a_rotation_that_carries_awsprevious,

@@ -84,6 +84,7 @@ pub(crate) async fn equal_values_cost_one_login(world: World) {
     assert_eq!((wanted(&material), material.known.len()), (Some("two"), 0));
 }
 
+// F126
 pub(crate) async fn the_admin_secret_is_found_or_its_absence_explained(world: World) {
     let arn = world.create("admin", "root-password").await.arn;
     world.create("gone", "x").await;

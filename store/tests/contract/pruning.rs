@@ -57,6 +57,7 @@ pub(crate) async fn without_aws_limits_rotations_never_meet_the_quota(world: Wor
     assert!(candidates <= 100, "resolved candidates go with the versions that show them: {candidates}");
 }
 
+// F103
 pub(crate) async fn an_unresolved_candidate_is_never_pruned(world: World) {
     let world = world.with_limits(Limits::None).await;
     world.create("s", "x").await;

@@ -25,6 +25,7 @@ async fn readers(world: &World) -> Vec<String> {
     world.store.readers("s").await.unwrap().into_iter().map(shown).collect()
 }
 
+// F107
 pub(crate) async fn a_reader_is_told_with_the_version_it_read_last(world: World) {
     world.create("s", "one").await;
     assert!(readers(&world).await.is_empty());
@@ -55,6 +56,7 @@ pub(crate) async fn readers_outlive_a_restart(world: World) {
     assert_eq!(world.store.readers("s").await.unwrap()[0].read, Some(at));
 }
 
+// F107
 pub(crate) async fn whoever_reads_a_version_that_is_retired_is_named_to_its_rotator(world: World) {
     let settings = webhook(Mode::Managed, false);
     let Kind::Webhook(hook) = settings.kind else { unreachable!("it is one") };

@@ -186,6 +186,7 @@ pub(crate) async fn a_disabled_rotator_has_no_room_and_a_window_it_missed_is_ove
     assert_eq!(world.claims().await[0].lane, "hook");
 }
 
+// F47
 pub(crate) async fn only_who_can_make_a_first_value_rotates_a_secret_without_one(world: World) {
     for (name, settings, can) in [
         ("managed", webhook(Mode::Managed, false), false),

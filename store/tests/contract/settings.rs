@@ -173,6 +173,7 @@ pub(crate) async fn a_registered_rotator_takes_no_strategy(world: World) {
     assert_eq!(options(&world).await.grace_seconds, Some(60));
 }
 
+// F34
 pub(crate) async fn another_zone_by_tag_plans_anew_and_makes_nothing_due(world: World) {
     world.create("s", "one").await;
     world.store.rotate("s", on_schedule("c", "cron(0 8 ? * SUN *)"), world.now()).await.unwrap();

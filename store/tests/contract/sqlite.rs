@@ -11,6 +11,7 @@ use store::{Location, OpenError, Store, StoreError};
 
 use crate::world::{World, created, on_schedule, rotate, token};
 
+// F02
 #[tokio::test]
 async fn the_candidate_is_seen_by_a_second_connection_before_set_is_handed_out() {
     let world = World::over_sqlite().await;
@@ -212,6 +213,7 @@ async fn a_key_of_a_principal_that_is_gone_or_of_a_role_of_later_days_is_no_key(
     }
 }
 
+// F30
 #[tokio::test]
 async fn a_rotation_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     let world = World::over_sqlite().await;
@@ -307,7 +309,7 @@ async fn plan(raw: &mut sqlx::SqliteConnection, file: &str, name: &str) -> Strin
 }
 
 /// The store that an earlier schema left behind (tests/fixtures/README.md), opened by this binary in `data`.
-async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> Store {
+pub(crate) async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> Store {
     std::fs::create_dir(data).unwrap();
     let fixture = |suffix: &str| format!("{}/tests/fixtures/{name}.{suffix}", env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(fixture("db"), data.join("pawl.db")).unwrap();
@@ -326,6 +328,7 @@ async fn opened_fixture(name: &str, data: &std::path::Path, world: &World) -> St
     Store::open(&location, Arc::new(keyring), world.clock.clone(), options).await.unwrap()
 }
 
+// F31
 #[tokio::test]
 async fn a_store_of_the_third_schema_opens_and_its_rotations_are_served_as_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -340,6 +343,7 @@ async fn a_store_of_the_third_schema_opens_and_its_rotations_are_served_as_befor
     assert!(store.rotation("plain").await.unwrap().due.is_none());
 }
 
+// F31
 #[tokio::test]
 async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,6 +29,7 @@ pub(crate) async fn creating_twice_follows_the_token_matrix(world: World) {
     assert!(matches!(other, Err(StoreError::NameTaken(_))));
 }
 
+// F100
 pub(crate) async fn putting_follows_the_token_matrix(world: World) {
     world.create("s", "one").await;
     let first = world.put("s", "t", "two").await.unwrap();

@@ -29,6 +29,7 @@ async fn is_over(world: &World, labels: &str) {
     assert_eq!(world.unresolved("s").await, 0);
 }
 
+// F42
 pub(crate) async fn a_window_that_passes_while_a_trial_is_open_is_made_up_for_late_and_said(world: World) {
     asked_for(&world).await;
     let lease = world.claim().await;

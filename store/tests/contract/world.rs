@@ -101,8 +101,17 @@ impl World {
         Self::over(None, Limits::Aws).await
     }
 
+    /// Under a keyring that another store has too.
+    pub(crate) async fn under(keyring: Keyring, limits: Limits) -> Self {
+        Self::made(None, keyring, limits).await
+    }
+
     pub(crate) async fn over(database: Option<Database>, limits: Limits) -> Self {
-        let keyring = Arc::new(Keyring::generate().unwrap());
+        Self::made(database, Keyring::generate().unwrap(), limits).await
+    }
+
+    async fn made(database: Option<Database>, keyring: Keyring, limits: Limits) -> Self {
+        let keyring = Arc::new(keyring);
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock {
             now: Mutex::new(start()),

@@ -5,23 +5,12 @@ use engine::strategy::Strategy;
 use pawl::servers::Engine;
 use serde_json::json;
 
+use super::my::{BLIND, ENOUGH, EXPIRING, READER, Row};
 use super::mysql::{nothing_is_changed, pair_rights};
 use super::{Mend, by_weak_admin, check, finds_and_mends, found, own, passes, told, with_strategy};
 use crate::harness::account::{execute, logs_in};
 use crate::harness::servers;
 use crate::rotator_support::Case;
-
-const ENOUGH: &[&str] = &["GRANT CREATE USER ON *.* TO {admin}", "GRANT SELECT ON mysql.* TO {admin}"];
-const BLIND: &[&str] = &["GRANT CREATE USER ON *.* TO {admin}"];
-const EXPIRING: &[&str] = &[
-    "GRANT CREATE USER ON *.* TO {admin}",
-    "GRANT SELECT ON mysql.* TO {admin}",
-    "ALTER USER {admin} PASSWORD EXPIRE INTERVAL 20 DAY",
-];
-const READER: &[&str] = &["GRANT SELECT ON mysql.* TO {admin}"];
-
-/// How the account of a row is made to be, and who changes it (None: itself).
-type Row = (&'static str, Option<&'static [&'static str]>, Level, &'static str);
 
 const ROWS: &[Row] = &[
     ("", Some(BLIND), Level::Problem, "privilege"),

@@ -7,23 +7,11 @@ use engine::strategy::Strategy;
 use pawl::servers::{Engine, Server};
 use serde_json::json;
 
+use super::my::{BLIND, ENOUGH, EXPIRING, READER, Row};
 use super::{Mend, by_weak_admin, check, finds_and_mends, found, own, passes, told, with_strategy};
 use crate::harness::account::{Account, execute, logs_in};
 use crate::harness::{servers, unique};
 use crate::rotator_support::Case;
-
-/// What an admin needs and no more.
-const ENOUGH: &[&str] = &["GRANT CREATE USER ON *.* TO {admin}", "GRANT SELECT ON mysql.* TO {admin}"];
-const BLIND: &[&str] = &["GRANT CREATE USER ON *.* TO {admin}"];
-const EXPIRING: &[&str] = &[
-    "GRANT CREATE USER ON *.* TO {admin}",
-    "GRANT SELECT ON mysql.* TO {admin}",
-    "ALTER USER {admin} PASSWORD EXPIRE INTERVAL 20 DAY",
-];
-const READER: &[&str] = &["GRANT SELECT ON mysql.* TO {admin}"];
-
-/// How the account of a row is made to be, and who changes it (None: itself).
-type Row = (&'static str, Option<&'static [&'static str]>, Level, &'static str);
 
 const ROWS: &[Row] = &[
     ("", Some(BLIND), Level::Problem, "privilege"),
@@ -59,6 +47,7 @@ const ROWS: &[Row] = &[
     ("CREATE USER {user}@'192.0.2.7' IDENTIFIED BY 'Canary-other'", Some(ENOUGH), Level::Problem, "differing-hosts"),
 ];
 
+// F79
 #[test]
 fn each_broken_account_is_named_and_mended_by_the_statement_that_is_offered() {
     let Some(server) = servers::mysql() else { return };
@@ -258,6 +247,7 @@ pub(super) fn nothing_is_changed(server: &'static Server) {
     assert!(found.is_empty() && seen.contains("SHOW GRANTS"), "{found:#?}");
 }
 
+// F71
 #[test]
 fn an_account_of_the_server_itself_is_left_alone() {
     let Some(server) = servers::mysql() else { return };

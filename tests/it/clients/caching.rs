@@ -7,6 +7,7 @@ use crate::harness::account::Account;
 use crate::harness::pawl::{Home, nothing};
 use crate::harness::servers;
 
+// F106
 #[test]
 fn the_caching_client_reads_through_the_rotation_of_an_account() {
     let Some(python) = of_the_venv("caching-client", "python") else { return };

@@ -84,6 +84,7 @@ impl Terraform<'_> {
 const FIRST: &str = "changed=false";
 const SECOND: &str = "changed=true";
 
+// F129
 #[test]
 fn terraform_applies_plans_nothing_changes_and_destroys() {
     if servers::left_out("terraform") {

@@ -116,6 +116,7 @@ fn a_first_password_that_nobody_knows_is_told_from_one_that_was_changed_just_now
     log_in(&case, &[("Canary-rival", true), (&old, true), (&password(&wanted), false)]);
 }
 
+// F121
 #[test]
 fn no_clear_password_is_in_the_servers_log() {
     let Some(server) = logging() else { return };

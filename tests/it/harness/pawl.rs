@@ -94,6 +94,11 @@ pub(crate) fn pawl() -> Command {
     without_aws(Command::new(BINARY))
 }
 
+/// Another binary, the same way: an earlier one.
+pub(crate) fn pawl_of(binary: &str) -> Command {
+    without_aws(Command::new(binary))
+}
+
 /// The same; a file that grows past a limit is then an error to it, as a full disk is, and not its end.
 pub(crate) fn pawl_with_limits() -> Command {
     let mut shell = Command::new("sh");

@@ -8,22 +8,10 @@ use std::time::Duration;
 use pawl::servers::Server;
 
 use super::host::{Rotated, python};
+use crate::crash::COMMITS;
 use crate::harness::account::Account;
 use crate::harness::pawl::Home;
 use crate::harness::{servers, several_at_a_time};
-
-const COMMITS: [&str; 10] = [
-    "commit::before::leased",
-    "commit::after::leased",
-    "commit::before::createSecret",
-    "commit::after::createSecret",
-    "commit::before::setSecret",
-    "commit::after::setSecret",
-    "commit::before::testSecret",
-    "commit::after::testSecret",
-    "commit::before::finishSecret",
-    "commit::after::finishSecret",
-];
 
 /// The calls of the four steps, in their order.
 const CALLS: [&str; 8] = [

@@ -77,6 +77,7 @@ fn create_secret_that_writes_nothing_is_asked_again_and_said_to_have_written_not
     assert!(said.iter().any(|message| message.contains("none was written for this version")), "{said:?}");
 }
 
+// F91
 #[test]
 fn a_test_secret_that_fails_is_preceded_by_another_set_secret_when_it_comes_again() {
     let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };
@@ -100,6 +101,7 @@ fn finish_secret_may_leave_the_label_to_pawl() {
     assert_eq!(rotated.host.steps(), super::STEPS);
 }
 
+// F18
 #[test]
 fn a_function_that_takes_longer_than_a_lease_is_called_once() {
     let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };

@@ -74,6 +74,7 @@ fn an_abandoned_single_user_whose_password_was_changed_waits_for_a_person_who_pu
     rotated.rotates(&pawl);
 }
 
+// F99
 #[test]
 fn a_rotation_that_is_cancelled_in_the_middle_is_proven_though_rotation_is_not_enabled_any_more() {
     let (Some(python), Some(server)) = (python(), servers::postgres()) else { return };

@@ -77,6 +77,7 @@ fn retire_ends_the_old_account_whatever_the_settings_say_by_then() {
     });
 }
 
+// F08
 #[test]
 fn retire_ends_every_row_and_finishes_what_was_interrupted() {
     each(|server| {
@@ -105,6 +106,7 @@ fn what_works_is_not_ended_while_awscurrent_does_not_log_in() {
     });
 }
 
+// F111
 #[test]
 fn an_old_credential_that_is_still_used_is_held_and_told_until_it_is_not() {
     each(|server| {

@@ -149,6 +149,7 @@ fn a_second_password_of_the_idle_account_ends_with_its_turn() {
     assert!(!works(server, &old) && !logs_in(server, &two.app, "Canary-second"), "neither of the two");
 }
 
+// F23
 #[test]
 fn many_pairs_of_one_server_take_their_turns_at_once() {
     each(|server| {

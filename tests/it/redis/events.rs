@@ -159,6 +159,7 @@ fn on_the_way_back_nothing_that_may_be_in_use_is_taken_away() {
     });
 }
 
+// F125
 #[test]
 fn a_password_of_another_user_is_never_given_to_this_one() {
     with_each(|receiver, server| {

@@ -51,7 +51,7 @@ fn hear(mut stream: TcpStream, heard: &Mutex<Vec<u8>>) {
     }
 }
 
-// F63
+// F63, F123
 #[test]
 fn a_host_that_only_a_refused_awscurrent_lists_never_gets_a_password_that_awsprevious_would_set() {
     let Some(server) = servers::postgres() else { return };

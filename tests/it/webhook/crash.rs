@@ -73,6 +73,7 @@ fn a_managed_rotation_is_completed_after_a_kill_at_any_point() {
     });
 }
 
+// F119
 #[test]
 fn what_an_issuing_receiver_made_is_stored_or_revoked_after_a_kill_at_any_point() {
     several_at_a_time(ISSUING_POINTS.to_vec(), |point| {

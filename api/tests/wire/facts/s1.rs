@@ -94,6 +94,7 @@ async fn s1_3_modelled_errors_spell_message_with_a_capital_and_all_others_do_not
     }
 }
 
+// F127
 #[tokio::test]
 async fn s1_4_a_signature_counts_for_five_minutes_either_way() {
     let server = Server::start().await;

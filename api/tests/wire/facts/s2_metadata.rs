@@ -63,6 +63,7 @@ async fn password(server: &Server, body: Value) -> String {
     reply["RandomPassword"].as_str().expect("a password").to_owned()
 }
 
+// F88
 #[tokio::test]
 async fn s2_11_a_password_has_its_length_and_nothing_that_was_excluded() {
     let server = Server::start().await;

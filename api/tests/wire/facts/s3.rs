@@ -72,6 +72,7 @@ async fn s3_an_arn_of_another_place_or_suffix_is_not_found() {
     }
 }
 
+// F35
 #[tokio::test]
 async fn s3_a_name_made_again_has_another_arn_and_the_old_one_leads_nowhere() {
     let server = Server::start().await;

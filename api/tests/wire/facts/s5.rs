@@ -97,6 +97,7 @@ async fn s5_4_the_start_of_a_rotation_is_a_change_of_the_secret() {
     }
 }
 
+// F98
 #[tokio::test]
 async fn s5_4_the_function_reads_its_pending_value_until_it_moves_the_label() {
     let server = with_rotation().await;
@@ -180,6 +181,7 @@ async fn s5_8_every_change_moves_last_changed_date_and_no_read_does() {
     }
 }
 
+// F45
 #[tokio::test]
 async fn s5_8_a_manual_write_counts_for_the_next_date_and_not_as_a_rotation() {
     let server = with_rotation().await;

@@ -108,6 +108,7 @@ fn no_retry_comes_before_the_other_end_allows_it() {
     assert_eq!(not_before(&last(Abilities::default(), events)), time(30 + 120));
 }
 
+// F56
 #[test]
 fn a_credential_whose_answer_was_lost_is_revoked_before_another_is_asked_for() {
     let lost = fails(Step::Create, Verdict::Unknown);
@@ -153,6 +154,7 @@ fn what_was_issued_for_a_rotation_that_is_given_up_is_revoked_after_awscurrent_i
     assert_eq!(closed.next, Rotation::Idle);
 }
 
+// F125
 #[test]
 fn a_credential_that_somebody_labelled_is_never_revoked() {
     let proof = ended(Step::Prove, Outcome::Proved(Proof::CurrentLogsIn));
@@ -198,6 +200,7 @@ fn awscurrent_moved_back_to_the_version_that_is_being_retired_is_proven() {
     }
 }
 
+// F125
 #[test]
 fn a_credential_that_may_have_been_copied_by_hand_is_never_revoked() {
     let lost = fails(Step::Create, Verdict::Unknown);
@@ -320,6 +323,7 @@ fn the_first_value_of_a_secret_retires_nothing() {
     assert_eq!(step(&finishing, ok(Step::Finish), &first).expect("taken").next, Rotation::Idle);
 }
 
+// F56
 #[test]
 fn a_rotation_asked_for_inside_the_grace_begins_when_it_is_over() {
     let events = [to_retire(), vec![requested('b')]].concat();

@@ -24,6 +24,7 @@ fn a_day_of_the_zone_has_23_or_25_hours_when_the_clock_changes() {
     check(NEW_YORK, "1", "", "2026-10-31 12:00-0400", &[("2026-11-01 00:00-0400", "2026-11-02 00:00-0500")]);
 }
 
+// F37
 #[test]
 fn days_are_counted_from_the_date_that_the_zone_shows() {
     // 23:30Z on the 10th is the 11th in Berlin and still the 10th in New York.
@@ -31,6 +32,7 @@ fn days_are_counted_from_the_date_that_the_zone_shows() {
     check(NEW_YORK, "1", "", "2026-03-10 23:30Z", &[("2026-03-11 00:00-0400", "2026-03-12 00:00-0400")]);
 }
 
+// F38
 #[test]
 fn a_time_in_the_gap_fires_at_the_first_instant_after_it() {
     check(
@@ -49,6 +51,7 @@ fn a_time_in_the_gap_fires_at_the_first_instant_after_it() {
     );
 }
 
+// F38
 #[test]
 fn several_times_in_the_gap_fire_once() {
     check(
@@ -64,6 +67,7 @@ fn several_times_in_the_gap_fire_once() {
     );
 }
 
+// F38
 #[test]
 fn a_time_that_comes_twice_fires_the_first_time() {
     check(

@@ -232,6 +232,7 @@ proptest! {
         prop_assert_eq!(schedule.next_window(base, base - TimeDelta::days(9)), schedule.next_window(base, base));
     }
 
+    // F36
     #[test]
     fn asking_later_never_gives_an_earlier_window(
         (text, schedule) in schedules(), base in instants(), waits in [0i64..10_000_000, 0i64..10_000_000],
@@ -269,6 +270,7 @@ proptest! {
         prop_assert_eq!(picked, pick(&arn, &window));
     }
 
+    // F44
     #[test]
     fn no_text_makes_the_parser_panic(expression in "(rate|cron)?\\(?[0-9A-Za-z()#?*\\-/, ]{0,40}\\)?", duration in "[0-9a-zé]{0,4}") {
         for limits in [Limits::Aws, Limits::None] {
@@ -279,6 +281,7 @@ proptest! {
     }
 }
 
+// F41
 #[test]
 fn picks_of_many_secrets_spread_evenly_over_the_window() {
     for (length, tenths) in [(TimeDelta::hours(1), 10), (TimeDelta::seconds(5), 10)] {
@@ -296,6 +299,7 @@ fn picks_of_many_secrets_spread_evenly_over_the_window() {
     }
 }
 
+// F41
 #[test]
 fn another_window_and_another_secret_pick_another_moment() {
     let window = |day: i64| {
