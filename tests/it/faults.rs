@@ -3,8 +3,8 @@
 //! with no lockout, no lost version and no second value.
 //!
 //! `make test` plays each step with each fault once. `PAWL_FAULT_MATRIX=all` plays all cells, `PAWL_FAULT_MATRIX=rest` those
-//! that have no result yet; both write `docs/fault-matrix.md` when every cell has one. `PAWL_FAULT_CELLS=WORDS` plays only
-//! cells with these words in their names.
+//! that have no result yet; both write `docs/fault-matrix.md`. `PAWL_FAULT_CELLS=WORDS` plays only
+//! cells with these words in their names; `PAWL_FAULT_STORES` chooses the stores.
 
 mod cell;
 mod full;

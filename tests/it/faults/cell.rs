@@ -3,6 +3,7 @@
 //! Never here: how one is run.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use pawl::servers::Engine;
 
@@ -101,7 +102,22 @@ pub(super) enum Kept {
     Postgres,
 }
 
-pub(super) const STORES: [Kept; 2] = [Kept::Sqlite, Kept::Postgres];
+/// The stores that cells are played on: `PAWL_FAULT_STORES=sqlite,postgres` says otherwise.
+#[expect(clippy::disallowed_methods, reason = "which stores to play on is said by the person who runs the cells")]
+pub(super) fn stores() -> &'static [Kept] {
+    static STORES: OnceLock<Vec<Kept>> = OnceLock::new();
+    STORES.get_or_init(|| {
+        let names = std::env::var("PAWL_FAULT_STORES").unwrap_or_else(|_| DEFAULT_STORES.to_owned());
+        let kept = |name: &str| match name.trim() {
+            "sqlite" => Kept::Sqlite,
+            "postgres" => Kept::Postgres,
+            other => panic!("PAWL_FAULT_STORES={other}: there are sqlite and postgres"),
+        };
+        names.split(',').map(kept).collect()
+    })
+}
+
+const DEFAULT_STORES: &str = "sqlite,postgres";
 
 /// One cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +131,7 @@ pub(super) struct Cell {
 
 /// All cells, those that cannot be as well; first the control of each way.
 pub(super) fn all() -> Vec<Cell> {
-    let places = STORES.iter().flat_map(|kept| WAYS.iter().map(move |way| (*kept, *way)));
+    let places = stores().iter().flat_map(|kept| WAYS.iter().map(move |way| (*kept, *way)));
     let control = places.clone().map(|(kept, way)| Cell { step: Step::Set, fault: None, way, kept });
     let broken = STEPS.iter().flat_map(|step| FAULTS.iter().map(move |fault| (*step, Some(*fault))));
     let broken =
@@ -125,7 +141,7 @@ pub(super) fn all() -> Vec<Cell> {
 
 /// Each step with each fault once, going through the ways and the stores in turn.
 pub(super) fn one_of_each() -> Vec<Cell> {
-    let places: Vec<_> = WAYS.iter().flat_map(|way| STORES.iter().map(move |kept| (*kept, *way))).collect();
+    let places: Vec<_> = WAYS.iter().flat_map(|way| stores().iter().map(move |kept| (*kept, *way))).collect();
     let rows = STEPS.iter().flat_map(|step| FAULTS.iter().map(move |fault| (*step, *fault)));
     let cell = |(number, (step, fault)): (usize, (Step, Fault))| {
         let turn = |offset: usize| places[(number * 5 + offset) % places.len()];

@@ -24,7 +24,8 @@ fn put(pawl: &Pawl, home: &Home, value: &str) -> bool {
 
 fn get(pawl: &Pawl, stage: &str) -> Option<String> {
     let output = pawl.run(&["secret", "get", "kept", "--stage", stage]);
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    // One was made as a JSON text, the others as they are.
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().trim_matches('"').to_owned())
 }
 
 // F04

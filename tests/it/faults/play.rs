@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pawl::servers::Engine;
 use serde_json::{Value, json};
 
-use super::cell::{Cell, Fault, Step};
+use super::cell::{Cell, Fault, Kept, Step};
 use super::stage::Stage;
 use super::store::{Shared, Trouble};
 use crate::harness::account::{self, logs_in};
@@ -172,7 +172,8 @@ fn judge(mut stage: Stage, view: &Value, took: Duration) -> Outcome {
     let (told, cell) = (told(), stage.cell);
     let seen = stage.watched();
     assert_eq!(seen.wrong, Vec::<String>::new(), "the oracle saw what must not be; {told}");
-    let silent = cell.fault == Some(Fault::StoreFull) && seen.unanswered > 0;
+    // A store that is asked for every read may be slow when its tables are locked for the triggers.
+    let silent = cell.fault == Some(Fault::StoreFull) && cell.kept == Kept::Sqlite && seen.unanswered > 0;
     assert!(!silent, "a full disk keeps nobody from reading: {seen:?}; {told}");
     assert!(seen.told > 0, "the oracle looked: {seen:?}; {told}");
     outcome
