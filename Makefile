@@ -27,7 +27,8 @@ bench: ## Measure, each figure beside a baseline of the same run
 fuzz: ## Look for inputs that break something, five minutes a target (TARGET=router, SECONDS=60)
 	@scripts/fuzz $(or $(SECONDS),300) $(TARGET)
 
-torture: servers ## A hundred rotations of each strategy under 64 readers (SHAPE=mysql), then half an hour of fuzzing a target
+torture: servers ## A thousand nodes killed at random (KILLS), a hundred rotations of each strategy under 64 readers (SHAPE=mysql), fuzzing
+	PAWL_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --locked $(FEATURES) --test it -- --nocapture torture::
 	PAWL_TEST_ROTATIONS=100 $(CARGO) test --locked $(FEATURES) --test it -- --test-threads 3 $(or $(SHAPE),readers::)
 	@scripts/fuzz $(or $(SECONDS),1800) $(TARGET)
 

@@ -36,6 +36,7 @@ mod stall;
 mod targets;
 mod tidy;
 mod topology;
+mod torture;
 mod trial;
 mod webhook;
 mod webhook_calls;
