@@ -13,7 +13,7 @@ use axum::Router;
 use crypto::Keyring;
 use engine::port::{Clock, RotationStore};
 use rotators::{CallerSettings, Callers, Registry};
-use store::{Identity, Location, NewAccessKey, Options, Store, causes};
+use store::{Identity, Location, NewAccessKey, OpenError, Options, Store, causes};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -70,7 +70,7 @@ impl Server {
         install_tls_provider();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(settings, Arc::clone(&clock)).await?;
-        first_key(&store, &settings.data, clock.as_ref()).await?;
+        first_key(&store, settings, clock.as_ref()).await?;
         let late =
             store.spread_overdue(clock.now()).await.map_err(|error| boot_error("cannot read schedules", error))?;
         if late > 0 {
@@ -88,7 +88,7 @@ impl Server {
         let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
-        let owner = format!("{}-{}", std::process::id(), address.port());
+        let owner = format!("{}-{}-{:08x}", std::process::id(), address.port(), rand::random::<u32>());
         let looks = Arc::new(Looks {
             store: store.clone(),
             registry: Arc::clone(&registry),
@@ -123,8 +123,11 @@ impl Server {
     /// # Errors
     /// [`BootError`] when the listener fails or the certificate cannot be used.
     pub async fn run(self, shutdown: watch::Receiver<bool>) -> Result<(), BootError> {
+        let store = self.store.clone();
+        let attending = tokio::spawn(async move { store.attend().await });
         let rotating = tokio::spawn(self.scheduler.run(shutdown.clone()));
         let served = serve(self.listener, self.app, self.tls, shutdown).await;
+        attending.abort();
         if let Err(error) = served {
             rotating.abort();
             return Err(boot_error("cannot serve", error));
@@ -152,7 +155,8 @@ pub fn install_tls_provider() {
 /// # Errors
 /// [`BootError`], in particular where a store is there and its keyring is not: a second keyring is never made.
 pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Store, BootError> {
-    let keyring = keyring(settings)?;
+    let location = settings.location().map_err(|error| BootError(format!("--store: {error}")))?;
+    let (keyring, is_new) = keyring(settings, &location).await?;
     let options = Options {
         identity: Identity {
             partition: "aws".to_owned(),
@@ -163,27 +167,37 @@ pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<St
         schedule_limits: settings.limits().map_err(|error| BootError(error.to_string()))?,
         boot_id: boot_id(),
     };
-    let location = Location::Sqlite(settings.data.clone());
-    Store::open(&location, Arc::new(keyring), clock, options)
-        .await
-        .map_err(|error| boot_error(format!("cannot open the store in {}", settings.data.display()), causes(&error)))
+    let opened = Store::open(&location, Arc::new(keyring), clock, options).await;
+    if let (Err(OpenError::ForeignStore), true) = (&opened, is_new) {
+        // Another node was quicker to make the store. What this keyring sealed is nothing, and it would be in the way.
+        let _gone = std::fs::remove_file(settings.keyring_path());
+    }
+    opened.map_err(|error| boot_error(format!("cannot open the store {location}"), causes(&error)))
 }
 
-fn keyring(settings: &Settings) -> Result<Keyring, BootError> {
+/// The keyring, and whether it was made just now.
+async fn keyring(settings: &Settings, location: &Location) -> Result<(Keyring, bool), BootError> {
     let path = settings.keyring_path();
     make_private_folder(&settings.data)?;
     if path.exists() {
-        return Keyring::load(&path)
-            .map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error));
+        let keyring = Keyring::load(&path)
+            .map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error))?;
+        return Ok((keyring, false));
     }
-    if Store::exists(&Location::Sqlite(settings.data.clone())) {
+    let exists = Store::exists(location).await;
+    if exists.map_err(|error| boot_error(format!("cannot look for a store at {location}"), causes(&error)))? {
+        let where_from = match location {
+            Location::Sqlite(_) => "put the keyring back",
+            Location::Postgres(_) => "copy the keyring of a node that serves it",
+        };
         return Err(BootError(format!(
-            "the store in {} is there but its keyring {} is not; put the keyring back (no second one is made: it could open nothing)",
-            settings.data.display(),
+            "the store {location} is there but its keyring {} is not; {where_from} (no second one is made: it could open nothing)",
             path.display()
         )));
     }
-    Keyring::create(&path).map_err(|error| boot_error(format!("cannot make the keyring {}", path.display()), error))
+    let keyring = Keyring::create(&path)
+        .map_err(|error| boot_error(format!("cannot make the keyring {}", path.display()), error))?;
+    Ok((keyring, true))
 }
 
 fn make_private_folder(folder: &Path) -> Result<(), BootError> {
@@ -196,16 +210,17 @@ fn make_private_folder(folder: &Path) -> Result<(), BootError> {
 }
 
 /// At the first start: an administrator's access key, in `DIR/credentials`.
-async fn first_key(store: &Store, data: &Path, clock: &dyn Clock) -> Result<(), BootError> {
+async fn first_key(store: &Store, settings: &Settings, clock: &dyn Clock) -> Result<(), BootError> {
     let exists = store.has_access_keys().await.map_err(|error| boot_error("cannot read access keys", error))?;
     if exists {
         return Ok(());
     }
-    let key = store
-        .create_access_key(ADMINISTRATOR, clock.now())
-        .await
-        .map_err(|error| boot_error("cannot make the administrator's key", error))?;
-    write_credentials(&credentials_path(data), &key)
+    let made = store.create_first_access_key(ADMINISTRATOR, clock.now()).await;
+    match made.map_err(|error| boot_error("cannot make the administrator's key", causes(&error)))? {
+        Some(key) => write_credentials(&credentials_path(&settings.data), &key),
+        // Another node was quicker, and has it.
+        None => Ok(()),
+    }
 }
 
 /// Writes a key in AWS's shared-credentials format, readable by its owner only; an old file is replaced whole.

@@ -1,5 +1,7 @@
 //! What `pawl serve` is told: flags, then `PAWL_…` variables, then a TOML file, then defaults.
 
+mod store;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +10,8 @@ use clap::Args;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+
+pub use self::store::StoreSetting;
 
 /// The shortest lease, in seconds: a login, the walls at the target (rotators/src/effort.rs), and the driver's margin.
 const MIN_LEASE: u64 = 12;
@@ -24,10 +28,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
-    /// Where rotations are remembered: `sqlite` in the data folder (the only store there is yet)
+    /// Where rotations are remembered: `sqlite` (in the data folder), or `postgres://USER@HOST/DATABASE`, which any number of
+    /// servers may share; the variable `PAWL_STORE` keeps its password out of the process list [default: sqlite]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub store: Option<String>,
+    pub store: Option<StoreSetting>,
     /// The region in ARNs, which clients must sign for [default: us-east-1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +104,7 @@ pub struct Settings {
     /// Listening address.
     pub listen: SocketAddr,
     /// Store location.
-    pub store: String,
+    pub store: StoreSetting,
     /// Region.
     pub region: String,
     /// Account number.
@@ -152,7 +157,7 @@ impl Default for Settings {
         Self {
             data: PathBuf::from("pawl-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7171)),
-            store: "sqlite".to_owned(),
+            store: StoreSetting::sqlite(),
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             keyring: None,
@@ -214,10 +219,18 @@ impl Settings {
         "config",
     ];
 
+    /// Where the store is.
+    ///
+    /// # Errors
+    /// [`store::BadUrl`]; not after [`Settings::load`], which has looked.
+    pub fn location(&self) -> Result<::store::Location, ::store::BadUrl> {
+        self.store.location(&self.data)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |setting, problem: &str| Err(ConfigError::Invalid { setting, problem: problem.to_owned() });
-        if self.store != "sqlite" {
-            return invalid("--store", "only `sqlite` (in the data folder) is there yet");
+        if let Err(problem) = self.location() {
+            return invalid("--store", &format!("`sqlite`, or a URL of PostgreSQL: {problem}"));
         }
         if self.account_id.len() != 12 || !self.account_id.bytes().all(|b| b.is_ascii_digit()) {
             return invalid("--account-id", "an account number has 12 digits");
@@ -390,7 +403,9 @@ mod tests {
         assert!(refused(ServeArgs { log: Some("xml".into()), ..base() }).contains("`json`"));
         assert!(refused(ServeArgs { lease: Some(4), ..base() }).contains("at least 12"));
         assert!(refused(ServeArgs { permits: Some(0), ..base() }).contains("at least 1"));
-        assert!(refused(ServeArgs { store: Some("postgres://x".into()), ..base() }).contains("sqlite"));
+        assert!(refused(ServeArgs { store: "mysql://u:canary@x".parse().ok(), ..base() }).contains("sqlite"));
+        let bad = refused(ServeArgs { store: "postgres://u:canary@x?sslmod=off".parse().ok(), ..base() });
+        assert!(bad.contains("sslmod") && !bad.contains("canary"), "{bad}");
         assert!(refused(ServeArgs { tls_cert: Some("c".into()), ..base() }).contains("go together"));
         for url in
             ["pawl.example", "ftp://pawl.example", "https://pawl.example/api", "https://u:p@pawl.example", "https://"]

@@ -138,7 +138,8 @@ impl Scheduler {
 
     /// Until the next thing is due; never long, since clocks jump and leases of the dead run out.
     async fn pause(&self, room: &Room) -> Result<Duration, StoreError> {
-        let longest = self.lease / 3;
+        // Not every node at the same moments: nobody may have told this one of what another one planned.
+        let longest = (self.lease / 3).mul_f64(rand::random_range(0.7..1.0));
         let until_due = |due: Time| (due - self.clock.now()).to_std().unwrap_or(SHORTEST_PAUSE);
         let due = self.store.next_due(room).await?.map_or(longest, until_due);
         let look = self.looks.pause().await?.unwrap_or(longest);

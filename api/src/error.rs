@@ -19,6 +19,8 @@ pub(crate) struct ApiError {
     message: Option<Cow<'static, str>>,
     /// What to write into the log; the client is not told.
     pub(crate) fault: Option<String>,
+    /// Nothing was done, and the same request may succeed in a moment.
+    pub(crate) passing: bool,
 }
 
 /// The error shapes of the service's model; all others spell `message` in lower case.
@@ -39,7 +41,7 @@ const MODELLED: [&str; 12] = [
 
 impl ApiError {
     fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: Some(message.into()), fault: None }
+        Self { status: StatusCode::BAD_REQUEST, code, message: Some(message.into()), fault: None, passing: false }
     }
 
     fn silent(code: &'static str) -> Self {
@@ -79,6 +81,10 @@ impl ApiError {
     /// There is no such parameter in Parameter Store.
     pub(crate) fn parameter_not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("ParameterNotFound", message)
+    }
+
+    fn saying(self, message: &'static str) -> Self {
+        Self { message: Some(Cow::Borrowed(message)), ..self }
     }
 
     /// Our fault, under the name it has in Parameter Store.
@@ -267,6 +273,12 @@ impl From<StoreError> for ApiError {
                     "DecryptionFailure",
                     "The protected secret text can't be decrypted with the keys of this server.",
                 )
+            },
+            E::Again | E::Away(_) => Self { passing: true, ..Self::internal(causes(&error)) },
+            E::Unknown => Self {
+                fault: Some(causes(&error)),
+                ..Self::internal("")
+                    .saying("The connection to the store was lost while it was written: it may have been done. Repeat the request with the same ClientRequestToken.")
             },
             E::Inconsistent { .. } | E::Busy | E::Database(_) => Self::internal(causes(&error)),
         }

@@ -28,6 +28,9 @@ use crate::wire;
 const MAX_BODY: usize = 512 * 1024;
 /// How long a body may take to come: as long as nobody wants it, it holds a connection that others could have.
 const BODY_COMES: Duration = Duration::from_secs(10);
+/// Between two tries of a request that the store did not carry out, half as long or half as much longer.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(250), Duration::from_millis(600)];
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -97,18 +100,32 @@ impl Server {
         let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         call.op = target.and_then(Op::of_target);
 
+        // The one place where what the store did not do, for somebody else was at the same or it was away for a moment, is
+        // asked of it again.
+        for pause in PAUSES {
+            match self.answer(parts, &body, call).await {
+                Err(error) if error.passing => {
+                    self.state.clock.sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await
+                }
+                answer => return answer,
+            }
+        }
+        self.answer(parts, &body, call).await
+    }
+
+    async fn answer(&self, parts: &Parts, body: &Bytes, call: &mut Call<'_>) -> Result<Vec<u8>, ApiError> {
         let now = self.state.clock.now();
         let verified = match call.op {
             None => Err(ApiError::unknown_operation()),
-            Some(op) => self.verified(op, parts, &body, now).await.map(|caller| (op, caller)),
+            Some(op) => self.verified(op, parts, body, now).await.map(|caller| (op, caller)),
         };
         match verified {
             Ok((op, caller)) => {
                 let cx = Cx::new(&self.state, now, call.caller.insert(caller), &call.notes);
-                op.call(&cx, &body, &mut call.secret).await
+                op.call(&cx, body, &mut call.secret).await
             }
             // Whether the body is JSON comes before the other two; asked only when it matters.
-            Err(_) if !wire::is_json_object(&body) => Err(ApiError::not_json()),
+            Err(_) if !wire::is_json_object(body) => Err(ApiError::not_json()),
             Err(error) => Err(error),
         }
     }

@@ -1,13 +1,13 @@
 //! `pawl key`: access keys, whom they belong to, and temporary credentials. Clients of the API; but for `create --data DIR`
 //! while no server has that folder open, which replaces a lost administrator's key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use engine::port::Clock;
 use serde_json::{Value, json};
-use store::{Location, Store};
+use store::{Location, Store, causes};
 
 use super::client::Client;
 use super::shown::{date, text};
@@ -94,17 +94,26 @@ pub(crate) async fn run(verb: KeyVerb) -> Result<(), CliError> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), CliError> {
-    match stopped(&args.connection) {
+    match stopped(&args.connection).await? {
         Some(data) => replace_lost(data, args).await,
         None => create_online(args).await,
     }
 }
 
-/// The folder of a server that is stopped, where no other server was asked for.
-fn stopped(connection: &Connection) -> Option<PathBuf> {
-    let data = connection.data.clone().filter(|_| connection.endpoint_url.is_none())?;
-    let location = Location::Sqlite(data.clone());
-    (Store::exists(&location) && !Store::is_open(&location)).then_some(data)
+/// The folder of a server that is stopped, where no other server was asked for. On PostgreSQL nobody can say whether one
+/// serves, and it does no harm: there it is a folder whose credentials are lost.
+async fn stopped(connection: &Connection) -> Result<Option<PathBuf>, CliError> {
+    let Some(data) = connection.data.clone().filter(|_| connection.endpoint_url.is_none()) else { return Ok(None) };
+    let location = settings(&data, None)?.location().map_err(|error| CliError::usage(error.to_string()))?;
+    let is_stopped = match &location {
+        Location::Sqlite(_) => exists(&location).await? && !Store::is_open(&location),
+        Location::Postgres(_) => !credentials_path(&data).exists() && exists(&location).await?,
+    };
+    Ok(is_stopped.then_some(data))
+}
+
+async fn exists(location: &Location) -> Result<bool, CliError> {
+    Store::exists(location).await.map_err(|error| CliError::usage(causes(&error)))
 }
 
 async fn create_online(args: CreateArgs) -> Result<(), CliError> {
@@ -243,13 +252,19 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     number.and_then(|number| number.checked_mul(unit)).ok_or_else(|| "say 15m, 1h or a number of seconds".to_owned())
 }
 
+/// What a server of this folder is told by the environment: `PAWL_STORE` says where its store is.
+fn settings(data: &Path, keyring: Option<PathBuf>) -> Result<Settings, CliError> {
+    let args = ServeArgs { data: Some(data.to_owned()), keyring, ..ServeArgs::default() };
+    Settings::load(&args).map_err(|error| CliError::usage(error.to_string()))
+}
+
 /// Opens the store of a stopped server.
 pub(crate) async fn offline(data: PathBuf, keyring: Option<PathBuf>) -> Result<(Settings, Store), CliError> {
-    if !Store::exists(&Location::Sqlite(data.clone())) {
-        return Err(CliError::usage(format!("{} holds no store; --data is the server's data folder", data.display())));
+    let settings = settings(&data, keyring)?;
+    let location = settings.location().map_err(|error| CliError::usage(error.to_string()))?;
+    if !exists(&location).await? {
+        return Err(CliError::usage(format!("{location} holds no store; --data is the server's data folder")));
     }
-    let args = ServeArgs { data: Some(data), keyring, ..ServeArgs::default() };
-    let settings = Settings::load(&args).map_err(|error| CliError::usage(error.to_string()))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(&settings, clock).await?;
     Ok((settings, store))

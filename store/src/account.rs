@@ -6,8 +6,9 @@
 use engine::id::SecretId;
 
 use crate::model::Named;
+use crate::sql::Flag;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, resolve};
+use crate::{Store, StoreError, resolve, sql};
 
 impl Store {
     /// Other live secrets that are for an account of this one, by name: of AWSCURRENT and AWSPENDING, and where accounts
@@ -25,7 +26,7 @@ impl Store {
 
 /// Refuses that a secret is rotated whose account another one's rotation changes.
 pub(crate) async fn refuse_shared(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    let rotating = others(conn, secret).await?.into_iter().filter(|other| other.rotates);
+    let rotating = others(conn, secret).await?.into_iter().filter(|other| other.rotates.0);
     let secrets: Vec<String> = rotating.map(|other| other.name).collect();
     if secrets.is_empty() { Ok(()) } else { Err(StoreError::AccountShared { secrets }) }
 }
@@ -34,15 +35,15 @@ pub(crate) async fn refuse_shared(conn: &mut Conn, secret: SecretId) -> Result<(
 struct Other {
     arn: String,
     name: String,
-    rotates: bool,
+    rotates: Flag,
 }
 
 async fn others(conn: &mut Conn, secret: SecretId) -> Result<Vec<Other>, StoreError> {
-    Ok(sqlx::query_as(OTHERS).bind(secret.0).fetch_all(conn).await?)
+    Ok(sql::query_as(OTHERS).bind(secret.0).fetch_all(conn).await?)
 }
 
 const OTHERS: &str = "-- account::others
-SELECT s.arn, s.name, MAX(r.enabled = 1 OR r.state <> 'idle') AS rotates
+SELECT s.arn, s.name, CAST(MAX(CASE WHEN r.enabled = 1 OR r.state <> 'idle' THEN 1 ELSE 0 END) AS BIGINT) AS rotates
 FROM version own
 JOIN label ol ON ol.secret_id = own.secret_id AND ol.version_id = own.version_id
 JOIN rotation ro ON ro.secret_id = own.secret_id

@@ -10,7 +10,7 @@ use engine::secret::SecretBytes;
 
 use crate::model::Named;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, resolve, secret};
+use crate::{Store, StoreError, resolve, secret, sql};
 
 /// No id is longer.
 const LONGEST_ID: usize = 2048;
@@ -59,7 +59,9 @@ impl Store {
         let ticket = self.0.cache.admin_ticket();
         let mut tx = snapshot(&self.0).await?;
         let is_admin = is_admin(&mut tx, secret, &named.name, &named.arn).await?;
-        self.0.cache.keep_admin(ticket, secret, is_admin);
+        if !self.0.is_shared() {
+            self.0.cache.keep_admin(ticket, secret, is_admin);
+        }
         Ok(is_admin)
     }
 
@@ -71,8 +73,8 @@ impl Store {
         let mut tx = snapshot(&self.0).await?;
         let row = resolve::find(&mut tx, id).await?;
         let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
-        let query = sqlx::query_as(ADMIN_OF).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
-        let rows: Vec<(String, String)> = query.fetch_all(&mut *tx).await?;
+        let query = sql::query_as(ADMIN_OF).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+        let rows: Vec<(String, String)> = query.fetch_all(&mut tx).await?;
         Ok(rows.into_iter().map(|(arn, name)| Named { arn, name }).collect())
     }
 
@@ -89,7 +91,7 @@ impl Store {
 /// Does a labelled version of another secret name this one: by name, by ARN, or by ARN without suffix?
 pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn: &str) -> Result<bool, StoreError> {
     let partial = arn.rsplit_once('-').map_or(arn, |(partial, _suffix)| partial);
-    let query = sqlx::query_scalar(IS_ADMIN).bind(name).bind(arn).bind(partial).bind(secret.0);
+    let query = sql::query_scalar(IS_ADMIN).bind(name).bind(arn).bind(partial).bind(secret.0);
     let row: Option<i64> = query.fetch_optional(conn).await?;
     Ok(row.is_some())
 }
@@ -98,7 +100,7 @@ pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn:
 /// change the admin's password: of the two, at least one sees the other and waits.
 pub(crate) async fn is_in_use(conn: &mut Conn, row: &secret::Row) -> Result<bool, StoreError> {
     let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
-    let query = sqlx::query_scalar(IS_IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+    let query = sql::query_scalar(IS_IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
     let found: Option<i64> = query.fetch_optional(conn).await?;
     Ok(found.is_some())
 }

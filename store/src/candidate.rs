@@ -8,11 +8,11 @@ use engine::Time;
 use engine::id::{SecretId, VersionId};
 use engine::label::CURRENT;
 
-use crate::StoreError;
 use crate::instant::ms;
 use crate::sealed::{Sealed, kind_name, kind_of};
 use crate::tx::Conn;
 use crate::version::version_id;
+use crate::{StoreError, sql};
 
 /// A candidate as stored.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub(crate) async fn insert(
     sealed: &Sealed,
     now: Time,
 ) -> Result<i64, StoreError> {
-    let query = sqlx::query_scalar(INSERT).bind(secret.0).bind(version.as_str()).bind(i64::from(sealed.candidate));
+    let query = sql::query_scalar(INSERT).bind(secret.0).bind(version.as_str()).bind(i64::from(sealed.candidate));
     let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
     Ok(query.fetch_one(conn).await?)
 }
@@ -64,33 +64,33 @@ pub(crate) async fn get(
     version: &VersionId,
     n: u32,
 ) -> Result<Option<Row>, StoreError> {
-    let query = sqlx::query_as(GET).bind(secret.0).bind(version.as_str());
+    let query = sql::query_as(GET).bind(secret.0).bind(version.as_str());
     let raw: Option<Raw> = query.bind(i64::from(n)).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
 }
 
 /// The unresolved candidates of a secret, newest first.
 pub(crate) async fn unresolved(conn: &mut Conn, secret: SecretId) -> Result<Vec<Row>, StoreError> {
-    let raws: Vec<Raw> = sqlx::query_as(UNRESOLVED).bind(secret.0).fetch_all(conn).await?;
+    let raws: Vec<Raw> = sql::query_as(UNRESOLVED).bind(secret.0).fetch_all(conn).await?;
     raws.into_iter().map(Row::try_from).collect()
 }
 
 /// How many unresolved candidates a secret has beside AWSCURRENT's value.
 pub(crate) async fn count_beside_current(conn: &mut Conn, secret: SecretId) -> Result<u32, StoreError> {
-    let query = sqlx::query_scalar(COUNT_BESIDE_CURRENT).bind(secret.0).bind(CURRENT);
+    let query = sql::query_scalar(COUNT_BESIDE_CURRENT).bind(secret.0).bind(CURRENT);
     let count: i64 = query.fetch_one(conn).await?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Has the secret an unresolved candidate at all?
 pub(crate) async fn any_unresolved(conn: &mut Conn, secret: SecretId) -> Result<bool, StoreError> {
-    let row: Option<i64> = sqlx::query_scalar(ANY_UNRESOLVED).bind(secret.0).fetch_optional(conn).await?;
+    let row: Option<i64> = sql::query_scalar(ANY_UNRESOLVED).bind(secret.0).fetch_optional(conn).await?;
     Ok(row.is_some())
 }
 
 /// The highest number a candidate of this version has had; 0 where there is none.
 pub(crate) async fn highest(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<u32, StoreError> {
-    let query = sqlx::query_scalar(HIGHEST).bind(secret.0).bind(version.as_str());
+    let query = sql::query_scalar(HIGHEST).bind(secret.0).bind(version.as_str());
     let n: i64 = query.fetch_one(conn).await?;
     u32::try_from(n).map_err(|_| StoreError::inconsistent("a candidate's number is out of range"))
 }
@@ -102,26 +102,26 @@ pub(crate) async fn resolve_but(
     held: Option<i64>,
     now: Time,
 ) -> Result<(), StoreError> {
-    sqlx::query(RESOLVE_BUT).bind(secret.0).bind(ms(now)).bind(held.unwrap_or(0)).execute(conn).await?;
+    sql::query(RESOLVE_BUT).bind(secret.0).bind(ms(now)).bind(held.unwrap_or(0)).execute(conn).await?;
     Ok(())
 }
 
 /// Removes what is left of an earlier life of this version id: resolved candidates whose version is not there.
 pub(crate) async fn forget_resolved(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<(), StoreError> {
-    let query = sqlx::query(FORGET_RESOLVED).bind(secret.0).bind(version.as_str());
+    let query = sql::query(FORGET_RESOLVED).bind(secret.0).bind(version.as_str());
     query.execute(conn).await?;
     Ok(())
 }
 
 /// Removes the resolved candidates of a secret that is buried.
 pub(crate) async fn remove_resolved(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE_RESOLVED).bind(secret.0).execute(conn).await?;
+    sql::query(REMOVE_RESOLVED).bind(secret.0).execute(conn).await?;
     Ok(())
 }
 
 /// Removes every candidate of a secret that is removed: at most what is AWSCURRENT is unresolved among them.
 pub(crate) async fn remove_all(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE_ALL).bind(secret.0).execute(conn).await?;
+    sql::query(REMOVE_ALL).bind(secret.0).execute(conn).await?;
     Ok(())
 }
 

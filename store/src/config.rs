@@ -30,6 +30,7 @@ impl Store {
     /// database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let alone = self.alone_to_enable(&mut w, id).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let is_open_token = subject.rotation.state.run().is_some_and(|run| run.token == rotate.token);
         if is_open_token || subject.version(&mut w, &rotate.token).await?.is_some() {
@@ -47,6 +48,8 @@ impl Store {
         self.configure(&mut subject, rotate, now)?;
         setting::show(&mut w, &mut subject, &before, &said).await?;
         if !was_enabled && subject.rotation.lane.is_empty() {
+            // It was enabled when nothing was locked yet, and is no longer.
+            alone.then_some(()).ok_or(StoreError::Again)?;
             account::refuse_shared(w.conn(), subject.secret.id).await?;
         }
         let begins = start != Start::Wait || lane != subject.rotation.lane;
@@ -82,12 +85,25 @@ impl Store {
         Ok(subject.written(Some(&token)))
     }
 
+    /// Two secrets of one account must not both begin to be rotated because neither sees the other: whoever may enable a
+    /// rotation is alone with it. What is enabled already goes on without waiting for anybody.
+    async fn alone_to_enable(&self, w: &mut Writing<'_>, id: &str) -> Result<bool, StoreError> {
+        if w.conn().is_shared() {
+            let row = resolve::find(w.conn(), id).await?;
+            if rotation::load(w.conn(), row.id).await?.enabled {
+                return Ok(false);
+            }
+        }
+        w.lock_store().await?;
+        Ok(true)
+    }
+
     /// Whether who serves this lane can make a secret's first value. Nothing begins with one that is not called.
     pub(crate) async fn serving(&self, w: &mut Writing<'_>, lane: &str, begins: bool) -> Result<bool, StoreError> {
         if lane.is_empty() {
             return Ok(false);
         }
-        match registration::state(w.conn(), lane).await? {
+        match registration::hold(w.conn(), lane).await? {
             None => Err(StoreError::RotatorNotFound(lane.to_owned())),
             Some((_, disabled)) if disabled && begins => Err(StoreError::RotatorDisabled(lane.to_owned())),
             Some((settings, _)) => Ok(settings.makes_values()),

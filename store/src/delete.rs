@@ -76,6 +76,7 @@ impl Store {
     /// The database fails.
     pub async fn purge(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let ended = secret::ended(w.conn(), now).await?;
         let mut gone = 0;
         for id in ended {

@@ -7,7 +7,7 @@ use engine::id::SecretId;
 use crate::instant::{instant, instant_opt};
 use crate::model::Delivery;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, registration};
+use crate::{Store, StoreError, registration, sql};
 
 impl Store {
     /// What was sent to a rotator, newest first; `before` a number leaves out that delivery and newer ones.
@@ -24,8 +24,8 @@ impl Store {
         if registration::state(&mut tx, rotator).await?.is_none() {
             return Err(StoreError::RotatorNotFound(rotator.to_owned()));
         }
-        let query = sqlx::query_as(LATEST).bind(rotator).bind(before.unwrap_or(i64::MAX));
-        let raws: Vec<Raw> = query.bind(i64::from(limit)).fetch_all(&mut *tx).await?;
+        let query = sql::query_as(LATEST).bind(rotator).bind(before.unwrap_or(i64::MAX));
+        let raws: Vec<Raw> = query.bind(i64::from(limit)).fetch_all(&mut tx).await?;
         raws.into_iter().map(Delivery::try_from).collect()
     }
 }
@@ -40,7 +40,7 @@ pub(crate) struct Sent {
 /// The delivery of this number, if it was sent to this rotator.
 pub(crate) async fn find(conn: &mut Conn, rotator: &str, id: i64) -> Result<Option<Sent>, StoreError> {
     let row: Option<(i64, Option<String>, String)> =
-        sqlx::query_as(FIND).bind(rotator).bind(id).fetch_optional(conn).await?;
+        sql::query_as(FIND).bind(rotator).bind(id).fetch_optional(conn).await?;
     Ok(row.map(|(secret, token, step)| Sent { secret: SecretId(secret), token, step }))
 }
 

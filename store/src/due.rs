@@ -1,6 +1,7 @@
 //! What is due: claiming it, when the next thing is, and what was missed. The queue is rows with a due time.
 //!
-//! PostgreSQL will add `FOR UPDATE SKIP LOCKED` to the two selections here; one writer makes that unnecessary.
+//! On PostgreSQL there is no leader: every node claims, and passes over what another one has locked. What is due is asked with
+//! the database's clock there, so that a node whose own clock is wrong starts nothing early or late.
 //! Never here: driving what was claimed.
 
 use std::collections::HashMap;
@@ -12,11 +13,12 @@ use engine::port::Lease;
 use engine::rotation::Rotation;
 
 use crate::instant::{instant, instant_opt, ms};
-use crate::lease::{LONGEST_LEASE, millis};
+use crate::lease_clock::LeaseClock;
 use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
+use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, rotation, secret};
+use crate::{Store, StoreError, history, mode, rotation, secret, sql};
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -31,8 +33,9 @@ impl Store {
         // A claim that a power failure takes back was the claim of a process that is gone.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let mut claims = Vec::new();
-        for id in found(&mut w, &Boot::of(&self.0), room, now).await? {
-            match claim_one(&mut w, &self.0, id, owner).await {
+        let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        for id in found(&mut w, &clock, room, now).await? {
+            match claim_one(&mut w, &clock, id, owner).await {
                 Ok(claim) => claims.push(claim),
                 // One row that cannot be read must not keep the others from rotating.
                 Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
@@ -50,19 +53,21 @@ impl Store {
     /// The database fails.
     pub async fn next_due(&self, room: &Room) -> Result<Option<Time>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
+        let starts = !mode::is_verify_only(&mut tx).await?;
         let mut next: Option<Time> = None;
         for lane in lanes(&mut tx).await?.iter().filter(|lane| room.of(lane) > 0) {
-            let due: Option<i64> = sqlx::query_scalar(NEXT_DUE).bind(lane).fetch_optional(&mut *tx).await?;
+            let due: Option<i64> = sql::query_scalar(NEXT_DUE).bind(lane).bind(starts).fetch_optional(&mut tx).await?;
             next = next.into_iter().chain(instant_opt(due)?).min();
         }
-        let boot = Boot::of(&self.0);
-        let leased: Vec<Leased> = sqlx::query_as(LEASED).bind(&boot.id).fetch_all(&mut *tx).await?;
+        let clock = LeaseClock::read(&self.0, &mut tx).await?;
         let now = self.0.clock.now();
+        next = next.map(|due| clock.as_shown_here(due, now)).transpose()?;
+        let leased: Vec<Leased> = sql::query_as(LEASED).bind(&clock.id).fetch_all(&mut tx).await?;
         for leased in leased.into_iter().filter(|leased| room.of(&leased.lane) > 0) {
-            let comparable = leased.comparable.unwrap_or(false);
-            let ends = boot.ends(leased.lease_until_ms.unwrap_or(0), comparable, leased.lease_ms);
-            let left = TimeDelta::milliseconds((ends - boot.since).max(0));
-            let at = instant(leased.due_ms)?.max(now + left);
+            let comparable = leased.comparable.is_some_and(|comparable| comparable.0);
+            let ends = clock.ends(leased.lease_until_ms.unwrap_or(0), comparable, leased.lease_ms);
+            let left = TimeDelta::milliseconds((ends - clock.since).max(0));
+            let at = clock.as_shown_here(instant(leased.due_ms)?, now)?.max(now + left);
             next = Some(next.map_or(at, |next| next.min(at)));
         }
         Ok(next)
@@ -75,7 +80,9 @@ impl Store {
     /// The database fails.
     pub async fn spread_overdue(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let ids: Vec<i64> = sqlx::query_scalar(MISSED).bind(ms(now)).fetch_all(w.conn()).await?;
+        let now = w.now(now).await?;
+        let missed = sql::query_scalar(MISSED).bind(ms(now)).locking("FOR NO KEY UPDATE OF s, r SKIP LOCKED");
+        let ids: Vec<i64> = missed.fetch_all(w.conn()).await?;
         let mut spread = 0;
         for id in ids.into_iter().map(SecretId) {
             match spread_one(w.conn(), &self.0, id, now).await {
@@ -96,10 +103,10 @@ impl Store {
     pub async fn rotation_counts(&self, now: Time) -> Result<RotationCounts, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let (scheduled, due, overdue): (i64, i64, i64) =
-            sqlx::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut *tx).await?;
-        let (open, parked): (i64, i64) = sqlx::query_as(COUNT_OPEN).fetch_one(&mut *tx).await?;
-        let drifted: i64 = sqlx::query_scalar(COUNT_DRIFTED).fetch_one(&mut *tx).await?;
-        let (enabled, oldest): (i64, Option<i64>) = sqlx::query_as(COUNT_ENABLED).fetch_one(&mut *tx).await?;
+            sql::query_as(COUNT_DUE).bind(ms(now)).fetch_one(&mut tx).await?;
+        let (open, parked): (i64, i64) = sql::query_as(COUNT_OPEN).fetch_one(&mut tx).await?;
+        let drifted: i64 = sql::query_scalar(COUNT_DRIFTED).fetch_one(&mut tx).await?;
+        let (enabled, oldest): (i64, Option<i64>) = sql::query_as(COUNT_ENABLED).fetch_one(&mut tx).await?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         Ok(RotationCounts {
             enabled: count(enabled),
@@ -119,14 +126,16 @@ struct Leased {
     due_ms: i64,
     lane: String,
     lease_until_ms: Option<i64>,
-    comparable: Option<bool>,
+    comparable: Option<Flag>,
     lease_ms: Option<i64>,
 }
 
 /// What may be claimed, each lane within its room.
-async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
-    let expired = sqlx::query_as(EXPIRED).bind(ms(now)).bind(&boot.id);
-    let expired = expired.bind(boot.since).bind(boot.longest).bind(boot.opened).bind(boot.lease);
+async fn found(w: &mut Writing<'_>, clock: &LeaseClock, room: &Room, now: Time) -> Result<Vec<SecretId>, StoreError> {
+    let now = clock.now_ms(now);
+    let starts = !mode::is_verify_only(w.conn()).await?;
+    let expired = sql::query_as(EXPIRED).on_postgres(EXPIRED_OF_MANY).bind(now).bind(&clock.id);
+    let expired = expired.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease).bind(starts);
     let expired: Vec<(i64, String)> = expired.fetch_all(w.conn()).await?;
     let mut ids = Vec::new();
     let mut taken: HashMap<String, u32> = HashMap::new();
@@ -141,7 +150,8 @@ async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Resu
     for lane in lanes(w.conn()).await? {
         let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
         if left > 0 {
-            let due = sqlx::query_scalar(DUE).bind(&lane).bind(ms(now)).bind(i64::from(left));
+            let due = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(&lane).bind(now).bind(i64::from(left));
+            let due = due.bind(starts);
             let due: Vec<i64> = due.fetch_all(w.conn()).await?;
             ids.extend(due);
         }
@@ -151,47 +161,15 @@ async fn found(w: &mut Writing<'_>, boot: &Boot, room: &Room, now: Time) -> Resu
 
 /// The lanes in which something is planned or due, that of built-in rotators first.
 async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    Ok(sqlx::query_scalar(LANES).fetch_all(conn).await?)
+    Ok(sql::query_scalar(LANES).fetch_all(conn).await?)
 }
 
-/// This boot's clock, against which leases are measured.
-pub(crate) struct Boot {
-    pub(crate) id: String,
-    pub(crate) since: i64,
-    /// No lease of this clock lasts longer.
-    pub(crate) longest: i64,
-    /// From then on leases are counted that cannot be compared with this clock.
-    pub(crate) opened: i64,
-    /// How long a lease is of which nothing else is known.
-    pub(crate) lease: i64,
-}
-
-impl Boot {
-    pub(crate) fn of(inner: &Inner) -> Self {
-        Self {
-            id: inner.options.boot_id.clone(),
-            since: millis(inner.clock.since_boot()),
-            longest: millis(inner.options.lease.max(LONGEST_LEASE)),
-            opened: millis(inner.opened),
-            lease: millis(inner.options.lease),
-        }
-    }
-
-    /// When a lease ends, on this clock. One that was taken under another boot, or lies further ahead than any lease
-    /// of this one can, gets its whole length from when the store was opened.
-    pub(crate) fn ends(&self, until: i64, comparable: bool, length: Option<i64>) -> i64 {
-        let whole = self.opened + length.unwrap_or(self.lease);
-        if comparable && until <= self.since + self.longest { until } else { whole }
-    }
-}
-
-async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str) -> Result<Claim, StoreError> {
+async fn claim_one(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, owner: &str) -> Result<Claim, StoreError> {
     let row = rotation::load(w.conn(), id).await?;
     let secret = secret::by_id(w.conn(), id).await?;
     let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
-    let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
-    let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
+    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
+    let fence: i64 = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_one(w.conn()).await?;
     Ok(Claim {
         lease: Lease { secret: id, arn: secret.arn, fence },
         name: secret.name,
@@ -205,7 +183,7 @@ async fn claim_one(w: &mut Writing<'_>, inner: &Inner, id: SecretId, owner: &str
 /// Takes a row that cannot be read out of the queue until somebody looks at it.
 async fn quarantine(w: &mut Writing<'_>, id: SecretId, what: &str, now: Time) -> Result<(), StoreError> {
     tracing::error!(secret.id = id.0, what, "a rotation cannot be read and is set aside");
-    sqlx::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
+    sql::query(SET_ASIDE).bind(id.0).execute(w.conn()).await?;
     history::note(w.conn(), id, None, "set-aside", None, what, now).await
 }
 
@@ -216,7 +194,7 @@ async fn spread_one(conn: &mut Conn, inner: &Inner, id: SecretId, now: Time) -> 
     let (arn, limits) = (&secret.arn, inner.options.schedule_limits);
     let due = row.made_up_for(arn, now, limits);
     let due = due.ok_or_else(|| StoreError::inconsistent("a rotation is due without a window"))?;
-    sqlx::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
+    sql::query(SET_DUE).bind(id.0).bind(ms(due)).execute(&mut *conn).await?;
     note_missed(conn, &row, due, now).await
 }
 
@@ -238,7 +216,15 @@ SELECT lane FROM planned WHERE lane IS NOT NULL";
 
 const DUE: &str = "-- due::found
 SELECT secret_id FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL ORDER BY due_ms LIMIT $3";
+WHERE lane = $1 AND due_ms IS NOT NULL AND due_ms <= $2 AND lease_owner IS NULL AND ($4 = 1 OR state <> 'idle')
+ORDER BY due_ms LIMIT $3";
+
+// What another node has, or writes, is not waited for: the row of the secret is what its writers lock, and the row of the
+// rotation is looked at again when it is locked.
+const DUE_OF_MANY: &str = "-- due::found
+SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
+WHERE r.lane = $1 AND r.due_ms IS NOT NULL AND r.due_ms <= $2 AND r.lease_owner IS NULL AND ($4 = 1 OR r.state <> 'idle')
+ORDER BY r.due_ms LIMIT $3 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
 
 // A step that was cut short is resumed when its lease is over, whatever the wall clock says. The plus sign keeps the planner on the few that are leased, away from all that is due.
 const EXPIRED: &str = "-- due::found (expired)
@@ -246,7 +232,14 @@ SELECT secret_id, lane FROM rotation
 WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms IS NOT NULL)
   AND CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
            ELSE $5 + COALESCE(lease_ms, $6) END <= $3
+  AND ($7 = 1 OR state <> 'idle')
 ORDER BY lease_until_ms";
+
+const EXPIRED_OF_MANY: &str = "-- due::found (expired)
+SELECT r.secret_id, r.lane FROM rotation r JOIN secret s ON s.id = r.secret_id
+WHERE r.lease_owner IS NOT NULL AND (r.due_ms <= $1 OR r.state = 'acting' AND r.due_ms IS NOT NULL)
+  AND r.lease_until_ms <= $3 AND ($7 = 1 OR r.state <> 'idle')
+ORDER BY r.lease_until_ms LIMIT 1000 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
 
 pub(crate) const LEASE: &str = "-- due::claim_one
 UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL
@@ -254,16 +247,17 @@ WHERE secret_id = $1 RETURNING fence";
 
 const NEXT_DUE: &str = "-- due::next_due
 SELECT due_ms FROM rotation
-WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL ORDER BY due_ms LIMIT 1";
+WHERE lane = $1 AND due_ms IS NOT NULL AND lease_owner IS NULL AND ($2 = 1 OR state <> 'idle')
+ORDER BY due_ms LIMIT 1";
 
 const LEASED: &str = "-- due::next_due (leased)
 SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable, lease_ms
 FROM rotation WHERE lease_owner IS NOT NULL AND +due_ms IS NOT NULL";
 
 const MISSED: &str = "-- due::spread_overdue
-SELECT secret_id FROM rotation
-WHERE due_ms IS NOT NULL AND due_ms <= $1 AND state = 'idle'
-  AND window_closes_ms <= $1 AND due_ms < window_closes_ms";
+SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
+WHERE r.due_ms IS NOT NULL AND r.due_ms <= $1 AND r.state = 'idle'
+  AND r.window_closes_ms <= $1 AND r.due_ms < r.window_closes_ms ORDER BY r.secret_id";
 
 const SET_ASIDE: &str = "-- due::quarantine
 UPDATE rotation SET due_ms = NULL, lease_owner = NULL, lease_boot = NULL, lease_until_ms = NULL WHERE secret_id = $1";

@@ -6,6 +6,7 @@ use engine::label::LabelError;
 use engine::rotation::Refusal;
 use engine::schedule::ScheduleError;
 use engine::settings::SettingError;
+use sqlx::postgres::PgDatabaseError;
 
 /// An error and what is behind it, as one line for the log or for whoever starts the server.
 #[must_use]
@@ -222,6 +223,15 @@ pub enum StoreError {
     /// Another writer held the database too long.
     #[error("the database is busy")]
     Busy,
+    /// Somebody else was at the same thing at the same moment. Nothing was changed; asked again, it may be.
+    #[error("another node was changing the same")]
+    Again,
+    /// The database does not answer, or broke the connection off. Nothing was changed; asked again, it may be.
+    #[error("the database cannot be reached")]
+    Away(#[source] sqlx::Error),
+    /// The connection was lost when the change was being committed, and nobody could tell what became of it.
+    #[error("the connection to the database was lost at the commit: the change may have been made")]
+    Unknown,
     /// The database could not be read or written; nothing was changed.
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
@@ -231,17 +241,54 @@ impl StoreError {
     pub(crate) fn inconsistent(what: impl Into<String>) -> Self {
         Self::Inconsistent { what: what.into() }
     }
+
+    /// Nothing was changed, and the same call may succeed in a moment.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Again | Self::Away(_))
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let busy = |code: &str| code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
-        match &error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| busy(&code)) => Self::Busy,
-            sqlx::Error::ColumnDecode { index, .. } => Self::inconsistent(format!("column {index} does not decode")),
-            _ => Self::Database(error),
+        let postgres = postgres_code(&error).map(|code| match code {
+            // Serialization, deadlock, a lock that was not to be had; a row that somebody else was quicker to make; a
+            // transaction that the server gave up because we stood still.
+            "40001" | "40P01" | "55P03" | "23505" | "25P03" | "25P04" => Some(Self::Again),
+            "57014" => Some(Self::Busy),
+            _ => None,
+        });
+        match (postgres, error) {
+            (Some(Some(known)), _) => known,
+            (_, error) if is_lost(&error) => Self::Away(error),
+            (None, sqlx::Error::PoolTimedOut) => Self::Busy,
+            (None, sqlx::Error::Database(inner)) if inner.code().is_some_and(|code| is_busy(&code)) => Self::Busy,
+            (_, sqlx::Error::ColumnDecode { index, .. }) => {
+                Self::inconsistent(format!("column {index} does not decode"))
+            }
+            (_, error) => Self::Database(error),
         }
+    }
+}
+
+/// SQLite's BUSY and LOCKED, whatever more they say.
+fn is_busy(code: &str) -> bool {
+    code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+/// PostgreSQL's SQLSTATE.
+fn postgres_code(error: &sqlx::Error) -> Option<&str> {
+    let sqlx::Error::Database(inner) = error else { return None };
+    inner.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code)
+}
+
+/// The connection is gone, or there is no server that writes: of a commit this says nothing.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        _ => postgres_code(error).is_some_and(|code| {
+            code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "53300" | "25006")
+        }),
     }
 }
 
@@ -289,6 +336,18 @@ pub enum OpenError {
     /// The keyring does not open this store: it belongs to another one. Nothing was changed.
     #[error("the keyring does not belong to this store: its check row does not open")]
     WrongKeyring,
+    /// A database that another node made a moment ago, or long ago, with a keyring of its own.
+    #[error("the keyring does not belong to the store: another node made it. Copy the keyring of that node here")]
+    ForeignStore,
+    /// The database could not be reached or logged into.
+    #[error("cannot connect to {location}")]
+    Connect {
+        /// Which, without its password.
+        location: String,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),

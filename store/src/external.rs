@@ -2,14 +2,14 @@
 
 use engine::id::SecretId;
 
-use crate::StoreError;
 use crate::model::External;
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// What is kept of a secret; nothing, where it is a plain one.
 pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<External, StoreError> {
     let row: Option<(Option<String>, String, Option<String>)> =
-        sqlx::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
+        sql::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
     let Some((kind, metadata, role_arn)) = row else {
         return Ok(External::default());
     };
@@ -32,7 +32,7 @@ pub(crate) async fn change(conn: &mut Conn, secret: SecretId, change: &External)
     let metadata = serde_json::to_string(&metadata)
         .map_err(|_| StoreError::inconsistent("the metadata of an external secret cannot be written"))?;
     let role_arn = change.role_arn.clone().or(before.role_arn);
-    let query = sqlx::query(PUT).bind(secret.0).bind(kind).bind(metadata);
+    let query = sql::query(PUT).bind(secret.0).bind(kind).bind(metadata);
     query.bind(role_arn).execute(conn).await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use engine::rotation::{Run, Step};
 use crate::instant::{instant, instant_opt, ms};
 use crate::model::HistoryEntry;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, registration, resolve, rotation};
+use crate::{Store, StoreError, registration, resolve, rotation, sql};
 
 /// As many lines of a secret as are kept, and as can be asked for.
 const MOST_LINES: i64 = 1000;
@@ -23,21 +23,21 @@ impl Store {
     pub async fn history(&self, id: &str, limit: u32) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
         let secret = resolve::find(&mut tx, id).await?;
-        let query = sqlx::query_as(LATEST).bind(secret.id.0).bind(i64::from(limit));
-        let raws: Vec<Raw> = query.fetch_all(&mut *tx).await?;
+        let query = sql::query_as(LATEST).bind(secret.id.0).bind(i64::from(limit));
+        let raws: Vec<Raw> = query.fetch_all(&mut tx).await?;
         raws.into_iter().map(HistoryEntry::try_from).collect()
     }
 }
 
 /// How the latest trial ended, if that is among the lines that are kept.
 pub(crate) async fn last_test(conn: &mut Conn, secret: SecretId) -> Result<Option<HistoryEntry>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(LAST_TEST).bind(secret.0).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(LAST_TEST).bind(secret.0).fetch_optional(conn).await?;
     raw.map(HistoryEntry::try_from).transpose()
 }
 
 /// Forgets a secret's lines but the newest [`MOST_LINES`]: a secret may rotate every few seconds for years.
 pub(crate) async fn trim(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    sqlx::query(TRIM).bind(secret.0).bind(MOST_LINES).execute(conn).await?;
+    sql::query(TRIM).bind(secret.0).bind(MOST_LINES).execute(conn).await?;
     Ok(())
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn note(
     message: &str,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(NOTE).bind(secret.0).bind(run.map(|run| run.token.as_str())).bind(kind);
+    let query = sql::query(NOTE).bind(secret.0).bind(run.map(|run| run.token.as_str())).bind(kind);
     let query = query.bind(run.map_or(0, |run| i64::from(run.attempt)));
     let by = by.or(run.map(|run| run.started_by.as_str()));
     query.bind(by).bind(ms(now)).bind(message).execute(&mut *conn).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn begin(
     step: Step,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(BEGIN).bind(row.secret.0).bind(run.token.as_str()).bind(step.name());
+    let query = sql::query(BEGIN).bind(row.secret.0).bind(run.token.as_str()).bind(step.name());
     let query = query.bind(i64::from(run.attempt)).bind(&run.started_by);
     let sent = registration::is_sent(conn, &row.lane, step).await?;
     query.bind(ms(now)).bind(sent.then_some(&row.lane)).execute(conn).await?;
@@ -85,7 +85,7 @@ pub(crate) struct Ended {
 
 /// The step under way ended.
 pub(crate) async fn end(conn: &mut Conn, secret: SecretId, ended: &Ended, now: Time) -> Result<(), StoreError> {
-    let query = sqlx::query(END).bind(secret.0).bind(ended.step.name());
+    let query = sql::query(END).bind(secret.0).bind(ended.step.name());
     let query = query.bind(ms(now)).bind(ended.verdict).bind(&ended.message);
     query.bind(ended.status.map(i64::from)).execute(&mut *conn).await?;
     // The other end may be asked about its work a thousand times before anything closes.

@@ -1,5 +1,6 @@
-//! One thing of the whole store in memory, since this process owns the store; a commit that touches it ends what is there,
-//! and until it is known to have ended every question goes to the database.
+//! One thing of the whole store in memory. A commit of this process that touches it ends what is there, and until it is
+//! known to have ended every question goes to the database. Where other nodes write too, a count in the database says whether
+//! what is there is old (`generation.rs`).
 //!
 //! Never here: what it is, and how it is read.
 
@@ -13,6 +14,8 @@ pub(crate) struct Kept<T>(RwLock<State<T>>);
 
 struct State<T> {
     value: Option<Arc<T>>,
+    /// How often it had changed before it was read.
+    stamp: Option<i64>,
     /// The latest writer whose commit may be under way.
     doubted: Option<Turn>,
     /// How often what was kept has ended.
@@ -21,7 +24,7 @@ struct State<T> {
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self(RwLock::new(State { value: None, doubted: None, generation: 0 }))
+        Self(RwLock::new(State { value: None, stamp: None, doubted: None, generation: 0 }))
     }
 }
 
@@ -41,15 +44,16 @@ impl<T> Kept<T> {
         }
     }
 
-    /// As it was last committed; `load` reads it where it is not in memory.
+    /// As it was last committed; `load` reads it where it is not in memory, or was read when it had changed less often.
     pub(crate) async fn get(
         &self,
+        stamp: Option<i64>,
         load: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<Arc<T>, StoreError> {
         let generation = {
             let kept = self.read();
             match &kept.value {
-                Some(value) if kept.doubted.is_none() => return Ok(Arc::clone(value)),
+                Some(value) if kept.doubted.is_none() && kept.stamp == stamp => return Ok(Arc::clone(value)),
                 _ => kept.generation,
             }
         };
@@ -57,6 +61,7 @@ impl<T> Kept<T> {
         let mut kept = self.write();
         if kept.doubted.is_none() && kept.generation == generation {
             kept.value = Some(Arc::clone(&value));
+            kept.stamp = stamp;
         }
         Ok(value)
     }

@@ -10,12 +10,14 @@ use engine::Time;
 use engine::secret::SecretBytes;
 use rand::{Rng, RngExt};
 
+use crate::generation::{self, Of};
 use crate::instant::{instant, ms};
 use crate::model::{AccessKey, AccessKeyEntry, NewAccessKey, Principal, Role};
 use crate::open::Inner;
 use crate::principal::{self, Raw as RawPrincipal};
+use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sql};
 
 /// How many access keys a principal may have: two, so that they can be changed without a gap.
 const MOST_KEYS: i64 = 2;
@@ -31,7 +33,8 @@ pub(crate) type Keys = HashMap<String, Result<Arc<AccessKey>, SealError>>;
 
 /// The access keys as they were last committed.
 pub(crate) async fn all(inner: &Inner) -> Result<Arc<Keys>, StoreError> {
-    inner.access_keys.get(load(inner)).await
+    let stamp = generation::get(inner, Of::AccessKeys).await?;
+    inner.access_keys.get(stamp, load(inner)).await
 }
 
 impl Store {
@@ -50,7 +53,7 @@ impl Store {
     /// The database fails.
     pub async fn list_access_keys(&self) -> Result<Vec<AccessKeyEntry>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+        let rows: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
         rows.into_iter().filter_map(|row| row.entry().transpose()).collect()
     }
 
@@ -61,9 +64,29 @@ impl Store {
     /// [`StoreError::PrincipalNotFound`], [`StoreError::KeyQuota`]; the database fails, or there are no random bytes.
     pub async fn create_access_key(&self, principal: &str, now: Time) -> Result<NewAccessKey, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         let there = principal::get(w.conn(), principal).await?;
         there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
         self.insert_key(w, principal, now).await
+    }
+
+    /// The first access key of a store, for a principal that is there. None: there is one already. Of several nodes that start
+    /// at once one makes it.
+    ///
+    /// # Errors
+    /// As [`Store::create_access_key`].
+    pub async fn create_first_access_key(
+        &self,
+        principal: &str,
+        now: Time,
+    ) -> Result<Option<NewAccessKey>, StoreError> {
+        let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
+        let any: Option<String> = sql::query_scalar(ANY).fetch_optional(w.conn()).await?;
+        match any {
+            Some(_) => w.rollback().await.map(|()| None),
+            None => self.insert_key(w, principal, now).await.map(Some),
+        }
     }
 
     /// Makes an access key for a principal, and the principal where it is new. One that is there must have the same
@@ -74,6 +97,7 @@ impl Store {
     pub async fn create_principal_key(&self, new: Principal, now: Time) -> Result<NewAccessKey, StoreError> {
         let new = Principal { scope: new.scope.normal(), ..new };
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         match principal::get(w.conn(), &new.name).await? {
             None => principal::insert(w.conn(), &new, now).await?,
             Some(there) if there == new => {}
@@ -93,11 +117,12 @@ impl Store {
         now: Time,
     ) -> Result<(NewAccessKey, Option<String>), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         let there = principal::get(w.conn(), principal).await?;
         there.ok_or_else(|| StoreError::PrincipalNotFound(principal.to_owned()))?;
         let full = count(w.conn(), principal).await? >= MOST_KEYS;
         let replaced: Option<String> = match full {
-            true => sqlx::query_scalar(DELETE_LEAST).bind(principal).fetch_optional(w.conn()).await?,
+            true => sql::query_scalar(DELETE_LEAST).bind(principal).fetch_optional(w.conn()).await?,
             false => None,
         };
         Ok((self.insert_key(w, principal, now).await?, replaced))
@@ -109,7 +134,7 @@ impl Store {
         }
         let (access_key_id, secret) = generate(ID_PREFIX, &mut rand::rng());
         let sealed = self.0.keyring.seal(&place(&access_key_id, principal), secret.expose())?;
-        let query = sqlx::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
+        let query = sql::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_keys();
         w.commit().await?;
@@ -122,10 +147,11 @@ impl Store {
     /// [`StoreError::AccessKeyNotFound`], [`StoreError::LastAdministratorKey`]; or the database fails.
     pub async fn set_access_key_enabled(&self, access_key_id: &str, enabled: bool) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         if !enabled {
             keep_an_administrator(w.conn(), access_key_id).await?;
         }
-        let changed = sqlx::query(SET_ENABLED).bind(access_key_id).bind(enabled).execute(w.conn()).await?;
+        let changed = sql::query(SET_ENABLED).bind(access_key_id).bind(enabled).execute(w.conn()).await?;
         found(changed.rows_affected())?;
         w.touch_keys();
         w.commit().await
@@ -137,8 +163,9 @@ impl Store {
     /// As [`Store::set_access_key_enabled`].
     pub async fn delete_access_key(&self, access_key_id: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
         keep_an_administrator(w.conn(), access_key_id).await?;
-        let changed = sqlx::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
+        let changed = sql::query(DELETE).bind(access_key_id).execute(w.conn()).await?;
         found(changed.rows_affected())?;
         principal::remove_keyless(w.conn()).await?;
         w.touch_keys();
@@ -168,7 +195,7 @@ pub(crate) fn generate(prefix: &str, rng: &mut impl Rng) -> (String, SecretBytes
 struct Raw {
     access_key_id: String,
     sealed: Vec<u8>,
-    enabled: bool,
+    enabled: Flag,
     created_ms: i64,
     #[sqlx(flatten)]
     principal: RawPrincipal,
@@ -177,7 +204,7 @@ struct Raw {
 impl Raw {
     fn entry(self) -> Result<Option<AccessKeyEntry>, StoreError> {
         let created = instant(self.created_ms)?;
-        let Self { access_key_id, enabled, .. } = self;
+        let Self { access_key_id, enabled: Flag(enabled), .. } = self;
         Ok(self.principal.read().map(|principal| AccessKeyEntry { access_key_id, principal, enabled, created }))
     }
 
@@ -190,7 +217,7 @@ impl Raw {
         let opened = inner.keyring.open(&place(&id, &principal.name), &self.sealed).map(|mut plain| {
             let secret = SecretBytes::new(std::mem::take(&mut *plain));
             let principal = Arc::new(principal);
-            Arc::new(AccessKey { access_key_id: id.clone(), secret, principal, enabled: self.enabled })
+            Arc::new(AccessKey { access_key_id: id.clone(), secret, principal, enabled: self.enabled.0 })
         });
         Some((id, opened))
     }
@@ -198,18 +225,18 @@ impl Raw {
 
 async fn load(inner: &Inner) -> Result<Keys, StoreError> {
     let mut tx = snapshot(inner).await?;
-    let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+    let rows: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
     Ok(rows.into_iter().filter_map(|row| row.open(inner)).collect())
 }
 
 async fn count(conn: &mut Conn, principal: &str) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(COUNT).bind(principal).fetch_one(conn).await?)
+    Ok(sql::query_scalar(COUNT).bind(principal).fetch_one(conn).await?)
 }
 
 /// Nobody locks himself out: refuses where this key is enabled, an administrator's, and the only one of that kind.
 async fn keep_an_administrator(conn: &mut Conn, access_key_id: &str) -> Result<(), StoreError> {
     let enabled: Vec<String> =
-        sqlx::query_scalar(ADMINISTRATORS).bind(Role::Administrator.name()).fetch_all(conn).await?;
+        sql::query_scalar(ADMINISTRATORS).bind(Role::Administrator.name()).fetch_all(conn).await?;
     match enabled.as_slice() {
         [last] if last == access_key_id => Err(StoreError::LastAdministratorKey),
         _ => Ok(()),
@@ -229,6 +256,9 @@ const ALL: &str = "-- key::load
 SELECT k.access_key_id, k.sealed, k.enabled, k.created_ms, p.name, p.role, p.prefixes, p.secrets
 FROM access_key k JOIN principal p ON p.name = k.principal
 ORDER BY k.principal, k.created_ms, k.access_key_id";
+
+const ANY: &str = "-- key::create_first_access_key
+SELECT access_key_id FROM access_key LIMIT 1";
 
 const COUNT: &str = "-- key::count
 SELECT COUNT(*) FROM access_key WHERE principal = $1";

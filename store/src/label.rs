@@ -3,13 +3,13 @@
 use engine::id::SecretId;
 use engine::label::Labels;
 
-use crate::StoreError;
 use crate::tx::Conn;
 use crate::version::version_id;
+use crate::{StoreError, sql};
 
 /// The labels of a secret.
 pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Labels, StoreError> {
-    let rows: Vec<(String, String)> = sqlx::query_as(LOAD).bind(secret.0).fetch_all(conn).await?;
+    let rows: Vec<(String, String)> = sql::query_as(LOAD).bind(secret.0).fetch_all(conn).await?;
     let pairs = rows.into_iter().map(|(label, version)| Ok((label, version_id(version)?)));
     Ok(Labels::from_pairs(pairs.collect::<Result<Vec<_>, StoreError>>()?))
 }
@@ -17,10 +17,10 @@ pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Labels, St
 /// Makes `old`, which is what the database has, into `new`.
 pub(crate) async fn save(conn: &mut Conn, secret: SecretId, old: &Labels, new: &Labels) -> Result<(), StoreError> {
     for (label, _) in old.iter().filter(|(label, _)| new.holder(label).is_none()) {
-        sqlx::query(REMOVE).bind(secret.0).bind(label).execute(&mut *conn).await?;
+        sql::query(REMOVE).bind(secret.0).bind(label).execute(&mut *conn).await?;
     }
     for (label, version) in new.iter().filter(|(label, version)| old.holder(label) != Some(*version)) {
-        let query = sqlx::query(PUT).bind(secret.0).bind(label);
+        let query = sql::query(PUT).bind(secret.0).bind(label);
         query.bind(version.as_str()).execute(&mut *conn).await?;
     }
     Ok(())

@@ -4,8 +4,9 @@
 //! Every call is one transaction. Values are sealed before they are written and unsealed only for the
 //! caller. The wall clock is an argument; leases use the clock that counts suspend.
 //!
-//! Statements are static, with `$1` parameters that SQLite and PostgreSQL both take. Where the dialects will
-//! differ, the place says so: types (the migrations), row locks (`due.rs`), BEGIN IMMEDIATE (`tx.rs`).
+//! Statements are static, with `$1` parameters that SQLite and PostgreSQL both take. Where the dialects differ, the
+//! statement says so (`locking`, `on_postgres`): row locks, mostly. Types differ in the migrations, transactions in `tx.rs`,
+//! the clock of leases in `lease_clock.rs`.
 //!
 //! Never here: label rules, schedules, the rotation machine (those are `engine`'s), wire formats, targets.
 
@@ -25,6 +26,7 @@ mod external;
 mod filter;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod generation;
 mod grace;
 mod hex;
 mod history;
@@ -34,13 +36,17 @@ mod key;
 mod label;
 mod lane;
 mod lease;
+mod lease_clock;
 mod list;
+mod listen;
 mod mark;
 mod material;
+mod mode;
 mod model;
 mod open;
 mod pass;
 mod policy;
+mod postgres;
 mod preflight;
 mod prepare;
 mod principal;
@@ -58,6 +64,8 @@ mod sealed;
 mod secret;
 mod session;
 mod setting;
+mod sql;
+mod sqlite;
 mod subject;
 mod tag;
 mod tx;
@@ -66,6 +74,7 @@ mod version;
 mod write;
 
 pub use error::{OpenError, StoreError, causes};
+pub use mode::VerifyOnly;
 pub use model::*;
 pub use open::Store;
 pub use principal::ADMINISTRATOR;

@@ -9,7 +9,7 @@ use crate::describe::describe;
 use crate::model::{Description, ListQuery, Page, SortBy};
 use crate::scope::Scope;
 use crate::tx::{Conn, snapshot};
-use crate::{Store, StoreError, admin, filter, secret};
+use crate::{Store, StoreError, admin, filter, secret, sql};
 
 const MOST_A_PAGE: u32 = 100;
 /// Secrets read at once.
@@ -75,7 +75,7 @@ async fn is_visible(conn: &mut Conn, row: &secret::Row, scope: Option<&Scope>) -
 async fn batch(conn: &mut Conn, query: &ListQuery, after: Option<&Cursor>) -> Result<Vec<Cursor>, StoreError> {
     if query.sort == SortBy::Name {
         let statement = if query.descending { BY_NAME_DESC } else { BY_NAME };
-        let fetch = sqlx::query_as(statement).bind(after.is_none()).bind(after.map_or("", |at| &at.text));
+        let fetch = sql::query_as(statement).bind(after.is_none()).bind(after.map_or("", |at| &at.text));
         let rows: Vec<(i64, String)> = fetch.bind(query.include_deleted).bind(BATCH).fetch_all(conn).await?;
         return Ok(rows.into_iter().map(|(id, text)| Cursor { number: 0, text, id }).collect());
     }
@@ -89,46 +89,46 @@ async fn batch(conn: &mut Conn, query: &ListQuery, after: Option<&Cursor>) -> Re
     };
     let start = if query.descending { i64::MAX } else { i64::MIN };
     let (number, id) = after.map_or((start, start), |at| (at.number, at.id));
-    let fetch = sqlx::query_as(statement).bind(number).bind(id);
+    let fetch = sql::query_as(statement).bind(number).bind(id);
     let rows: Vec<(i64, i64)> = fetch.bind(query.include_deleted).bind(BATCH).fetch_all(conn).await?;
     let cursor = |(id, number)| Cursor { number, text: String::new(), id };
     Ok(rows.into_iter().map(cursor).collect())
 }
 
 const BY_NAME: &str = "-- list::by_name
-SELECT id, name FROM secret WHERE gone = 0 AND ($1 OR name > $2) AND ($3 OR deleted_ms IS NULL)
+SELECT id, name FROM secret WHERE gone = 0 AND ($1 = 1 OR name > $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY name LIMIT $4";
 
 const BY_NAME_DESC: &str = "-- list::by_name_desc
-SELECT id, name FROM secret WHERE gone = 0 AND ($1 OR name < $2) AND ($3 OR deleted_ms IS NULL)
+SELECT id, name FROM secret WHERE gone = 0 AND ($1 = 1 OR name < $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY name DESC LIMIT $4";
 
 const BY_CREATED: &str = "-- list::by_created
 SELECT id, created_ms FROM secret
-WHERE gone = 0 AND (created_ms, id) > ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (created_ms, id) > ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY created_ms, id LIMIT $4";
 
 const BY_CREATED_DESC: &str = "-- list::by_created_desc
 SELECT id, created_ms FROM secret
-WHERE gone = 0 AND (created_ms, id) < ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (created_ms, id) < ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY created_ms DESC, id DESC LIMIT $4";
 
 const BY_CHANGED: &str = "-- list::by_changed
 SELECT id, changed_ms FROM secret
-WHERE gone = 0 AND (changed_ms, id) > ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (changed_ms, id) > ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY changed_ms, id LIMIT $4";
 
 const BY_CHANGED_DESC: &str = "-- list::by_changed_desc
 SELECT id, changed_ms FROM secret
-WHERE gone = 0 AND (changed_ms, id) < ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (changed_ms, id) < ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY changed_ms DESC, id DESC LIMIT $4";
 
 const BY_ACCESSED: &str = "-- list::by_accessed
 SELECT id, COALESCE(accessed_ms, 0) FROM secret
-WHERE gone = 0 AND (COALESCE(accessed_ms, 0), id) > ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (COALESCE(accessed_ms, 0), id) > ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY COALESCE(accessed_ms, 0), id LIMIT $4";
 
 const BY_ACCESSED_DESC: &str = "-- list::by_accessed_desc
 SELECT id, COALESCE(accessed_ms, 0) FROM secret
-WHERE gone = 0 AND (COALESCE(accessed_ms, 0), id) < ($1, $2) AND ($3 OR deleted_ms IS NULL)
+WHERE gone = 0 AND (COALESCE(accessed_ms, 0), id) < ($1, $2) AND ($3 = 1 OR deleted_ms IS NULL)
 ORDER BY COALESCE(accessed_ms, 0) DESC, id DESC LIMIT $4";

@@ -11,7 +11,7 @@ use crate::open::Inner;
 use crate::sealed::{Sealed, kind_of};
 use crate::tx::{Conn, Writing};
 use crate::version::version_id;
-use crate::{StoreError, admin, sealed};
+use crate::{StoreError, admin, sealed, sql};
 
 /// Versions looked at in one transaction.
 const BATCH: i64 = 256;
@@ -79,12 +79,12 @@ async fn look_at_batch(
     last: i64,
     unlabelled_too: bool,
 ) -> Result<Option<Place>, StoreError> {
-    let query = sqlx::query_as(unseen).bind(after.secret).bind(&after.version).bind(last);
+    let query = sql::query_as(unseen).bind(after.secret).bind(&after.version).bind(last);
     let rows: Vec<Raw> = query.bind(unlabelled_too).bind(BATCH).fetch_all(&mut *conn).await?;
     for row in &rows {
         match read(inner, row) {
             Ok(marks) => {
-                let query = sqlx::query(MARK).bind(row.secret_id).bind(&row.version_id);
+                let query = sql::query(MARK).bind(row.secret_id).bind(&row.version_id);
                 query.bind(marks.masterarn).bind(marks.account).execute(&mut *conn).await?;
             }
             // One row that cannot be read must not keep all the others from being served.
@@ -119,7 +119,7 @@ LEFT JOIN candidate c ON c.secret_id = v.secret_id AND c.version_id = v.version_
 WHERE v.masterarn IS NULL AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
   AND (v.secret_id, v.version_id) > ($1, $2) AND v.secret_id <= $3
   AND COALESCE(c.sealed, v.sealed) IS NOT NULL
-  AND ($4 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
+  AND ($4 = 1 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
 ORDER BY v.secret_id, v.version_id LIMIT $5";
 
 const UNSEEN_ACCOUNT: &str = "-- mark::look_at_batch (account)
@@ -131,8 +131,9 @@ LEFT JOIN candidate c ON c.secret_id = v.secret_id AND c.version_id = v.version_
 WHERE v.account IS NULL AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
   AND (v.secret_id, v.version_id) > ($1, $2) AND v.secret_id <= $3
   AND COALESCE(c.sealed, v.sealed) IS NOT NULL
-  AND ($4 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
+  AND ($4 = 1 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
 ORDER BY v.secret_id, v.version_id LIMIT $5";
 
 const MARK: &str = "-- mark::look_at_batch (mark)
-UPDATE version SET masterarn = $3, account = $4 WHERE secret_id = $1 AND version_id = $2";
+UPDATE version SET masterarn = $3, account = $4
+WHERE secret_id = $1 AND version_id = $2 AND (masterarn IS NULL OR account IS NULL)";

@@ -2,60 +2,28 @@
 //!
 //! Never here: behaviour. Secrets in these types are [`SecretBytes`] and so are redacted in `Debug`.
 
+mod location;
 mod look;
 mod reader;
 mod rotator;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::Time;
 use engine::check::LastVerified;
 use engine::id::VersionId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
-use engine::schedule::{Limits, Rules, Window};
+use engine::schedule::{Rules, Window};
 use engine::secret::{SecretBytes, SecretValue};
 use engine::settings::Change;
 
+pub use self::location::{BadUrl, Identity, Location, Options, PostgresUrl};
 pub use self::look::{Look, Sight};
 pub use self::reader::{Reader, Standing};
 pub use self::rotator::{Delivery, Grant, Lane, NewRotator, Origin, Room, RotatorEntry, Serves};
 use crate::scope::Scope;
-
-/// What new ARNs are made of. ARNs are stored: changing this changes no existing one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// `aws`, as every SDK expects.
-    pub partition: String,
-    /// Such as `us-east-1`.
-    pub region: String,
-    /// Twelve digits.
-    pub account_id: String,
-}
-
-/// How a store behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What new ARNs are made of.
-    pub identity: Identity,
-    /// How long a lease lasts without being renewed.
-    pub lease: Duration,
-    /// How strict schedules are; also whether young unlabelled versions may be pruned.
-    pub schedule_limits: Limits,
-    /// What names this boot of the machine (`/proc/sys/kernel/random/boot_id`): leases of another boot cannot be
-    /// compared with this one's clock.
-    pub boot_id: String,
-}
-
-/// Where a store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Location {
-    /// The data directory; `pawl.db` and `pawl.lock` are inside.
-    Sqlite(PathBuf),
-}
 
 /// A secret to be created.
 #[derive(Debug, Clone)]

@@ -1,11 +1,7 @@
-//! Opening a store: directory, lock file, connections, migrations, and the proof that the keyring is its own.
+//! Opening a store: its database, and the proof that the keyring is its own.
 //!
 //! Never here: making a keyring. A store that has data and is given the wrong one is refused, whatever is in the file.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +9,6 @@ use crypto::{Binding, Keyring, Kind, SealError};
 use engine::Time;
 use engine::id::VersionId;
 use engine::port::Clock;
-use rustix::fs::FlockOperation;
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
@@ -23,22 +16,21 @@ use crate::cursor::Cursors;
 use crate::instant::ms;
 use crate::kept::Kept;
 use crate::model::{Identity, Location, Options};
+use crate::postgres::Server;
 use crate::reader::{self, Reads};
+use crate::sqlite::Files;
 use crate::tx::{Conn, Writing};
-use crate::{OpenError, StoreError, key, mark, registration, secret};
+use crate::{OpenError, StoreError, key, mark, postgres, registration, secret, sql, sqlite};
 
-const DATABASE: &str = "pawl.db";
-const LOCK: &str = "pawl.lock";
-const READERS: u32 = 4;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is done at every start, and may meet another node that does the same.
+const TRIES: u32 = 5;
 
 /// The store. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) database: Database,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
@@ -48,10 +40,23 @@ pub(crate) struct Inner {
     pub(crate) reads: Reads,
     pub(crate) cursors: Cursors,
     pub(crate) changed: Arc<Notify>,
+    /// The other nodes are to be told (`listen.rs`).
+    pub(crate) telling: Notify,
     /// Since boot, when this store was opened.
     pub(crate) opened: Duration,
-    /// Held as long as the store is; the kernel lets go of it whatever happens to us.
-    _lock: File,
+}
+
+/// The database behind a store.
+pub(crate) enum Database {
+    Sqlite(Files),
+    Postgres(Server),
+}
+
+impl Inner {
+    /// Do other nodes write to it too? Then nothing that is in memory is what there is.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -62,24 +67,28 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Is there a store at this location already? Whoever starts one must not make a second keyring for it.
-    #[must_use]
-    pub fn exists(location: &Location) -> bool {
-        let Location::Sqlite(directory) = location;
-        // Unreadable counts as there: better refused later than taken for new.
-        directory.join(DATABASE).try_exists().unwrap_or(true)
+    ///
+    /// # Errors
+    /// [`OpenError::Connect`] where the database cannot be asked.
+    pub async fn exists(location: &Location) -> Result<bool, OpenError> {
+        match location {
+            Location::Sqlite(directory) => Ok(sqlite::exists(directory)),
+            Location::Postgres(url) => postgres::exists(url).await,
+        }
     }
 
-    /// Has a process opened the store at this location? Says no where that cannot be found out: opening it will tell.
+    /// Has a process opened the store at this location? Says no where that cannot be found out: opening it will tell, or
+    /// (PostgreSQL) any number of processes may.
     #[must_use]
     pub fn is_open(location: &Location) -> bool {
-        let Location::Sqlite(directory) = location;
-        let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
-        let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        matches!(locked, Err(rustix::io::Errno::WOULDBLOCK))
+        match location {
+            Location::Sqlite(directory) => sqlite::is_open(directory),
+            Location::Postgres(_) => false,
+        }
     }
 
-    /// Opens the store, making it if there is none: takes the lock file, brings the schema up to date, and checks that
-    /// the keyring is its own.
+    /// Opens the store, making it if there is none: takes the lock file or connects, brings the schema up to date, and
+    /// checks that the keyring is its own.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed but the schema.
@@ -89,22 +98,12 @@ impl Store {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let Location::Sqlite(directory) = location;
-        let lock = prepare(directory)?;
-        let connect = SqliteConnectOptions::new()
-            .filename(directory.join(DATABASE))
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = pool(1).connect_with(connect.clone()).await?;
-        let mut migrations = sqlx::migrate!("migrations/sqlite");
-        // Forward only, and a newer schema serves the previous binary: what it does not know it ignores.
-        migrations.set_ignore_missing(true).run(&writer).await?;
-        let readers = pool(READERS).connect_with(connect.read_only(true)).await?;
+        let database = match location {
+            Location::Sqlite(directory) => Database::Sqlite(Files::open(directory).await?),
+            Location::Postgres(url) => Database::Postgres(Server::open(url).await?),
+        };
         let inner = Inner {
-            writer,
-            readers,
+            database,
             cursors: Cursors::new(Arc::clone(&keyring)).map_err(StoreError::from)?,
             keyring,
             opened: clock.since_boot(),
@@ -115,10 +114,10 @@ impl Store {
             rotators: Kept::default(),
             reads: Reads::default(),
             changed: Arc::new(Notify::new()),
-            _lock: lock,
+            telling: Notify::new(),
         };
         check_keyring(&inner).await?;
-        mark::look_at_all(&inner).await?;
+        look_at_all(&inner).await?;
         key::all(&inner).await?;
         Ok(Self(Arc::new(inner)))
     }
@@ -126,17 +125,19 @@ impl Store {
     /// Can it write? Begins and gives up a write transaction.
     ///
     /// # Errors
-    /// [`StoreError::Busy`], [`StoreError::Database`].
+    /// [`StoreError::Busy`], [`StoreError::Away`], [`StoreError::Database`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         let w = Writing::begin(&self.0).await?;
         w.rollback().await
     }
 
-    /// Closes every connection, after what is under way on it. The lock file is let go when the last clone is dropped.
+    /// Closes every connection, after what is under way on it. A lock file is let go when the last clone is dropped.
     pub async fn close(&self) {
         reader::flush(&self.0).await;
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        match &self.0.database {
+            Database::Sqlite(files) => files.close().await,
+            Database::Postgres(server) => server.close().await,
+        }
     }
 
     /// Notified after every commit that may make something due sooner. Serves one waiter, the scheduler: a
@@ -153,50 +154,40 @@ impl Store {
     }
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    // Connections stay: a new one would have to set itself up again, and there is nobody to give them back to.
-    let options = SqlitePoolOptions::new().max_connections(connections).min_connections(connections);
-    options.idle_timeout(None).max_lifetime(None).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT * 2)
-}
-
-/// Directory, lock and an empty database file, none of them readable by others.
-fn prepare(directory: &Path) -> Result<File, OpenError> {
-    let cannot = |path: &Path| {
-        let path = path.to_owned();
-        |source| OpenError::Directory { path, source }
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot(directory))?;
-    let lock_path = directory.join(LOCK);
-    let lock = private_file(&lock_path).map_err(cannot(&lock_path))?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(directory.to_owned())),
-        Err(error) => return Err(cannot(&lock_path)(error.into())),
+async fn look_at_all(inner: &Inner) -> Result<(), StoreError> {
+    let mut tries = 1;
+    loop {
+        match mark::look_at_all(inner).await {
+            Err(error) if error.is_passing() && tries < TRIES => tries += 1,
+            other => return other,
+        }
     }
-    let database: PathBuf = directory.join(DATABASE);
-    // Made before SQLite does: its own files take their mode from this one.
-    private_file(&database).map_err(cannot(&database))?;
-    File::open(directory).and_then(|handle| handle.sync_all()).map_err(cannot(directory))?;
-    Ok(lock)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it.
+/// A new store gets a check row sealed by its keyring; an old one must have its row opened by it. Of several nodes that
+/// make it at once one is first, and the others are held to its row.
 async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
     let mut w = Writing::begin(inner).await?;
-    let row: Option<(String, Vec<u8>)> = sqlx::query_as(CHECK).fetch_optional(&mut *w.conn()).await?;
-    let Some((store_id, sealed)) = row else {
-        if secret::any(w.conn()).await? {
-            return Err(StoreError::inconsistent("there are secrets and no check row").into());
+    let row: Option<(String, Vec<u8>)> = sql::query_as(CHECK).fetch_optional(w.conn()).await?;
+    if let Some(row) = row {
+        w.rollback().await?;
+        return opens(inner, &row);
+    }
+    if secret::any(w.conn()).await? {
+        return Err(StoreError::inconsistent("there are secrets and no check row").into());
+    }
+    write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
+    let row: (String, Vec<u8>) = sql::query_as(CHECK).fetch_one(w.conn()).await?;
+    w.commit().await?;
+    opens(inner, &row)
+}
+
+fn opens(inner: &Inner, (store_id, sealed): &(String, Vec<u8>)) -> Result<(), OpenError> {
+    match inner.keyring.open(&check_of(store_id), sealed) {
+        Ok(_) => Ok(()),
+        Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) if inner.is_shared() => {
+            Err(OpenError::ForeignStore)
         }
-        write_check(w.conn(), &inner.keyring, inner.clock.now()).await?;
-        return Ok(w.commit().await?);
-    };
-    match inner.keyring.open(&check_of(&store_id), &sealed) {
-        Ok(_) => Ok(w.rollback().await?),
         Err(SealError::UnknownKey(_) | SealError::Forged | SealError::Format) => Err(OpenError::WrongKeyring),
         Err(error) => Err(StoreError::from(error).into()),
     }
@@ -205,7 +196,7 @@ async fn check_keyring(inner: &Inner) -> Result<(), OpenError> {
 async fn write_check(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
     let store_id = VersionId::random(&mut rand::rng());
     let sealed = keyring.seal(&check_of(store_id.as_str()), b"pawl")?;
-    let query = sqlx::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
+    let query = sql::query(WRITE_CHECK).bind(store_id.as_str()).bind(sealed);
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
 }
@@ -218,4 +209,4 @@ const CHECK: &str = "-- open::check_keyring
 SELECT store_id, sealed FROM store_check WHERE id = 1";
 
 const WRITE_CHECK: &str = "-- open::write_check
-INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3)";
+INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";

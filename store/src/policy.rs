@@ -8,7 +8,7 @@ use engine::id::SecretId;
 use crate::model::Named;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, resolve};
+use crate::{Store, StoreError, resolve, sql};
 
 impl Store {
     /// PutResourcePolicy: in place of the one there was.
@@ -18,7 +18,7 @@ impl Store {
     pub async fn put_policy(&self, id: &str, document: &str, now: Time) -> Result<Named, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
-        sqlx::query(PUT).bind(subject.secret.id.0).bind(document).execute(w.conn()).await?;
+        sql::query(PUT).bind(subject.secret.id.0).bind(document).execute(w.conn()).await?;
         subject.save(&mut w, now).await?;
         w.commit().await?;
         Ok(subject.named())
@@ -43,7 +43,7 @@ impl Store {
     pub async fn delete_policy(&self, id: &str, now: Time) -> Result<Named, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
-        let removed = sqlx::query(DELETE).bind(subject.secret.id.0).execute(w.conn()).await?.rows_affected();
+        let removed = sql::query(DELETE).bind(subject.secret.id.0).execute(w.conn()).await?.rows_affected();
         if removed > 0 {
             subject.save(&mut w, now).await?;
             w.commit().await?;
@@ -53,7 +53,7 @@ impl Store {
 }
 
 async fn load(conn: &mut Conn, secret: SecretId) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar(LOAD).bind(secret.0).fetch_optional(conn).await?)
+    Ok(sql::query_scalar(LOAD).bind(secret.0).fetch_optional(conn).await?)
 }
 
 const PUT: &str = "-- policy::put_policy

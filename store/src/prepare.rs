@@ -42,7 +42,7 @@ impl Store {
         let mut settled = row.clone();
         strategy_of(what).apply(&mut settled.options, &mut settled.time_zone);
         setting::check(&settled, self.0.options.schedule_limits, now)?;
-        if !self.is_free(&row) {
+        if !self.is_free(&mut w, &row).await? {
             return Ok(None);
         }
         let id = secret.id;

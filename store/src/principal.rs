@@ -2,11 +2,11 @@
 
 use engine::Time;
 
-use crate::StoreError;
 use crate::instant::ms;
 use crate::model::{Principal, Role};
 use crate::scope::Scope;
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// The principal of the first start's key. It is there from the beginning and never goes.
 pub const ADMINISTRATOR: &str = "admin";
@@ -46,9 +46,9 @@ impl Raw {
     }
 }
 
-/// The principal of this name.
+/// The principal of this name, for whoever writes: it stays until that has ended.
 pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<Principal>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(GET).bind(name).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(GET).bind(name).locking("FOR KEY SHARE").fetch_optional(conn).await?;
     let readable = |raw: Raw| raw.read().ok_or_else(|| StoreError::inconsistent("a principal cannot be read"));
     raw.map(readable).transpose()
 }
@@ -56,7 +56,7 @@ pub(crate) async fn get(conn: &mut Conn, name: &str) -> Result<Option<Principal>
 /// A new principal.
 pub(crate) async fn insert(conn: &mut Conn, new: &Principal, now: Time) -> Result<(), StoreError> {
     let json = |list: &[String]| serde_json::Value::from(list).to_string();
-    let query = sqlx::query(INSERT).bind(&new.name).bind(new.role.name());
+    let query = sql::query(INSERT).bind(&new.name).bind(new.role.name());
     let query = query.bind(json(&new.scope.prefixes)).bind(json(&new.scope.secrets));
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
@@ -64,7 +64,7 @@ pub(crate) async fn insert(conn: &mut Conn, new: &Principal, now: Time) -> Resul
 
 /// Removes principals that have no key left: who comes back under the name may be somebody else.
 pub(crate) async fn remove_keyless(conn: &mut Conn) -> Result<(), StoreError> {
-    sqlx::query(REMOVE_KEYLESS).bind(ADMINISTRATOR).execute(conn).await?;
+    sql::query(REMOVE_KEYLESS).bind(ADMINISTRATOR).execute(conn).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Reading a value. A hot secret is served from memory, sealed there as in the database.
+//! Reading a value. Where this process owns the store, a hot secret is served from memory, sealed there as in the database.
 //!
 //! Never here: descriptions (`describe.rs`), writing anything but the day of access.
 
@@ -130,8 +130,9 @@ impl Store {
     async fn note_access(&self, secret: &CachedSecret, version: &VersionId, day: i64) {
         let noted = async {
             let mut w = Writing::begin(&self.0).await?;
-            version::accessed(w.conn(), secret.id, version, day).await?;
+            // The secret first, as every writer.
             secret::accessed(w.conn(), secret.id, day).await?;
+            version::accessed(w.conn(), secret.id, version, day).await?;
             w.commit().await
         };
         if let Err(error) = noted.await {
@@ -140,6 +141,12 @@ impl Store {
     }
 
     async fn cached(&self, id: &str) -> Result<Arc<CachedSecret>, StoreError> {
+        if self.0.is_shared() {
+            // Another node may have written since.
+            let mut tx = snapshot(&self.0).await?;
+            let row = resolve::find(&mut tx, id).await?;
+            return Ok(Arc::new(self.load(&mut tx, row).await?));
+        }
         if let Some(hit) = self.0.cache.get(id) {
             return Ok(hit);
         }

@@ -1,7 +1,7 @@
 //! Table `reader`: who last read which version of a secret, and for how long they say they keep it.
 //!
-//! A read is noted in memory, and written down when its reader goes on to another version, or once a minute: this process
-//! owns the store, so what it has in memory is what there is. Never here: who may read.
+//! A read is noted in memory, and written down when its reader goes on to another version, or once a minute. Of what is in
+//! memory and what is written down (by other nodes too), the later read counts. Never here: who may read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::model::{Named, Reader};
 use crate::open::Inner;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::version::version_id;
-use crate::{Store, StoreError, label, principal, resolve};
+use crate::{Store, StoreError, label, principal, resolve, sql};
 
 /// A reader that stays with its version is written down once in so many milliseconds.
 const EVERY_MS: i64 = 60_000;
@@ -127,7 +127,7 @@ impl Store {
             return Err(StoreError::PrincipalNotFound(principal.to_owned()));
         }
         let seconds = i64::try_from(cache.as_secs()).unwrap_or(i64::MAX);
-        sqlx::query(DECLARE).bind(row.id.0).bind(principal).bind(seconds).execute(w.conn()).await?;
+        sql::query(DECLARE).bind(row.id.0).bind(principal).bind(seconds).execute(w.conn()).await?;
         w.commit().await?;
         Ok(Named { arn: row.arn, name: row.name })
     }
@@ -178,12 +178,12 @@ struct Raw {
 /// What is written down, and over it what is in memory.
 async fn all(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<Vec<Reader>, StoreError> {
     let mut seen = inner.reads.of(secret);
-    let raws: Vec<Raw> = sqlx::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
+    let raws: Vec<Raw> = sql::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
     let mut readers = Vec::with_capacity(raws.len());
     for raw in raws {
         let latest = seen.remove(&raw.principal);
         let cache = raw.cache_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let (version, read_ms) = match latest {
+        let (version, read_ms) = match latest.filter(|seen| raw.read_ms.is_none_or(|written| written <= seen.read_ms)) {
             Some(seen) => (Some(seen.version), Some(seen.read_ms)),
             None => (raw.version_id.map(version_id).transpose()?, raw.read_ms),
         };
@@ -206,8 +206,11 @@ async fn all(conn: &mut Conn, inner: &Inner, secret: SecretId) -> Result<Vec<Rea
 async fn write(inner: &Inner, reads: &[(SecretId, String, Seen)]) -> Result<(), StoreError> {
     // What a power failure takes back is known again with the next read.
     let mut w = Writing::begin_as(inner, Durability::Ordered).await?;
+    // In one order, or two nodes could wait for each other.
+    let mut reads: Vec<_> = reads.iter().collect();
+    reads.sort_by(|(one, by, _), (other, also_by, _)| (one.0, by).cmp(&(other.0, also_by)));
     for (secret, by, seen) in reads {
-        let query = sqlx::query(READ).bind(secret.0).bind(by).bind(seen.version.as_str());
+        let query = sql::query(READ).bind(secret.0).bind(by).bind(seen.version.as_str());
         query.bind(seen.read_ms).execute(w.conn()).await?;
     }
     w.commit().await
@@ -220,7 +223,8 @@ SELECT principal, version_id, read_ms, cache_seconds FROM reader WHERE secret_id
 const READ: &str = "-- reader::write
 INSERT INTO reader (secret_id, principal, version_id, read_ms)
 SELECT id, $2, $3, $4 FROM secret WHERE id = $1 AND gone = 0
-ON CONFLICT (secret_id, principal) DO UPDATE SET version_id = excluded.version_id, read_ms = excluded.read_ms";
+ON CONFLICT (secret_id, principal) DO UPDATE SET version_id = excluded.version_id, read_ms = excluded.read_ms
+WHERE reader.read_ms IS NULL OR reader.read_ms <= excluded.read_ms";
 
 const DECLARE: &str = "-- reader::declare_reader
 INSERT INTO reader (secret_id, principal, cache_seconds) VALUES ($1, $2, $3)

@@ -5,9 +5,10 @@ use engine::id::VersionId;
 use engine::secret::SecretValue;
 
 use crate::sealed::{Sealed, kind_of};
+use crate::sql::Flag;
 use crate::tx::snapshot;
 use crate::version::version_id;
-use crate::{Store, StoreError, sealed};
+use crate::{Store, StoreError, sealed, sql};
 
 /// A value that the target may hold.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Recovered {
 struct Raw {
     arn: String,
     data_key: Vec<u8>,
-    gone: bool,
+    gone: Flag,
     version_id: String,
     n: i64,
     kind: String,
@@ -42,7 +43,7 @@ impl Store {
     /// [`StoreError::Sealed`] where a row does not open; or the database fails.
     pub async fn recover(&self, name: &str) -> Result<Vec<Recovered>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let raws: Vec<Raw> = sqlx::query_as(UNRESOLVED).bind(name).fetch_all(&mut *tx).await?;
+        let raws: Vec<Raw> = sql::query_as(UNRESOLVED).bind(name).fetch_all(&mut tx).await?;
         raws.into_iter().map(|raw| self.open_candidate(raw)).collect()
     }
 
@@ -51,7 +52,7 @@ impl Store {
         let sealed = Sealed { kind: kind_of(&raw.kind)?, candidate, envelope: raw.sealed };
         let key = self.0.keyring.unwrap(&raw.arn, &raw.data_key)?;
         let value = sealed::open(&key, &raw.arn, &raw.version_id, &sealed)?;
-        Ok(Recovered { arn: raw.arn, gone: raw.gone, version_id: version_id(raw.version_id)?, candidate, value })
+        Ok(Recovered { arn: raw.arn, gone: raw.gone.0, version_id: version_id(raw.version_id)?, candidate, value })
     }
 }
 

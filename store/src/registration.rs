@@ -21,11 +21,13 @@ use engine::strategy::Retirement;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::generation::{self, Of};
 use crate::instant::{instant, instant_opt, ms, whole_ms};
 use crate::model::{Lane, NewRotator, RotatorEntry};
 use crate::open::Inner;
+use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, lane};
+use crate::{Store, StoreError, lane, sql};
 
 /// As long as the hash that signs.
 const SIGNING_KEY_BYTES: usize = 32;
@@ -70,7 +72,7 @@ impl Store {
             return Err(StoreError::RotatorExists(new.name));
         }
         let (settings, sealed) = seal(&self.0, &new.name, &new.settings, &new.keys)?;
-        let query = sqlx::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
+        let query = sql::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
         query.bind(ms(now)).execute(w.conn()).await?;
         w.touch_rotators();
         w.commit().await
@@ -90,7 +92,7 @@ impl Store {
     /// The database fails.
     pub async fn rotators(&self) -> Result<Vec<RotatorEntry>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let raws: Vec<RawEntry> = sqlx::query_as(LIST).fetch_all(&mut *tx).await?;
+        let raws: Vec<RawEntry> = sql::query_as(LIST).fetch_all(&mut tx).await?;
         raws.into_iter().map(RotatorEntry::try_from).collect()
     }
 
@@ -165,11 +167,14 @@ impl Store {
     /// [`StoreError::RotatorNotFound`], [`StoreError::RotatorInUse`]; or the database fails.
     pub async fn remove_rotator(&self, name: &str) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        // Whoever is about to be served by it holds it, and is seen here when that has ended.
+        let _locked: Option<String> =
+            sql::query_scalar(NAME).bind(name).locking("FOR UPDATE").fetch_optional(w.conn()).await?;
         let (count, secrets) = lane::served(w.conn(), name).await?;
         if count > 0 {
             return Err(StoreError::RotatorInUse { name: name.to_owned(), count, secrets });
         }
-        let removed = sqlx::query(REMOVE).bind(name).execute(w.conn()).await?;
+        let removed = sql::query(REMOVE).bind(name).execute(w.conn()).await?;
         if removed.rows_affected() != 1 {
             return Err(StoreError::RotatorNotFound(name.to_owned()));
         }
@@ -218,7 +223,7 @@ impl Store {
         // Never the same moment twice: it tells whether somebody else was faster.
         let changed = ms(now).max(ms(changed) + 1);
         let (settings, sealed) = seal(&self.0, &name, &settings, &keys)?;
-        let query = sqlx::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
+        let query = sql::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
         query.bind(changed).execute(w.conn()).await?;
         w.touch_rotators();
         w.commit().await
@@ -229,15 +234,17 @@ impl Store {
 async fn all(inner: &Inner) -> Result<Arc<All>, StoreError> {
     let load = async {
         let mut tx = snapshot(inner).await?;
-        let raws: Vec<Raw> = sqlx::query_as(ALL).fetch_all(&mut *tx).await?;
+        let raws: Vec<Raw> = sql::query_as(ALL).fetch_all(&mut tx).await?;
         Ok(raws.into_iter().map(|raw| (raw.name.clone(), raw.open(inner).map(Arc::new))).collect())
     };
-    inner.rotators.get(load).await
+    let stamp = generation::get(inner, Of::Rotators).await?;
+    inner.rotators.get(stamp, load).await
 }
 
-/// As the transaction sees it.
+/// As the transaction sees it, which is to change it: nobody else does meanwhile.
 pub(crate) async fn get(w: &mut Writing<'_>, inner: &Inner, name: &str) -> Result<Registration, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(GET).bind(name).fetch_optional(w.conn()).await?;
+    let get = sql::query_as(GET).bind(name).locking("FOR NO KEY UPDATE");
+    let raw: Option<Raw> = get.fetch_optional(w.conn()).await?;
     let raw = raw.ok_or_else(|| StoreError::RotatorNotFound(name.to_owned()))?;
     Ok(raw.open(inner)?)
 }
@@ -263,10 +270,17 @@ pub(crate) async fn is_sent(conn: &mut Conn, name: &str, step: Step) -> Result<b
     Ok(state(conn, name).await?.is_some_and(|(settings, _)| settings.makes_values()))
 }
 
+/// As [`state`], for a secret that it is to serve: it is not removed meanwhile.
+pub(crate) async fn hold(conn: &mut Conn, name: &str) -> Result<Option<(Settings, bool)>, StoreError> {
+    let _held: Option<String> =
+        sql::query_scalar(NAME).bind(name).locking("FOR KEY SHARE").fetch_optional(&mut *conn).await?;
+    state(conn, name).await
+}
+
 /// What it is, and whether it is disabled; None where there is none of this name.
 pub(crate) async fn state(conn: &mut Conn, name: &str) -> Result<Option<(Settings, bool)>, StoreError> {
-    let row: Option<(String, bool)> = sqlx::query_as(STATE).bind(name).fetch_optional(conn).await?;
-    row.map(|(settings, disabled)| Ok((read(&settings)?, disabled))).transpose()
+    let row: Option<(String, Flag)> = sql::query_as(STATE).bind(name).fetch_optional(conn).await?;
+    row.map(|(settings, disabled)| Ok((read(&settings)?, disabled.0))).transpose()
 }
 
 fn read(text: &str) -> Result<Settings, Unreadable> {
@@ -279,7 +293,7 @@ struct Raw {
     name: String,
     settings: String,
     sealed: Vec<u8>,
-    disabled: bool,
+    disabled: Flag,
     created_ms: i64,
     changed_ms: i64,
 }
@@ -292,7 +306,7 @@ impl Raw {
         Ok(Registration {
             settings: read(&self.settings)?,
             keys,
-            disabled: self.disabled,
+            disabled: self.disabled.0,
             created: date(self.created_ms)?,
             changed: date(self.changed_ms)?,
             name: self.name,
@@ -304,7 +318,7 @@ impl Raw {
 struct RawEntry {
     name: String,
     settings: String,
-    disabled: bool,
+    disabled: Flag,
     created_ms: i64,
     changed_ms: i64,
     secrets: i64,
@@ -316,7 +330,7 @@ impl TryFrom<RawEntry> for RotatorEntry {
     fn try_from(raw: RawEntry) -> Result<Self, StoreError> {
         Ok(Self {
             settings: read(&raw.settings)?,
-            disabled: raw.disabled,
+            disabled: raw.disabled.0,
             created: instant(raw.created_ms)?,
             changed: instant(raw.changed_ms)?,
             secrets: u64::try_from(raw.secrets).unwrap_or(0),
@@ -393,6 +407,9 @@ fn open_keys(text: &[u8]) -> Result<Keys, Unreadable> {
 fn place<'a>(name: &'a str, settings: &'a str) -> Binding<'a> {
     Binding { kind: Kind::Rotator, owner: name, version: settings, candidate: 0 }
 }
+
+const NAME: &str = "-- registration::hold
+SELECT name FROM rotator WHERE name = $1";
 
 const ALL: &str = "-- registration::all
 SELECT name, settings, sealed, disabled, created_ms, changed_ms FROM rotator";

@@ -8,7 +8,7 @@ use engine::id::SecretId;
 use crate::model::{Replica, ReplicaStatus, Replicas};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, resolve};
+use crate::{Store, StoreError, resolve, sql};
 
 impl Store {
     /// ReplicateSecretToRegions. A region that is named again is tried again.
@@ -32,7 +32,7 @@ impl Store {
         let mut subject = Subject::find_live(&mut w, id).await?;
         let mut removed = 0;
         for region in regions {
-            let query = sqlx::query(REMOVE).bind(subject.secret.id.0).bind(region);
+            let query = sql::query(REMOVE).bind(subject.secret.id.0).bind(region);
             removed += query.execute(w.conn()).await?.rows_affected();
         }
         if removed > 0 {
@@ -63,7 +63,7 @@ async fn end(mut w: Writing<'_>, subject: &Subject) -> Result<Replicas, StoreErr
 /// Adds or overwrites.
 pub(crate) async fn put(conn: &mut Conn, secret: SecretId, replicas: &[Replica]) -> Result<(), StoreError> {
     for replica in replicas {
-        let query = sqlx::query(PUT).bind(secret.0).bind(&replica.region).bind(&replica.kms_key_id);
+        let query = sql::query(PUT).bind(secret.0).bind(&replica.region).bind(&replica.kms_key_id);
         query.bind(status_name(replica.status)).bind(&replica.message).execute(&mut *conn).await?;
     }
     Ok(())
@@ -71,8 +71,7 @@ pub(crate) async fn put(conn: &mut Conn, secret: SecretId, replicas: &[Replica])
 
 /// All replicas of a secret, by region.
 pub(crate) async fn all(conn: &mut Conn, secret: SecretId) -> Result<Vec<Replica>, StoreError> {
-    let rows: Vec<(String, Option<String>, String, String)> =
-        sqlx::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
+    let rows: Vec<(String, Option<String>, String, String)> = sql::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
     let replicas = rows.into_iter().map(|(region, kms_key_id, status, message)| {
         let (status, message) = match status_of(&status) {
             Some(status) => (status, message),

@@ -17,7 +17,24 @@ pub(crate) async fn find(conn: &mut Conn, id: &str) -> Result<Row, StoreError> {
         return Ok(row);
     }
     let name = name_in_partial_arn(id).ok_or(StoreError::SecretNotFound)?;
-    let row = secret::by_name(conn, name).await?.ok_or(StoreError::SecretNotFound)?;
+    completed(id, secret::by_name(conn, name).await?)
+}
+
+/// The same for whoever is to write it: from here on writers of it take turns.
+pub(crate) async fn lock(conn: &mut Conn, id: &str) -> Result<Row, StoreError> {
+    if !id.starts_with("arn:") {
+        return secret::lock_by_name(conn, id).await?.ok_or(StoreError::SecretNotFound);
+    }
+    if let Some(row) = secret::lock_by_arn(&mut *conn, id).await? {
+        return Ok(row);
+    }
+    let name = name_in_partial_arn(id).ok_or(StoreError::SecretNotFound)?;
+    completed(id, secret::lock_by_name(conn, name).await?)
+}
+
+/// The secret that an ARN without suffix names.
+fn completed(id: &str, row: Option<Row>) -> Result<Row, StoreError> {
+    let row = row.ok_or(StoreError::SecretNotFound)?;
     // The same partition, Region and account, not only the same name.
     let completes = row.arn.strip_prefix(id).is_some_and(|suffix| suffix.len() == SUFFIX_LENGTH + 1);
     if completes { Ok(row) } else { Err(StoreError::SecretNotFound) }

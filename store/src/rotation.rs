@@ -14,10 +14,11 @@ use engine::schedule::{Limits, Rules, Schedule, Window, pick};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::StoreError;
 use crate::instant::{instant, instant_opt, ms, ms_not_before};
 use crate::model::RotationConfig;
+use crate::sql::Flag;
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// How long a rotation that a person asks for may be retried.
 pub(crate) const MANUAL_WINDOW: TimeDelta = TimeDelta::hours(24);
@@ -130,17 +131,17 @@ impl Row {
 #[derive(sqlx::FromRow)]
 struct Raw {
     secret_id: i64,
-    live: bool,
-    configured: bool,
-    enabled: bool,
-    builtin: bool,
+    live: Flag,
+    configured: Flag,
+    enabled: Flag,
+    builtin: Flag,
     rotator: Option<String>,
     lane: String,
     rules: Option<String>,
     time_zone: Option<String>,
     options: String,
     body: String,
-    paused: bool,
+    paused: Flag,
     base_ms: Option<i64>,
     current_ms: Option<i64>,
     window_opens_ms: Option<i64>,
@@ -170,17 +171,17 @@ impl TryFrom<Raw> for Row {
         };
         Ok(Self {
             secret: SecretId(raw.secret_id),
-            live: raw.live,
-            configured: raw.configured,
-            enabled: raw.enabled,
-            builtin: raw.builtin,
+            live: raw.live.0,
+            configured: raw.configured.0,
+            enabled: raw.enabled.0,
+            builtin: raw.builtin.0,
             rotator: raw.rotator,
             lane: raw.lane,
             rules: raw.rules.as_deref().map(|text| from_json("rules", text)).transpose()?,
             time_zone: raw.time_zone,
             options: from_json("options", &raw.options)?,
             state: healed(from_json("state", &raw.body)?),
-            paused: raw.paused,
+            paused: raw.paused.0,
             base: instant_opt(raw.base_ms)?,
             current: instant_opt(raw.current_ms)?,
             window,
@@ -196,20 +197,20 @@ impl TryFrom<Raw> for Row {
 
 /// The rotation of a secret.
 pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Row, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
     // Every secret has one, so without one there is no secret.
     raw.ok_or(StoreError::SecretNotFound)?.try_into()
 }
 
 /// The row every secret has from its creation on.
 pub(crate) async fn insert(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    sqlx::query(INSERT).bind(secret.0).execute(conn).await?;
+    sql::query(INSERT).bind(secret.0).execute(conn).await?;
     Ok(())
 }
 
 /// Writes all but the lease.
 pub(crate) async fn save(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
-    sqlx::query(SAVE)
+    sql::query(SAVE)
         .bind(row.secret.0)
         .bind(row.live)
         .bind(row.configured)

@@ -6,9 +6,10 @@ use crypto::{DataKey, Keyring};
 use engine::Time;
 use engine::id::SecretId;
 
-use crate::StoreError;
 use crate::instant::{instant, instant_opt, ms};
+use crate::sql::Flag;
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// A secret's own row.
 #[derive(Debug, Clone)]
@@ -53,7 +54,7 @@ struct Raw {
     description: Option<String>,
     kms_key_id: Option<String>,
     data_key: Vec<u8>,
-    tagged: bool,
+    tagged: Flag,
     created_ms: i64,
     changed_ms: i64,
     accessed_ms: Option<i64>,
@@ -73,7 +74,7 @@ impl TryFrom<Raw> for Row {
             description: raw.description,
             kms_key_id: raw.kms_key_id,
             data_key: raw.data_key,
-            tagged: raw.tagged,
+            tagged: raw.tagged.0,
             created: instant(raw.created_ms)?,
             changed: instant(raw.changed_ms)?,
             accessed: instant_opt(raw.accessed_ms)?,
@@ -85,31 +86,52 @@ impl TryFrom<Raw> for Row {
 
 /// The secret of this number, unless it is gone.
 pub(crate) async fn by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(BY_ID).bind(id.0).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(BY_ID).bind(id.0).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// What keeps every other writer of the secret away until the transaction has ended, and lets rows refer to it.
+const LOCK: &str = "FOR NO KEY UPDATE";
+
+/// The same for whoever is to write it: writers of one secret take turns.
+pub(crate) async fn lock_by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_ID).bind(id.0).locking(LOCK).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// The same for whoever is to write it.
+pub(crate) async fn lock_by_name(conn: &mut Conn, name: &str) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_NAME).bind(name).locking(LOCK).fetch_optional(conn).await?;
+    raw.map(Row::try_from).transpose()
+}
+
+/// The same for whoever is to write it.
+pub(crate) async fn lock_by_arn(conn: &mut Conn, arn: &str) -> Result<Option<Row>, StoreError> {
+    let raw: Option<Raw> = sql::query_as(BY_ARN).bind(arn).locking(LOCK).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
 }
 
 /// The secret of this name, unless it is gone.
 pub(crate) async fn by_name(conn: &mut Conn, name: &str) -> Result<Option<Row>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(BY_NAME).bind(name).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(BY_NAME).bind(name).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
 }
 
 /// The secret of this full ARN, unless it is gone.
 pub(crate) async fn by_arn(conn: &mut Conn, arn: &str) -> Result<Option<Row>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(BY_ARN).bind(arn).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(BY_ARN).bind(arn).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
 }
 
 /// Has this ARN ever been given to a secret that still has a row?
 pub(crate) async fn arn_taken(conn: &mut Conn, arn: &str) -> Result<bool, StoreError> {
-    let row: Option<i64> = sqlx::query_scalar(ARN_TAKEN).bind(arn).fetch_optional(conn).await?;
+    let row: Option<i64> = sql::query_scalar(ARN_TAKEN).bind(arn).fetch_optional(conn).await?;
     Ok(row.is_some())
 }
 
 /// Inserts a secret; its `id` is ignored and the new one returned.
 pub(crate) async fn insert(conn: &mut Conn, row: &Row) -> Result<SecretId, StoreError> {
-    let id = sqlx::query_scalar(INSERT)
+    let id = sql::query_scalar(INSERT)
         .bind(&row.arn)
         .bind(&row.name)
         .bind(&row.token)
@@ -126,7 +148,7 @@ pub(crate) async fn insert(conn: &mut Conn, row: &Row) -> Result<SecretId, Store
 
 /// Writes what may change of a secret, its dates of access apart.
 pub(crate) async fn update(conn: &mut Conn, row: &Row) -> Result<(), StoreError> {
-    sqlx::query(UPDATE)
+    sql::query(UPDATE)
         .bind(row.id.0)
         .bind(&row.description)
         .bind(&row.kms_key_id)
@@ -141,31 +163,33 @@ pub(crate) async fn update(conn: &mut Conn, row: &Row) -> Result<(), StoreError>
 
 /// A value was read on the day beginning at `day_ms`. Days only go forward.
 pub(crate) async fn accessed(conn: &mut Conn, id: SecretId, day_ms: i64) -> Result<(), StoreError> {
-    sqlx::query(ACCESSED).bind(id.0).bind(day_ms).execute(conn).await?;
+    sql::query(ACCESSED).bind(id.0).bind(day_ms).execute(conn).await?;
     Ok(())
 }
 
 /// Deleted for good, kept for its unresolved candidates: answers to nothing, and its name is free.
 pub(crate) async fn bury(conn: &mut Conn, id: SecretId) -> Result<(), StoreError> {
-    sqlx::query(BURY).bind(id.0).execute(conn).await?;
+    sql::query(BURY).bind(id.0).execute(conn).await?;
     Ok(())
 }
 
 /// Removes the row; everything else of the secret must be gone or go with it.
 pub(crate) async fn remove(conn: &mut Conn, id: SecretId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE).bind(id.0).execute(conn).await?;
+    sql::query(REMOVE).bind(id.0).execute(conn).await?;
     Ok(())
 }
 
-/// Secrets to be removed at `now`: those whose window has ended, and buried ones that nothing holds any more.
+/// Secrets to be removed at `now`: those whose window has ended, and buried ones that nothing holds any more. What
+/// somebody else is writing, or removing, is left to the next time.
 pub(crate) async fn ended(conn: &mut Conn, now: Time) -> Result<Vec<SecretId>, StoreError> {
-    let ids: Vec<i64> = sqlx::query_scalar(ENDED).bind(ms(now)).fetch_all(conn).await?;
+    let ids: Vec<i64> =
+        sql::query_scalar(ENDED).bind(ms(now)).locking("FOR UPDATE SKIP LOCKED").fetch_all(conn).await?;
     Ok(ids.into_iter().map(SecretId).collect())
 }
 
 /// Is there any secret at all, gone ones included?
 pub(crate) async fn any(conn: &mut Conn) -> Result<bool, StoreError> {
-    let row: Option<i64> = sqlx::query_scalar(ANY).fetch_optional(conn).await?;
+    let row: Option<i64> = sql::query_scalar(ANY).fetch_optional(conn).await?;
     Ok(row.is_some())
 }
 

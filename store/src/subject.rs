@@ -13,7 +13,7 @@ use crate::model::{Named, Written};
 use crate::tx::Writing;
 use crate::{StoreError, label, resolve, rotation, secret, version};
 
-/// A secret being written.
+/// A secret being written. Nobody else writes it meanwhile: its row is the first that is locked.
 pub(crate) struct Subject {
     pub(crate) secret: secret::Row,
     pub(crate) labels: Labels,
@@ -27,7 +27,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// The secret a SecretId names, also one that is to be deleted. Its cache entry ends with the commit.
     pub(crate) async fn find(w: &mut Writing<'_>, id: &str) -> Result<Self, StoreError> {
-        let secret = resolve::find(w.conn(), id).await?;
+        let secret = resolve::lock(w.conn(), id).await?;
         Self::of(w, secret).await
     }
 
@@ -40,7 +40,7 @@ impl Subject {
 
     /// The secret of this number, unless it is gone.
     pub(crate) async fn by_id(w: &mut Writing<'_>, id: SecretId) -> Result<Option<Self>, StoreError> {
-        match secret::by_id(w.conn(), id).await? {
+        match secret::lock_by_id(w.conn(), id).await? {
             Some(secret) => Ok(Some(Self::of(w, secret).await?)),
             None => Ok(None),
         }

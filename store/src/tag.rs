@@ -8,7 +8,7 @@ use engine::settings::View;
 use crate::model::Tag;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, setting};
+use crate::{Store, StoreError, setting, sql};
 
 /// How many tags one secret may have.
 pub const MOST_TAGS: usize = 50;
@@ -55,29 +55,29 @@ impl Store {
 /// Adds or overwrites; refused where the secret would have too many.
 pub(crate) async fn put(conn: &mut Conn, secret: SecretId, tags: &[Tag]) -> Result<(), StoreError> {
     for tag in tags {
-        let query = sqlx::query(PUT).bind(secret.0).bind(&tag.key);
+        let query = sql::query(PUT).bind(secret.0).bind(&tag.key);
         query.bind(&tag.value).execute(&mut *conn).await?;
     }
     let [strategy, grace, time_zone] = View::ALL.map(View::key);
-    let query = sqlx::query_scalar(COUNT).bind(secret.0).bind(strategy).bind(grace).bind(time_zone);
+    let query = sql::query_scalar(COUNT).bind(secret.0).bind(strategy).bind(grace).bind(time_zone);
     let count: i64 = query.fetch_one(conn).await?;
     if usize::try_from(count).is_ok_and(|count| count > MOST_TAGS) { Err(StoreError::TagQuota) } else { Ok(()) }
 }
 
 /// Takes a tag away; false where there is none of this key.
 pub(crate) async fn remove(conn: &mut Conn, secret: SecretId, key: &str) -> Result<bool, StoreError> {
-    let removed = sqlx::query(REMOVE).bind(secret.0).bind(key).execute(conn).await?;
+    let removed = sql::query(REMOVE).bind(secret.0).bind(key).execute(conn).await?;
     Ok(removed.rows_affected() > 0)
 }
 
 /// The value of the tag of this key.
 pub(crate) async fn value(conn: &mut Conn, secret: SecretId, key: &str) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar(VALUE).bind(secret.0).bind(key).fetch_optional(conn).await?)
+    Ok(sql::query_scalar(VALUE).bind(secret.0).bind(key).fetch_optional(conn).await?)
 }
 
 /// All tags of a secret in order of insertion.
 pub(crate) async fn all(conn: &mut Conn, secret: SecretId) -> Result<Vec<Tag>, StoreError> {
-    let rows: Vec<(String, String)> = sqlx::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
+    let rows: Vec<(String, String)> = sql::query_as(ALL).bind(secret.0).fetch_all(conn).await?;
     Ok(rows.into_iter().map(|(key, value)| Tag { key, value }).collect())
 }
 

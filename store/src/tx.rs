@@ -1,22 +1,26 @@
-//! Transactions. One writer, begun IMMEDIATE; a few readers, each a snapshot.
+//! Transactions. SQLite has one writer, begun IMMEDIATE, and a few readers, each a snapshot. PostgreSQL has writers that
+//! take turns by the rows they lock first, and readers that are snapshots too ([decision 16] says which lock guards what).
 //!
 //! A write names the secrets it touches, so that readers stop trusting the cache for them while it commits. Never
 //! here: what is read or written.
+//!
+//! [decision 16]: ../../docs/decisions/0016-one-store-many-nodes.md
 
+use engine::Time;
 use engine::id::SecretId;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use crate::StoreError;
 use crate::cache::Turn;
-use crate::open::Inner;
-
-/// The connection type of the one dialect there is today.
-pub(crate) type Conn = SqliteConnection;
+use crate::error::is_lost;
+use crate::open::{Database, Inner};
+use crate::postgres::{Mark, Server};
+pub(crate) use crate::sql::Conn;
+use crate::sql::{Held, within};
+use crate::{StoreError, generation, lease_clock, sql};
 
 /// A write transaction. Dropped without [`Writing::commit`], it changed nothing.
 pub(crate) struct Writing<'a> {
     inner: &'a Inner,
-    tx: Transaction<'static, Sqlite>,
+    conn: Conn,
     turn: Turn,
     touched: Vec<SecretId>,
     touches_keys: bool,
@@ -31,6 +35,9 @@ pub(crate) enum Durability {
     Synced,
     /// This commit, unless a synced one has followed; never one before it without it (the log is written in order).
     /// For what a driver does again when it is missing: leases, and steps of which only the repetition is lost.
+    ///
+    /// On PostgreSQL it is as the other: when its server dies this process lives on, and would go on under a lease of
+    /// which nobody knows any more, with a fence that is given out a second time.
     Ordered,
 }
 
@@ -51,13 +58,34 @@ impl<'a> Writing<'a> {
     }
 
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
-        let tx = inner.writer.begin_with(durability.begin()).await?;
+        let conn = match &inner.database {
+            Database::Sqlite(files) => Conn::Sqlite(Held::begun(files.writer.begin_with(durability.begin()).await?)),
+            Database::Postgres(server) => {
+                let begin = server.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+                Conn::Postgres(Held::begun(within(begin).await?))
+            }
+        };
         let turn = inner.cache.turn();
-        Ok(Self { inner, tx, turn, touched: Vec::new(), touches_keys: false, touches_rotators: false, wakes: false })
+        let touched = Vec::new();
+        Ok(Self { inner, conn, turn, touched, touches_keys: false, touches_rotators: false, wakes: false })
     }
 
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.tx
+        &mut self.conn
+    }
+
+    /// Nobody else works on what belongs to no one secret until this has ended: access keys, principals, and what must be
+    /// true of several secrets together. To be taken before any secret is.
+    pub(crate) async fn lock_store(&mut self) -> Result<(), StoreError> {
+        if self.conn.is_shared() {
+            let _locked: Option<i64> = sql::query_scalar(LOCK_STORE).fetch_optional(&mut self.conn).await?;
+        }
+        Ok(())
+    }
+
+    /// The moment that decides what is due: the database's, where nodes share it.
+    pub(crate) async fn now(&mut self, own: Time) -> Result<Time, StoreError> {
+        lease_clock::now(&mut self.conn, own).await
     }
 
     /// What is cached of this secret ends with the commit.
@@ -85,7 +113,8 @@ impl<'a> Writing<'a> {
     /// As durable as it was begun when this returns. From before the commit until it is known to have ended, nobody reads what it
     /// touches from the cache. If the caller goes away in between, the next commit settles that too: writers take
     /// turns, so what was committing before it has ended.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        generation::advance(&mut self.conn, self.touches_keys, self.touches_rotators).await?;
         self.inner.cache.doubt(self.turn, &self.touched);
         if self.touches_keys {
             self.inner.access_keys.doubt(self.turn);
@@ -93,23 +122,73 @@ impl<'a> Writing<'a> {
         if self.touches_rotators {
             self.inner.rotators.doubt(self.turn);
         }
-        self.tx.commit().await?;
+        committed(self.inner, self.conn).await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
         self.inner.rotators.settle(self.turn);
         if self.wakes {
             self.inner.changed.notify_one();
+            self.inner.telling.notify_one();
         }
         Ok(())
     }
 
     /// Ends the transaction without changing anything.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        Ok(self.tx.rollback().await?)
+        Ok(self.conn.rollback().await?)
     }
 }
 
-/// A read transaction: everything read in it is of one moment.
-pub(crate) async fn snapshot(inner: &Inner) -> Result<Transaction<'static, Sqlite>, StoreError> {
-    Ok(inner.readers.begin().await?)
+/// Commits. Where the answer is lost, it is found out what became of it.
+async fn committed(inner: &Inner, mut conn: Conn) -> Result<(), StoreError> {
+    let Database::Postgres(server) = &inner.database else { return Ok(conn.commit().await?) };
+    let mark = mark(server, &mut conn).await?;
+    let error = match conn.commit().await {
+        Ok(()) => return Ok(()),
+        Err(error) if is_lost(&error) => error,
+        Err(error) => return Err(error.into()),
+    };
+    tracing::warn!(%error, "the connection was lost at a commit; asking what became of it");
+    let outcome = match &mark {
+        Some(mark) => server.outcome(mark).await,
+        None => None,
+    };
+    match outcome {
+        Some(true) => Ok(()),
+        Some(false) => Err(StoreError::Away(error)),
+        None => Err(StoreError::Unknown),
+    }
 }
+
+/// What the transaction is known by if its connection is lost while it commits. None: it changes nothing, or the server could
+/// not say.
+async fn mark(server: &Server, conn: &mut Conn) -> Result<Option<Mark>, StoreError> {
+    let Some(on) = server.marks() else { return Ok(None) };
+    let xid: Option<String> = sql::query_scalar(XID).fetch_one(conn).await?;
+    Ok(xid.map(|xid| Mark::new(xid, on)))
+}
+
+/// A read transaction: everything read in it is of one moment.
+pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(match &inner.database {
+        Database::Sqlite(files) => Conn::Sqlite(Held::begun(files.readers.begin().await?)),
+        Database::Postgres(server) => {
+            let begin = server.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+            Conn::Postgres(Held::begun(within(begin).await?))
+        }
+    })
+}
+
+/// For one statement that reads: there is no transaction around it.
+pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
+    Ok(match &inner.database {
+        Database::Sqlite(files) => Conn::Sqlite(Held::plain(files.readers.acquire().await?)),
+        Database::Postgres(server) => Conn::Postgres(Held::plain(server.pool.acquire().await?)),
+    })
+}
+
+const XID: &str = "-- tx::mark
+SELECT pg_current_xact_id_if_assigned()::text";
+
+const LOCK_STORE: &str = "-- tx::lock_store
+SELECT id FROM store_check WHERE id = 1 FOR NO KEY UPDATE";

@@ -17,15 +17,18 @@ use engine::retry;
 use engine::rotation::{Rotation, Run, Step};
 use engine::schedule::{Window, pick};
 
-use crate::due::{Boot, LEASE};
+use crate::due::LEASE;
 use crate::event::Occasion;
 use crate::instant::{instant_opt, ms};
 use crate::lease::millis;
+use crate::lease_clock::LeaseClock;
 use crate::model::{Look, Sight};
 use crate::open::Inner;
 use crate::subject::Subject;
-use crate::tx::{Conn, Durability, Writing, snapshot};
-use crate::{Store, StoreError, history, label as labels, material, reconcile, resolve, rotation, secret};
+use crate::tx::{Conn, Durability, Writing, glance, snapshot};
+use crate::{
+    Store, StoreError, history, label as labels, lease_clock, material, reconcile, resolve, rotation, secret, sql,
+};
 
 /// When a secret that cannot be looked at now, for a rotation of it is open, is looked at again.
 const OPEN_NOW: TimeDelta = TimeDelta::minutes(10);
@@ -44,9 +47,10 @@ impl Store {
             return Ok(looks);
         }
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let boot = Boot::of(&self.0);
-        let query = sqlx::query_scalar(DUE).bind(ms(now)).bind(&boot.id).bind(boot.since).bind(boot.longest);
-        let query = query.bind(boot.opened).bind(boot.lease).bind(i64::from(most));
+        let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        let query = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(clock.now_ms(now)).bind(&clock.id);
+        let query =
+            query.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease).bind(i64::from(most));
         let ids: Vec<i64> = query.fetch_all(w.conn()).await?;
         for id in ids.into_iter().map(SecretId) {
             match self.claim_look(&mut w, id, owner, now).await {
@@ -79,7 +83,7 @@ impl Store {
         row.plan_next_look(&secret.arn, now);
         match row.verify {
             Some(next) => plan(w.conn(), id, next).await?,
-            None => sqlx::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
+            None => sql::query(UNPLAN).bind(id.0).execute(w.conn()).await.map(drop)?,
         }
         let Some(sight) = sight(w.conn(), &self.0, secret, &row, None, now).await? else { return Ok(None) };
         Ok(Some(Look { lease: lease(w, &self.0, id, &sight.arn, owner).await?, sight, rotation: row.state }))
@@ -92,13 +96,13 @@ impl Store {
     /// being rotated, [`StoreError::NoValue`]; or the database fails.
     pub async fn look_at(&self, id: &str, owner: &str, now: Time) -> Result<Option<Look>, StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let secret = resolve::find(w.conn(), id).await?;
+        let secret = resolve::lock(w.conn(), id).await?;
         secret.live()?;
         let row = rotation::load(w.conn(), secret.id).await?;
         if !may_look(&row.state) {
             return Err(StoreError::RotationUnderWay);
         }
-        if !self.is_free(&row) {
+        if !self.is_free(&mut w, &row).await? {
             return Ok(None);
         }
         let id = secret.id;
@@ -134,7 +138,8 @@ impl Store {
     ) -> Result<Option<LastVerified>, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
         let Some(mut subject) = Subject::by_id(&mut w, look.lease.secret).await? else { return Ok(None) };
-        let held = self.0.check_but_for_pause(&subject.rotation, &look.lease).is_ok();
+        let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        let held = self.0.check_but_for_pause(&subject.rotation, &look.lease, &clock).is_ok();
         self.0.give_back(&mut w, &look.lease).await?;
         let is_same = subject.labels.holder(label::CURRENT) == Some(&look.sight.version)
             && subject.rotation.state == look.rotation;
@@ -198,7 +203,7 @@ impl Store {
     /// The database fails.
     pub async fn put_off(&self, look: &Look, until: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        sqlx::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
+        sql::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
         self.0.give_back(&mut w, &look.lease).await?;
         w.commit().await
     }
@@ -209,15 +214,17 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn next_look(&self, now: Time) -> Result<Option<Time>, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let next: Option<i64> = sqlx::query_scalar(NEXT).bind(ms(now)).fetch_optional(&mut *conn).await?;
-        instant_opt(next)
+        let mut conn = glance(&self.0).await?;
+        let clock = LeaseClock::read(&self.0, &mut conn).await?;
+        let next: Option<i64> = sql::query_scalar(NEXT).bind(clock.now_ms(now)).fetch_optional(&mut conn).await?;
+        instant_opt(next)?.map(|next| clock.as_shown_here(next, now)).transpose()
     }
 
     /// Spares the writer the question. What a dead process has leased is asked for there.
     async fn any_look(&self, now: Time) -> Result<bool, StoreError> {
-        let mut conn = self.0.readers.acquire().await?;
-        let any: Option<i64> = sqlx::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut *conn).await?;
+        let mut conn = glance(&self.0).await?;
+        let now = lease_clock::now(&mut conn, now).await?;
+        let any: Option<i64> = sql::query_scalar(ANY).bind(ms(now)).fetch_optional(&mut conn).await?;
         Ok(any.is_some())
     }
 
@@ -227,7 +234,8 @@ impl Store {
     /// The database fails.
     pub async fn plan_looks(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
-        let unplanned: Vec<(i64, String)> = sqlx::query_as(UNPLANNED).fetch_all(w.conn()).await?;
+        let unplanned: Vec<(i64, String)> =
+            sql::query_as(UNPLANNED).locking("FOR NO KEY UPDATE OF s SKIP LOCKED").fetch_all(w.conn()).await?;
         let mut planned = 0;
         for (id, arn) in unplanned {
             // A row that cannot be read is for those who rotate it to report.
@@ -243,10 +251,10 @@ impl Store {
     }
 
     /// Nobody holds it, or somebody whose lease is over.
-    pub(crate) fn is_free(&self, row: &rotation::Row) -> bool {
-        let boot = Boot::of(&self.0);
-        let over = |held: &rotation::Held| boot.ends(millis(held.until), held.boot == boot.id, None) <= boot.since;
-        row.lease.as_ref().is_none_or(over)
+    pub(crate) async fn is_free(&self, w: &mut Writing<'_>, row: &rotation::Row) -> Result<bool, StoreError> {
+        let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        let over = |held: &rotation::Held| clock.ends(millis(held.until), held.boot == clock.id, None) <= clock.since;
+        Ok(row.lease.as_ref().is_none_or(over))
     }
 }
 
@@ -350,9 +358,9 @@ pub(crate) async fn lease(
     arn: &str,
     owner: &str,
 ) -> Result<Lease, StoreError> {
-    let until = inner.clock.since_boot() + inner.options.lease;
-    let query = sqlx::query_scalar(LEASE).bind(id.0).bind(owner);
-    let fence: i64 = query.bind(&inner.options.boot_id).bind(millis(until)).fetch_one(w.conn()).await?;
+    let clock = LeaseClock::read(inner, w.conn()).await?;
+    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
+    let fence: i64 = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_one(w.conn()).await?;
     Ok(Lease { secret: id, arn: arn.to_owned(), fence })
 }
 
@@ -375,7 +383,7 @@ async fn tell(
 }
 
 async fn plan(conn: &mut Conn, id: SecretId, at: Time) -> Result<(), StoreError> {
-    sqlx::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
+    sql::query(PLAN).bind(id.0).bind(ms(at)).execute(conn).await?;
     Ok(())
 }
 
@@ -388,6 +396,14 @@ WHERE verify_ms IS NOT NULL AND verify_ms <= $1 AND live = 1 AND configured = 1 
        OR CASE WHEN lease_boot = $2 AND lease_until_ms <= $3 + $4 THEN lease_until_ms
                ELSE $5 + COALESCE(lease_ms, $6) END <= $3)
 ORDER BY verify_ms LIMIT $7";
+
+// What another node has, or writes, is not waited for.
+const DUE_OF_MANY: &str = "-- verify::claim_looks
+SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
+WHERE r.verify_ms IS NOT NULL AND r.verify_ms <= $1 AND r.live = 1 AND r.configured = 1 AND r.enabled = 1 AND r.paused = 0
+  AND r.lane = '' AND r.state IN ('idle', 'waiting') AND (r.due_ms IS NULL OR r.due_ms > $1)
+  AND (r.lease_owner IS NULL OR r.lease_until_ms <= $3)
+ORDER BY r.verify_ms LIMIT $7 FOR NO KEY UPDATE OF s, r SKIP LOCKED";
 
 const ANY: &str = "-- verify::any_look
 SELECT secret_id FROM rotation

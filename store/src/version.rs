@@ -8,11 +8,11 @@ use engine::id::{SecretId, VersionId};
 use engine::label;
 use engine::schedule::Limits;
 
-use crate::StoreError;
 use crate::instant::{instant, ms};
 use crate::mark::Marks;
 use crate::sealed::{Sealed, kind_name, kind_of};
 use crate::tx::Conn;
+use crate::{StoreError, sql};
 
 /// How many versions a secret may have before unlabelled ones are pruned.
 const MOST_VERSIONS: i64 = 100;
@@ -64,13 +64,13 @@ pub(crate) fn version_id(text: String) -> Result<VersionId, StoreError> {
 
 /// One version.
 pub(crate) async fn get(conn: &mut Conn, secret: SecretId, version: &str) -> Result<Option<Row>, StoreError> {
-    let raw: Option<Raw> = sqlx::query_as(GET).bind(secret.0).bind(version).fetch_optional(conn).await?;
+    let raw: Option<Raw> = sql::query_as(GET).bind(secret.0).bind(version).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
 }
 
 /// Every labelled version.
 pub(crate) async fn labelled(conn: &mut Conn, secret: SecretId) -> Result<Vec<Row>, StoreError> {
-    let raws: Vec<Raw> = sqlx::query_as(LABELLED).bind(secret.0).fetch_all(conn).await?;
+    let raws: Vec<Raw> = sql::query_as(LABELLED).bind(secret.0).fetch_all(conn).await?;
     raws.into_iter().map(Row::try_from).collect()
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Entry {
 
 /// The admin secret that a version's value names; empty where it names none, or has no value.
 pub(crate) async fn masterarn(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<String, StoreError> {
-    let query = sqlx::query_scalar(MASTERARN).bind(secret.0).bind(version.as_str());
+    let query = sql::query_scalar(MASTERARN).bind(secret.0).bind(version.as_str());
     let named: Option<Option<String>> = query.fetch_optional(conn).await?;
     Ok(named.flatten().unwrap_or_default())
 }
@@ -98,7 +98,7 @@ pub(crate) async fn page(
     unlabelled_too: bool,
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
-    let query = sqlx::query_as(PAGE).bind(secret.0).bind(after.0).bind(after.1);
+    let query = sql::query_as(PAGE).bind(secret.0).bind(after.0).bind(after.1);
     Ok(query.bind(unlabelled_too).bind(limit).fetch_all(conn).await?)
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn insert_placeholder(
     version: &VersionId,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(INSERT_PLACEHOLDER).bind(secret.0).bind(version.as_str());
+    let query = sql::query(INSERT_PLACEHOLDER).bind(secret.0).bind(version.as_str());
     query.bind(ms(now)).execute(conn).await?;
     Ok(())
 }
@@ -123,7 +123,7 @@ pub(crate) async fn insert(
     marks: &Marks,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(INSERT).bind(secret.0).bind(version.as_str());
+    let query = sql::query(INSERT).bind(secret.0).bind(version.as_str());
     let query = query.bind(kind_name(sealed.kind)).bind(&sealed.envelope).bind(ms(now));
     let query = query.bind(&marks.masterarn).bind(&marks.account);
     query.execute(conn).await?;
@@ -139,7 +139,7 @@ pub(crate) async fn show_candidate(
     marks: &Marks,
     now: Time,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(SHOW_CANDIDATE).bind(secret.0).bind(version.as_str());
+    let query = sql::query(SHOW_CANDIDATE).bind(secret.0).bind(version.as_str());
     let query = query.bind(kind_name(sealed.kind)).bind(i64::from(sealed.candidate)).bind(ms(now));
     let query = query.bind(&marks.masterarn).bind(&marks.account);
     query.execute(conn).await?;
@@ -152,7 +152,7 @@ pub(crate) async fn remove_placeholder(
     secret: SecretId,
     version: &VersionId,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(REMOVE_PLACEHOLDER).bind(secret.0).bind(version.as_str());
+    let query = sql::query(REMOVE_PLACEHOLDER).bind(secret.0).bind(version.as_str());
     query.execute(conn).await?;
     Ok(())
 }
@@ -160,14 +160,14 @@ pub(crate) async fn remove_placeholder(
 /// A new KmsKeyId is also that of the versions under AWS's three labels; the others keep the one they were written
 /// under. The labels and the secret's row must be saved.
 pub(crate) async fn relabel_key(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    let query = sqlx::query(RELABEL_KEY).bind(secret.0).bind(label::CURRENT);
+    let query = sql::query(RELABEL_KEY).bind(secret.0).bind(label::CURRENT);
     query.bind(label::PENDING).bind(label::PREVIOUS).execute(conn).await?;
     Ok(())
 }
 
 /// Removes the version, with its value. Its labels must be off, and no candidate may be its value.
 pub(crate) async fn remove(conn: &mut Conn, secret: SecretId, version: &VersionId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE).bind(secret.0).bind(version.as_str()).execute(conn).await?;
+    sql::query(REMOVE).bind(secret.0).bind(version.as_str()).execute(conn).await?;
     Ok(())
 }
 
@@ -178,7 +178,7 @@ pub(crate) async fn accessed(
     version: &VersionId,
     day_ms: i64,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(ACCESSED).bind(secret.0).bind(version.as_str());
+    let query = sql::query(ACCESSED).bind(secret.0).bind(version.as_str());
     query.bind(day_ms).execute(conn).await?;
     Ok(())
 }
@@ -204,22 +204,22 @@ pub(crate) async fn make_room(
 }
 
 async fn count(conn: &mut Conn, secret: SecretId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?)
+    Ok(sql::query_scalar(COUNT).bind(secret.0).fetch_one(conn).await?)
 }
 
 /// Removes the `excess` oldest unlabelled versions made before `before`, except those that have an unresolved
 /// candidate; and resolved candidates that no version shows any more.
 async fn prune(conn: &mut Conn, secret: SecretId, excess: i64, before: Time) -> Result<u64, StoreError> {
-    let query = sqlx::query(PRUNE).bind(secret.0).bind(ms(before)).bind(excess);
+    let query = sql::query(PRUNE).bind(secret.0).bind(ms(before)).bind(excess);
     let removed = query.execute(&mut *conn).await?.rows_affected();
-    sqlx::query(PRUNE_CANDIDATES).bind(secret.0).bind(ms(before)).execute(conn).await?;
+    sql::query(PRUNE_CANDIDATES).bind(secret.0).bind(ms(before)).execute(conn).await?;
     Ok(removed)
 }
 
 /// Removes every version of the secret, and its labels.
 pub(crate) async fn remove_all(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
-    sqlx::query(REMOVE_LABELS).bind(secret.0).execute(&mut *conn).await?;
-    sqlx::query(REMOVE_ALL).bind(secret.0).execute(conn).await?;
+    sql::query(REMOVE_LABELS).bind(secret.0).execute(&mut *conn).await?;
+    sql::query(REMOVE_ALL).bind(secret.0).execute(conn).await?;
     Ok(())
 }
 
@@ -242,7 +242,7 @@ FROM version v JOIN secret s ON s.id = v.secret_id
 WHERE v.secret_id = $1
   AND (v.created_ms < $2 OR (v.created_ms = $2 AND v.version_id > $3))
   AND (v.sealed IS NOT NULL OR v.candidate IS NOT NULL)
-  AND ($4 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
+  AND ($4 = 1 OR EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id))
 ORDER BY v.created_ms DESC, v.version_id ASC
 LIMIT $5";
 

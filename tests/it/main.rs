@@ -10,6 +10,7 @@ mod cli_keys;
 mod cli_rotator;
 mod cli_settings;
 mod clients;
+mod cluster;
 mod contract;
 mod crash;
 mod crash_strategies;

@@ -39,7 +39,7 @@ use self::services::Services;
 use self::watch::Watch;
 use self::writer::Writers;
 use crate::harness::account::users_like;
-use crate::harness::servers;
+use crate::harness::{self, servers};
 
 /// Long enough for a service that keeps what it read for three seconds, on a machine that is busy.
 const GRACE: Duration = Duration::from_secs(6);
@@ -78,7 +78,8 @@ fn nodes_killed_at_random_lose_nothing_and_lock_nobody_out() {
     say(&format!("the seed is {seed}: PAWL_TEST_SEED={seed} draws the same victims and pauses again"));
     let accounts = if kills >= WHOLE { ACCOUNTS.0 } else { ACCOUNTS.1 };
     let fleet = Fleet::accounts(given("PAWL_TEST_ACCOUNTS").unwrap_or(accounts));
-    let url = format!("postgres://{}:{}@{}:{}/app", store.admin_user, store.admin_password, store.host, store.port);
+    // A database and a role of its own, as harness/cluster.rs makes them for any cluster.
+    let url = harness::cluster::Cluster::on(&store, 0, "").url;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let fleet = Arc::new(fleet);
     let figures = runtime.expect("a runtime").block_on(torture(&url, &fleet, kills, seed));
@@ -119,7 +120,8 @@ async fn torture(url: &str, fleet: &Arc<Fleet>, kills: usize, seed: u64) -> Figu
     }
     figures.took = began.elapsed();
     figures.looks = oracle.end().await;
-    figures.saw(&services.end().await);
+    let seen = services.end().await;
+    figures.saw(&seen);
     let (acknowledged, missing) = writers.end(&cluster).await;
     assert!(missing.is_empty(), "acknowledged and not there: {missing:#?}");
     figures.writes = acknowledged;

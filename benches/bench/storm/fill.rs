@@ -28,7 +28,7 @@ impl Fleet {
         let folder = tempfile::tempdir().expect("a folder");
         let args = ServeArgs {
             data: Some(folder.path().join("first")),
-            store: Some(database.url()),
+            store: database.url().parse().ok(),
             schedule_limits: Some("none".to_owned()),
             ..ServeArgs::default()
         };

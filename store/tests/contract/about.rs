@@ -47,7 +47,7 @@ pub(crate) async fn a_policy_waits_for_restore_and_goes_with_its_secret(world: W
     store.delete_secret("s", 0, now).await.unwrap();
     world.create("s", "two").await;
     assert_eq!(store.policy("s").await.unwrap().1, None, "a new secret of the name knows nothing of it");
-    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM policy").fetch_one(&mut world.raw().await).await.unwrap();
+    let left: i64 = world.raw().await.count("SELECT COUNT(*) FROM policy").await;
     assert_eq!(left, 0);
 }
 

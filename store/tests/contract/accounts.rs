@@ -68,12 +68,11 @@ pub(crate) async fn what_an_earlier_binary_wrote_is_looked_at_too(world: World) 
     world.create("two", &account("app", "")).await;
     world.create("none", "text").await;
     let mut raw = world.raw().await;
-    sqlx::query("UPDATE version SET account = NULL").execute(&mut raw).await.unwrap();
+    raw.run("UPDATE version SET account = NULL").await;
     assert!(shared(&world, "one").await.is_empty());
     let world = world.reopen().await;
     assert_eq!(shared(&world, "one").await, ["two"]);
-    let left: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM version WHERE account IS NULL").fetch_one(&mut raw).await.unwrap();
+    let left: i64 = raw.count("SELECT COUNT(*) FROM version WHERE account IS NULL").await;
     assert_eq!(left, 0);
 }
 

@@ -54,11 +54,11 @@ pub(crate) async fn what_an_earlier_binary_wrote_is_looked_at_when_the_store_ope
     world.store.delete_secret("app", 0, world.now()).await.unwrap();
     world.create("app", &naming("root")).await;
     let mut raw = world.raw().await;
-    sqlx::query("UPDATE version SET masterarn = NULL").execute(&mut raw).await.unwrap();
+    raw.run("UPDATE version SET masterarn = NULL").await;
     let world = world.reopen().await;
     assert!(is_admin(&world).await);
     let unseen = "SELECT COUNT(*) FROM version WHERE masterarn IS NULL";
-    let left: i64 = sqlx::query_scalar(unseen).fetch_one(&mut raw).await.unwrap();
+    let left: i64 = raw.count(unseen).await;
     assert_eq!(left, 1, "the version without a label");
     world.store.delete_secret("app", 0, world.now()).await.unwrap();
     assert!(!is_admin(&world).await);

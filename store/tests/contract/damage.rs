@@ -10,7 +10,7 @@ async fn a_version_that_cannot_be_read_keeps_no_other_from_being_served_at_the_n
     let world = World::over_sqlite().await;
     world.create("bad", "one").await;
     world.create("good", "two").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     for damage in ["kind = 'weird'", "kind = NULL", "candidate = 7, sealed = NULL"] {
         let change = format!(
             "UPDATE version SET masterarn = NULL, {damage} WHERE secret_id = (SELECT id FROM secret WHERE name = 'bad')"
@@ -33,7 +33,7 @@ async fn a_replica_in_a_state_of_later_days_is_shown_as_failed_and_breaks_no_lis
         message: String::new(),
     };
     world.store.replicate("s", &[region], world.now()).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     sqlx::query("UPDATE replica SET status = 'catching-up'").execute(&mut raw).await.unwrap();
     let about = world.store.describe("s").await.unwrap();
     assert_eq!(about.replicas[0].message, "This server does not know the status catching-up.");
@@ -46,7 +46,7 @@ async fn a_trial_whose_mark_an_earlier_binary_dropped_is_a_trial_all_the_same() 
     world.create("s", "one").await;
     let trial = store::Rotate { start: Start::Test, ..rotate("t") };
     world.store.rotate("s", trial, world.now()).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let changed = sqlx::query("UPDATE rotation SET body = replace(body, '\"trial\":true', '\"x\":1')");
     assert_eq!(changed.execute(&mut raw).await.unwrap().rows_affected(), 1);
     let lease = world.claim().await;
@@ -60,7 +60,7 @@ async fn a_trial_whose_mark_an_earlier_binary_dropped_is_a_trial_all_the_same() 
 async fn versions_that_an_earlier_binary_wrote_are_shown_under_their_secrets_key() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let shown = async || {
         let versions = world.store.list_versions("s", true, 10, None).await.unwrap().versions;
         versions[0].kms_key_id.clone()

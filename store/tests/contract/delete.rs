@@ -87,10 +87,7 @@ pub(crate) async fn an_unresolved_candidate_outlives_force_delete_and_purge(worl
         assert!(matches!(world.store.describe(name).await, Err(StoreError::SecretNotFound)));
     }
     let mut raw = world.raw().await;
-    let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM candidate WHERE resolved_ms IS NULL")
-        .fetch_one(&mut raw)
-        .await
-        .unwrap();
+    let kept: i64 = raw.count("SELECT COUNT(*) FROM candidate WHERE resolved_ms IS NULL").await;
     assert_eq!(kept, 4, "what was sent, and what the target had before");
     let mut names = Vec::new();
     for name in ["s", "t"] {
@@ -110,7 +107,7 @@ pub(crate) async fn a_healthy_secret_goes_with_all_it_had(world: World) {
     let tables =
         "SELECT (SELECT COUNT(*) FROM secret) + (SELECT COUNT(*) FROM version) + (SELECT COUNT(*) FROM candidate)
                   + (SELECT COUNT(*) FROM rotation) + (SELECT COUNT(*) FROM history) + (SELECT COUNT(*) FROM label)";
-    assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut raw).await.unwrap(), 0);
+    assert_eq!(raw.count(tables).await, 0);
     // One whose target still has what a rotation set, while AWSCURRENT says otherwise, is not healthy.
     world.create("t", "one").await;
     let lease = world.rotating("t", "r").await;
@@ -118,7 +115,7 @@ pub(crate) async fn a_healthy_secret_goes_with_all_it_had(world: World) {
     world.finish(&lease).await;
     world.put("t", "mine", "never told to the target").await.unwrap();
     world.store.delete_secret("t", 0, world.now()).await.unwrap();
-    assert_eq!(sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM candidate").fetch_one(&mut raw).await.unwrap(), 1);
+    assert_eq!(raw.count("SELECT COUNT(*) FROM candidate").await, 1);
 }
 
 pub(crate) async fn purging_removes_what_has_ended_and_nothing_else(world: World) {

@@ -32,7 +32,7 @@ pub(crate) async fn a_secret_that_is_deleted_in_its_grace_goes_whole(world: Worl
     in_its_grace(&world, "s").await;
     world.store.delete_secret("s", 0, world.now()).await.unwrap();
     let mut raw = world.raw().await;
-    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM secret").fetch_one(&mut raw).await.unwrap();
+    let left: i64 = raw.count("SELECT COUNT(*) FROM secret").await;
     assert_eq!(left, 0);
 }
 
@@ -96,7 +96,10 @@ pub(crate) async fn the_longest_lease_is_nobody_elses_from_its_first_moment(worl
     world.claim().await;
 }
 
-pub(crate) async fn a_long_lease_of_another_boot_is_waited_for_whole(world: World) {
+// PostgreSQL's clock knows no boots.
+#[tokio::test]
+async fn a_long_lease_of_another_boot_is_waited_for_whole() {
+    let world = World::over_sqlite().await;
     long_step(&world).await;
     world.clock.pass(TimeDelta::seconds(100));
     let world = world.reboot("boot-2").await;

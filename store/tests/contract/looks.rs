@@ -187,7 +187,7 @@ pub(crate) async fn secrets_of_an_earlier_binary_get_their_first_look_spread_ove
         looked_at(&world, &format!("s{n}"), Change::default()).await;
     }
     let mut raw = world.raw().await;
-    sqlx::query("UPDATE rotation SET verify_ms = NULL").execute(&mut raw).await.unwrap();
+    raw.run("UPDATE rotation SET verify_ms = NULL").await;
     assert_eq!(world.store.plan_looks(world.now()).await.unwrap(), 4);
     assert_eq!(world.store.plan_looks(world.now()).await.unwrap(), 0);
     assert!(looks(&world).await.is_empty(), "nothing at once");

@@ -41,8 +41,8 @@ pub(crate) async fn old_unlabelled_versions_give_way(world: World) {
     assert!(get("v2").await.is_ok());
 }
 
-pub(crate) async fn without_aws_limits_rotations_never_meet_the_quota(_: World) {
-    let world = World::with_limits(Limits::None).await;
+pub(crate) async fn without_aws_limits_rotations_never_meet_the_quota(world: World) {
+    let world = world.with_limits(Limits::None).await;
     world.create("s", "x").await;
     for n in 0..130 {
         let lease = world.rotating("s", &format!("r{n}")).await;
@@ -53,12 +53,12 @@ pub(crate) async fn without_aws_limits_rotations_never_meet_the_quota(_: World) 
     assert!(count(&world).await <= 100);
     world.put("s", "mine", "y").await.unwrap();
     let mut raw = world.raw().await;
-    let candidates: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM candidate").fetch_one(&mut raw).await.unwrap();
+    let candidates: i64 = raw.count("SELECT COUNT(*) FROM candidate").await;
     assert!(candidates <= 100, "resolved candidates go with the versions that show them: {candidates}");
 }
 
-pub(crate) async fn an_unresolved_candidate_is_never_pruned(_: World) {
-    let world = World::with_limits(Limits::None).await;
+pub(crate) async fn an_unresolved_candidate_is_never_pruned(world: World) {
+    let world = world.with_limits(Limits::None).await;
     world.create("s", "x").await;
     let lease = world.rotating("s", "r").await;
     world.sealed(&lease, "two").await;

@@ -118,6 +118,6 @@ pub(crate) async fn readers_go_with_their_secret_and_a_read_that_comes_late_brin
     let world = world.reopen().await;
     assert!(readers(&world).await.is_empty());
     let mut raw = world.raw().await;
-    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM reader").fetch_one(&mut raw).await.unwrap();
+    let left: i64 = raw.count("SELECT COUNT(*) FROM reader").await;
     assert_eq!(left, 0);
 }

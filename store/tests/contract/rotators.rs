@@ -3,7 +3,6 @@
 use chrono::TimeDelta;
 use engine::registration::{Keys, Kind, Lambda, Mode, Settings, SigningKey, Webhook};
 use engine::secret::SecretBytes;
-use sqlx::AssertSqlSafe;
 use store::{Lane, NewRotator, Rotate, Serves, Start, StoreError, new_signing_key};
 
 use crate::world::{World, on_schedule, rotate};
@@ -72,7 +71,7 @@ pub(crate) async fn a_row_that_was_changed_behind_our_back_is_not_used(world: Wo
     world.register("hook", webhook(Mode::Managed, false)).await;
     let mut raw = world.raw().await;
     let moved = "UPDATE rotator SET settings = replace(settings, 'hook.example', 'evil.example')";
-    sqlx::query(AssertSqlSafe(moved.to_owned())).execute(&mut raw).await.unwrap();
+    raw.run(moved).await;
     let world = world.reopen().await;
     assert!(matches!(world.store.rotator("hook").await, Err(StoreError::Sealed(_))), "its keys are not for that URL");
 }

@@ -113,7 +113,7 @@ pub(crate) async fn taking_a_tag_away_that_is_not_there_changes_nothing(world: W
     enable(&world, strategy(Strategy::SingleUser)).await.unwrap();
     // What the migration leaves behind: a setting that nobody wrote, and so no tag.
     let mut raw = world.raw().await;
-    sqlx::query("DELETE FROM tag").execute(&mut raw).await.unwrap();
+    raw.run("DELETE FROM tag").await;
     untag(&world, "pawl:strategy").await;
     assert_eq!(options(&world).await.strategy, Some(Strategy::SingleUser));
     enable(&world, Change { reconcile: Some(true), ..Change::default() }).await.unwrap();
@@ -128,9 +128,9 @@ pub(crate) async fn a_tag_that_an_earlier_binary_took_for_any_other_shows_what_i
     let mut raw = world.raw().await;
     for statement in [
         "UPDATE tag SET tag_value = 'soon' WHERE tag_key = 'pawl:grace'",
-        "UPDATE rotation SET options = json_remove(options, '$.strategy')",
+        "UPDATE rotation SET options = replace(options, '\"strategy\":\"single-user\"', '\"x\":1')",
     ] {
-        sqlx::query(statement).execute(&mut raw).await.unwrap();
+        raw.run(statement).await;
     }
     assert_eq!(tags(&world).await, "pawl:grace=15m a=b");
     put(&world, &[("pawl:strategy", "dual-password")]).await.unwrap();

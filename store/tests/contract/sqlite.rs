@@ -17,7 +17,7 @@ async fn the_candidate_is_seen_by_a_second_connection_before_set_is_handed_out()
     world.create("s", "one").await;
     let lease = world.rotating("s", "r").await;
     world.apply(&lease, Event::Leased).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let count = "SELECT COUNT(*) FROM candidate WHERE resolved_ms IS NULL AND version_id LIKE 'r.%'";
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut raw).await.unwrap(), 0);
     let decision = world.apply(&lease, created("two")).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_second_process_is_refused_until_the_first_has_ended() {
 async fn another_keyring_is_refused_and_changes_nothing() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
-    let World { store, clock, keyring, limits, boot, dir } = world;
+    let World { store, clock, keyring, limits, boot, dir, .. } = world;
     store.close().await;
     drop(store);
     let keep = |keyring: &Arc<Keyring>| Arc::clone(keyring);
@@ -54,7 +54,7 @@ async fn another_keyring_is_refused_and_changes_nothing() {
         boot_id: boot.clone(),
     };
     let location = Location::Sqlite(dir.path().join("data"));
-    assert!(Store::exists(&location));
+    assert!(Store::exists(&location).await.unwrap());
     let refused = Store::open(&location, other, clock.clone(), options()).await;
     assert!(matches!(refused, Err(OpenError::WrongKeyring)));
     // A ring that has the old key, and a new primary beside it, opens the store.
@@ -85,13 +85,13 @@ async fn files_are_readable_by_their_owner_alone() {
 #[tokio::test]
 async fn a_location_without_a_store_is_told_from_one_with() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(!Store::exists(&Location::Sqlite(dir.path().join("data"))));
+    assert!(!Store::exists(&Location::Sqlite(dir.path().join("data"))).await.unwrap());
 }
 
 #[tokio::test]
 async fn commits_are_durable_and_references_held() {
     let world = World::over_sqlite().await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut raw).await.unwrap();
     assert_eq!(mode, "wal");
     sqlx::query("PRAGMA foreign_keys = ON").execute(&mut raw).await.unwrap();
@@ -105,7 +105,7 @@ async fn after(statements: &[&str]) -> Result<String, StoreError> {
     world.create("a", "value of a").await;
     world.put("a", "a2", "second value of a").await.unwrap();
     world.create("b", "value of b").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     for statement in statements {
         let changed = sqlx::query(AssertSqlSafe((*statement).to_owned())).execute(&mut raw).await.unwrap();
         assert!(changed.rows_affected() > 0, "{statement}");
@@ -152,7 +152,7 @@ async fn a_hot_secret_is_read_without_the_database() {
     let arn = world.create("s", "one").await.arn;
     world.put("s", "v2", "two").await.unwrap();
     world.read("s").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     sqlx::query("DELETE FROM label").execute(&mut raw).await.unwrap();
     sqlx::query("UPDATE version SET sealed = x'00'").execute(&mut raw).await.unwrap();
     assert_eq!((world.read("s").await, world.read(&arn).await), ("two".to_owned(), "two".to_owned()));
@@ -166,7 +166,7 @@ async fn a_candidate_shown_by_another_version_does_not_open() {
     world.sealed(&lease, "weak").await;
     world.apply(&lease, crate::world::failed(Step::Set, engine::outcome::Verdict::Rejected)).await.unwrap();
     world.apply(&lease, created("two")).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     // Candidate 1's bytes under number 2: same version, same key, another place.
     let swap = "UPDATE candidate SET sealed = (SELECT c.sealed FROM candidate c WHERE c.n = 1 AND c.version_id LIKE 'r.%') WHERE n = 2";
     sqlx::query(swap).execute(&mut raw).await.unwrap();
@@ -184,7 +184,7 @@ async fn an_access_key_given_to_another_principal_does_not_open() {
     let world = World::over_sqlite().await;
     let reader = crate::keys::principal("reader", store::Role::Reader, &["app/"], &[]);
     let key = world.store.create_principal_key(reader, world.now()).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     sqlx::query("UPDATE access_key SET principal = 'admin'").execute(&mut raw).await.unwrap();
     let world = world.reopen().await;
     let found = world.store.access_key(&key.access_key_id).await;
@@ -197,7 +197,7 @@ async fn a_key_of_a_principal_that_is_gone_or_of_a_role_of_later_days_is_no_key(
     world.store.create_access_key("admin", world.now()).await.unwrap();
     let reader = crate::keys::principal("reader", store::Role::Reader, &["app/"], &[]);
     let key = world.store.create_principal_key(reader, world.now()).await.unwrap();
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let mut world = world;
     for change in [
         "UPDATE principal SET prefixes = 'app/' WHERE name = 'reader'",
@@ -219,7 +219,7 @@ async fn a_rotation_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
         world.create(name, "one").await;
         world.store.rotate(name, rotate("r"), world.now()).await.unwrap();
     }
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     sqlx::query("UPDATE rotation SET body = '{\"state\":\"dreaming\"}' WHERE secret_id = 1")
         .execute(&mut raw)
         .await
@@ -262,7 +262,7 @@ async fn the_queue_is_read_from_its_index() {
         world.create(&name, "one").await;
         world.store.rotate(&name, on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
     }
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     let cases = [
         ("src/due.rs", "DUE", "rotation_lane_due"),
         ("src/due.rs", "EXPIRED", "rotation_leased"),
@@ -369,7 +369,7 @@ async fn a_store_of_the_first_schema_opens_and_nothing_becomes_due() {
 async fn a_newer_schema_serves_this_binary_too() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     sqlx::query("ALTER TABLE secret ADD COLUMN invented_later TEXT").execute(&mut raw).await.unwrap();
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -387,7 +387,7 @@ async fn a_newer_schema_serves_this_binary_too() {
 async fn the_first_release_writes_into_the_present_schema() {
     let world = World::over_sqlite().await;
     world.create("s", "one").await;
-    let mut raw = world.raw().await;
+    let mut raw = world.sqlite().await;
     // As its binary had them.
     for statement in [
         "INSERT INTO secret (arn, name, token, description, kms_key_id, data_key, tagged, created_ms, changed_ms)

@@ -1,5 +1,6 @@
 //! What tests stand on: a store with a clock they set, and short words for common acts.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use engine::schedule::{Limits, Rules};
 use engine::secret::{SecretBytes, SecretValue};
 use sqlx::{ConnectOptions, SqliteConnection};
 use store::{
-    Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PutValue, Room, Rotate, Serves, Start, Store,
-    StoreError, UpdateSecret, Value, Written,
+    Claim, Identity, Location, MoveLabel, NewSecret, OpenError, Options, PostgresUrl, PutValue, Room, Rotate, Serves,
+    Start, Store, StoreError, UpdateSecret, Value, Written,
 };
 use tempfile::TempDir;
+
+use crate::database::{Database, Raw};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
@@ -31,13 +34,24 @@ pub(crate) fn start() -> Time {
 pub(crate) struct TestClock {
     now: Mutex<Time>,
     since_boot: Mutex<Duration>,
+    /// Where the database reads what time it is.
+    shown: Option<PathBuf>,
 }
 
 impl TestClock {
     /// Both clocks go on.
     pub(crate) fn pass(&self, length: TimeDelta) {
         *self.now.lock().unwrap() += length;
+        self.show();
         *self.since_boot.lock().unwrap() += length.to_std().unwrap();
+    }
+
+    pub(crate) fn show(&self) {
+        if let Some(file) = &self.shown {
+            let fresh = file.with_extension("new");
+            std::fs::write(&fresh, self.now().timestamp_micros().to_string()).unwrap();
+            std::fs::rename(&fresh, file).unwrap();
+        }
     }
 
     pub(crate) fn set(&self, now: Time) {
@@ -68,20 +82,47 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     pub(crate) boot: String,
     pub(crate) dir: TempDir,
+    /// Where it is not SQLite in `dir`.
+    pub(crate) database: Option<Database>,
+}
+
+/// A fresh world over SQLite.
+pub(crate) async fn over_sqlite() -> Option<World> {
+    Some(World::over_sqlite().await)
+}
+
+/// A fresh world over PostgreSQL; none where the tests are to do without it.
+pub(crate) async fn over_postgres() -> Option<World> {
+    Some(World::over(Some(Database::fresh("").await?), Limits::Aws).await)
 }
 
 impl World {
     pub(crate) async fn over_sqlite() -> Self {
-        Self::with_limits(Limits::Aws).await
+        Self::over(None, Limits::Aws).await
     }
 
-    pub(crate) async fn with_limits(limits: Limits) -> Self {
+    pub(crate) async fn over(database: Option<Database>, limits: Limits) -> Self {
         let keyring = Arc::new(Keyring::generate().unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock { now: Mutex::new(start()), since_boot: Mutex::new(Duration::from_secs(1000)) });
+        let clock = Arc::new(TestClock {
+            now: Mutex::new(start()),
+            since_boot: Mutex::new(Duration::from_secs(1000)),
+            shown: database.as_ref().map(|database| database.clock.clone()),
+        });
+        clock.show();
         let boot = "boot-1".to_owned();
-        let store = open(&dir, &keyring, &clock, limits, &boot).await.unwrap();
-        Self { store, clock, keyring, limits, boot, dir }
+        let location = location(&dir, database.as_ref());
+        let store = open(&location, &keyring, &clock, limits, &boot).await.unwrap();
+        Self { store, clock, keyring, limits, boot, dir, database }
+    }
+
+    /// A fresh world over the same kind of store.
+    pub(crate) async fn with_limits(self, limits: Limits) -> Self {
+        let database = match &self.database {
+            Some(_) => Database::fresh("").await,
+            None => None,
+        };
+        Self::over(database, limits).await
     }
 
     /// Ends the process, so to speak, and starts another one.
@@ -92,19 +133,27 @@ impl World {
 
     /// The same, with the machine restarted in between.
     pub(crate) async fn reboot(self, boot: &str) -> Self {
-        let Self { store, clock, keyring, limits, dir, .. } = self;
+        let Self { store, clock, keyring, limits, dir, database, .. } = self;
         store.close().await;
         drop(store);
-        let store = open(&dir, &keyring, &clock, limits, boot).await.unwrap();
-        Self { store, clock, keyring, limits, boot: boot.to_owned(), dir }
+        let store = open(&location(&dir, database.as_ref()), &keyring, &clock, limits, boot).await.unwrap();
+        Self { store, clock, keyring, limits, boot: boot.to_owned(), dir, database }
     }
 
     pub(crate) async fn try_open(&self, keyring: &Arc<Keyring>) -> Result<Store, OpenError> {
-        open(&self.dir, keyring, &self.clock, self.limits, &self.boot).await
+        open(&location(&self.dir, self.database.as_ref()), keyring, &self.clock, self.limits, &self.boot).await
     }
 
     /// A second connection to the database, beside the store's own.
-    pub(crate) async fn raw(&self) -> SqliteConnection {
+    pub(crate) async fn raw(&self) -> Raw {
+        match &self.database {
+            Some(database) => Raw::Postgres(Box::new(database.connect().await)),
+            None => Raw::Sqlite(Box::new(self.sqlite().await)),
+        }
+    }
+
+    /// The same where it is SQLite.
+    pub(crate) async fn sqlite(&self) -> SqliteConnection {
         self.raw_of(&self.dir.path().join("data")).await
     }
 
@@ -238,8 +287,15 @@ impl World {
     }
 }
 
+fn location(dir: &TempDir, database: Option<&Database>) -> Location {
+    match database {
+        Some(database) => Location::Postgres(PostgresUrl::parse(&database.url).unwrap()),
+        None => Location::Sqlite(dir.path().join("data")),
+    }
+}
+
 async fn open(
-    dir: &TempDir,
+    location: &Location,
     keyring: &Arc<Keyring>,
     clock: &Arc<TestClock>,
     limits: Limits,
@@ -255,8 +311,7 @@ async fn open(
         schedule_limits: limits,
         boot_id: boot.to_owned(),
     };
-    let location = Location::Sqlite(dir.path().join("data"));
-    Store::open(&location, Arc::clone(keyring), Arc::clone(clock) as Arc<dyn Clock>, options).await
+    Store::open(location, Arc::clone(keyring), Arc::clone(clock) as Arc<dyn Clock>, options).await
 }
 
 /// A token with a short name.

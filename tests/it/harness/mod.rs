@@ -1,6 +1,7 @@
 //! What the tests share: private databases, accounts in them, and running `pawl` processes.
 
 pub(crate) mod account;
+pub(crate) mod cluster;
 pub(crate) mod pawl;
 pub(crate) mod proxy;
 pub(crate) mod receiver;

@@ -226,6 +226,11 @@ impl Pawl {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process")
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether SIGSTOP has stopped it.
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
