@@ -5,9 +5,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use pawl::cli::Cli;
 
+/// Bytes of stack of each worker. An operation is one future, with its transactions, its statements and both drivers in it:
+/// unoptimised builds were seen to need more than the usual two megabytes. What is not used costs nothing.
+const STACK: usize = 16 << 20;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => runtime,
         Err(error) => return pawl::cli::fail(&format!("cannot start the async runtime: {error}"), 1),
     };

@@ -69,5 +69,7 @@ pub(crate) async fn send(
     let answer = request.body(body).send().await.ok()?;
     let status = answer.status().as_u16();
     let text = answer.text().await.ok()?;
-    Some((status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))))
+    // Some operations of AWS answer nothing.
+    let text = if text.is_empty() { "null" } else { text.as_str() };
+    Some((status, serde_json::from_str(text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))))
 }

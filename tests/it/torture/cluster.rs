@@ -112,21 +112,30 @@ impl Cluster {
     /// Calls a node drawn at random. None: it did not answer, or said that it cannot just now.
     pub(super) async fn call(&self, operation: &str, body: &Value) -> Option<(u16, Value)> {
         let node = &self.nodes[rand::rng().random_range(0..NODES)];
-        send(&self.http, &node.url, &self.by, operation, body).await.filter(|(status, _)| *status < 500)
+        self.asked(node, operation, body).await.filter(|(status, _)| *status < 500)
+    }
+
+    async fn asked(&self, node: &Node, operation: &str, body: &Value) -> Option<(u16, Value)> {
+        send(&self.http, &node.url, &self.by, operation, body).await
     }
 
     /// The same until one has answered, as clients retry.
     pub(super) async fn insist(&self, operation: &str, body: &Value) -> (u16, Value) {
         let until = Instant::now() + NOBODY;
+        let mut said = vec![];
         loop {
-            if let Some(answer) = self.call(operation, body).await {
-                return answer;
+            let number = rand::rng().random_range(0..NODES);
+            match self.asked(&self.nodes[number], operation, body).await {
+                Some(answer) if answer.0 < 500 => return answer,
+                Some((status, error)) => said.push(format!("node {number}: {status} {error}")),
+                None => said.push(format!("node {number}: no answer")),
             }
-            assert!(
-                Instant::now() < until,
-                "for {NOBODY:?} no node answered {operation} {body}\n{}",
-                self.log("ERROR")
-            );
+            if Instant::now() >= until {
+                said.sort_unstable();
+                said.dedup();
+                self.nobody_gave_up();
+                panic!("for {NOBODY:?} no node answered {operation} {body}: {said:#?}\n{}", self.log("ERROR"));
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
