@@ -27,7 +27,8 @@ bench: ## Measure, each figure beside a baseline of the same run
 fuzz: ## Look for inputs that break something, five minutes a target (TARGET=router, SECONDS=60)
 	@scripts/fuzz $(or $(SECONDS),300) $(TARGET)
 
-torture: servers clients ## A hundred rotations of each strategy under 64 readers (SHAPE=mysql), the whole fault matrix, thousands of simulated seeds, half an hour of fuzzing a target
+torture: servers clients ## A thousand nodes killed at random (KILLS), a hundred rotations under 64 readers (SHAPE=mysql), the whole fault matrix, thousands of simulated seeds (SEEDS), fuzzing
+	PAWL_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --locked $(FEATURES) --test it -- --nocapture torture::
 	PAWL_TEST_ROTATIONS=100 $(CARGO) test --locked $(FEATURES) --test it -- --test-threads 3 $(or $(SHAPE),readers::)
 	PAWL_FAULT_MATRIX=all $(CARGO) test --locked $(FEATURES) --test it -- faults::every_step
 	PAWL_SIM_SEEDS=$(or $(SEEDS),5000) PAWL_SIM_SECRETS=2000 PAWL_SIM_OPS=2000 $(CARGO) test --locked --package store --test sim

@@ -63,6 +63,15 @@ impl Server {
     /// [`BootError`] with what cannot be opened and why.
     pub async fn start(settings: &Settings) -> Result<Self, BootError> {
         install_tls_provider();
+        Self::start_with(settings, registry(target_ca(settings)?)?).await
+    }
+
+    /// The same with these rotators in place of the built-in ones.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(settings: &Settings, registry: Registry) -> Result<Self, BootError> {
+        install_tls_provider();
         let steady = Arc::new(Steady::new(Arc::new(SystemClock)));
         let clock: Arc<dyn Clock> = Arc::clone(&steady) as Arc<dyn Clock>;
         let store = open_store(settings, Arc::clone(&clock)).await?;
@@ -77,7 +86,7 @@ impl Server {
             .map_err(|e| boot_error(format!("cannot listen on {}", settings.listen), e))?;
         let address = listener.local_addr().map_err(|error| boot_error("cannot listen", error))?;
         let target_ca = target_ca(settings)?;
-        let registry = Arc::new(registry(target_ca.clone())?);
+        let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::default());
         let audit = audit(settings, &clock, &metrics)?;
         let owner = format!("{}-{}-{:08x}", std::process::id(), address.port(), rand::random::<u32>());

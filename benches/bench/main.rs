@@ -7,6 +7,7 @@ mod fleet;
 mod read;
 mod rotation;
 mod signature;
+mod storm;
 mod target;
 mod webhook;
 
@@ -16,8 +17,11 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
     pawl::boot::install_tls_provider();
-    println!("{}", machine());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    if wanted.iter().any(|one| one == storm::MODE) {
+        return runtime.block_on(storm::run_node());
+    }
+    println!("{}", machine());
     if runs("core") {
         core::run();
     }
@@ -35,6 +39,9 @@ fn main() {
     }
     if runs("fleet") {
         runtime.block_on(fleet::run());
+    }
+    if runs("storm") {
+        runtime.block_on(storm::run());
     }
 }
 

@@ -44,6 +44,7 @@ mod stall;
 mod targets;
 mod tidy;
 mod topology;
+mod torture;
 mod trial;
 mod upgrade;
 mod verify_only;

@@ -3,7 +3,7 @@
 //! caching clients do. On every strategy that promises it not one login is refused; and how long the gap is where one user
 //! has one password is measured.
 
-mod service;
+pub(crate) mod service;
 
 use std::time::Duration;
 

@@ -117,6 +117,25 @@ pub(crate) fn answer(server: &Server, user: &str, password: &str) -> Answer {
     })
 }
 
+/// The accounts and roles of a server whose names begin with this.
+pub(crate) fn users_like(server: &Server, prefix: &str) -> Vec<String> {
+    on_a_runtime(async {
+        if server.engine == "postgres" {
+            let client = postgres(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
+            let sql = format!("SELECT rolname::TEXT FROM pg_roles WHERE rolname LIKE '{prefix}%'");
+            let rows = client.query(&sql, &[]).await.expect("roles");
+            rows.iter().map(|row| row.get(0)).collect()
+        } else {
+            let mut conn = mysql(server, &server.admin_user, &server.admin_password).await.expect("the admin logs in");
+            let sql = format!("SELECT User FROM mysql.user WHERE User LIKE '{prefix}%'");
+            let users = conn.query(sql).await.expect("accounts");
+            // The server notices a connection that just goes away as well.
+            let _closed = conn.disconnect().await;
+            users
+        }
+    })
+}
+
 /// Whether this login works and can ask something.
 pub(crate) fn logs_in(server: &Server, user: &str, password: &str) -> bool {
     on_a_runtime(async {

@@ -170,13 +170,7 @@ impl Pawl {
 
     /// The first key.
     pub(crate) fn administrator(&self) -> Signed {
-        let credentials = std::fs::read_to_string(self.data.join("credentials")).expect("credentials");
-        let setting = |name: &str| {
-            let lines = credentials.lines().filter_map(|line| line.split_once('='));
-            lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1
-        };
-        let secret = SecretBytes::from(setting("aws_secret_access_key"));
-        Signed { access_key_id: setting("aws_access_key_id").to_owned(), secret, session_token: None }
+        administrator_of(&self.data)
     }
 
     /// Creates a secret with this value.
@@ -260,6 +254,17 @@ impl Drop for Pawl {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// The first key, as a server has left it in its data folder.
+pub(crate) fn administrator_of(data: &Path) -> Signed {
+    let credentials = std::fs::read_to_string(data.join("credentials")).expect("credentials");
+    let setting = |name: &str| {
+        let lines = credentials.lines().filter_map(|line| line.split_once('='));
+        lines.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).expect(name).1
+    };
+    let secret = SecretBytes::from(setting("aws_secret_access_key"));
+    Signed { access_key_id: setting("aws_access_key_id").to_owned(), secret, session_token: None }
 }
 
 /// `{}`: nothing beside the account itself.

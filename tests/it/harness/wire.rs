@@ -49,26 +49,36 @@ impl Client {
 
     /// As [`call`].
     pub(crate) fn call(&self, url: &str, operation: &str, body: &Value) -> Option<(u16, Value)> {
-        let signer = Signer { access_key_id: &self.by.access_key_id, secret: &self.by.secret, region: "us-east-1" };
-        let host = url.trim_start_matches("http://");
-        let target = if operation.contains('.') { operation.to_owned() } else { format!("secretsmanager.{operation}") };
-        let body = body.to_string();
-        let mut headers =
-            vec![("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
-        headers.extend(self.by.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
-        let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-        let mut request = self.http.post(url);
-        for (name, value) in headers.iter().skip(1) {
-            request = request.header(*name, *value);
-        }
-        for (name, value) in sign(&unsigned, &signer, SystemClock.now()) {
-            request = request.header(name, value);
-        }
-        self.runtime.block_on(async {
-            let answer = request.body(body).send().await.ok()?;
-            let status = answer.status().as_u16();
-            let text = answer.text().await.ok()?;
-            Some((status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))))
-        })
+        self.runtime.block_on(send(&self.http, url, &self.by, operation, body))
     }
+}
+
+/// As [`call`], over this HTTP client: for what calls from many tasks.
+pub(crate) async fn send(
+    http: &reqwest::Client,
+    url: &str,
+    by: &Signed,
+    operation: &str,
+    body: &Value,
+) -> Option<(u16, Value)> {
+    let signer = Signer { access_key_id: &by.access_key_id, secret: &by.secret, region: "us-east-1" };
+    let host = url.trim_start_matches("http://");
+    let target = if operation.contains('.') { operation.to_owned() } else { format!("secretsmanager.{operation}") };
+    let body = body.to_string();
+    let mut headers = vec![("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &target)];
+    headers.extend(by.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
+    let unsigned = Unsigned { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
+    let mut request = http.post(url);
+    for (name, value) in headers.iter().skip(1) {
+        request = request.header(*name, *value);
+    }
+    for (name, value) in sign(&unsigned, &signer, SystemClock.now()) {
+        request = request.header(name, value);
+    }
+    let answer = request.body(body).send().await.ok()?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await.ok()?;
+    // Some operations of AWS answer nothing.
+    let text = if text.is_empty() { "null" } else { text.as_str() };
+    Some((status, serde_json::from_str(text).unwrap_or_else(|error| panic!("{operation}: {error} in {text}"))))
 }

@@ -51,10 +51,10 @@ struct Tally {
 }
 
 /// A user and its password, as a value of the secret says.
-type Login = (String, String);
+pub(crate) type Login = (String, String);
 
 /// How a database answers somebody who logs in and asks something.
-enum Answer {
+pub(crate) enum Answer {
     In,
     /// It says that the password, or the user, is wrong.
     Refused(String),
@@ -151,7 +151,7 @@ async fn work(shared: Arc<Shared>, number: usize, cache: Duration) {
 }
 
 /// A new connection and a question.
-async fn ask(server: &Server, login: &Login) -> Answer {
+pub(crate) async fn ask(server: &Server, login: &Login) -> Answer {
     match server.engine {
         "postgres" => ask_postgres(server, login).await,
         _ => ask_mysql(server, login).await,
