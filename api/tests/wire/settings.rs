@@ -253,7 +253,8 @@ async fn f82_what_something_else_manages_is_served_and_refused_to_every_rotation
     let words = "Something else manages the credential of this secret (the tag pawl:managed-elsewhere says: the operator): \
                  it is not changed from here. Take the tag away if that is over.";
     for operation in ["RotateSecret", "pawl.EnableRotation", "pawl.RollbackRotation", "pawl.ReconcileRotation"] {
-        server.refused(operation, json!({"SecretId": "db"}), "InvalidRequestException", words).await;
+        let asked = json!({"SecretId": "db", "ClientRequestToken": v(2)});
+        server.refused(operation, asked, "InvalidRequestException", words).await;
     }
     server.ok("GetSecretValue", json!({"SecretId": "db"})).await;
     server.ok("UntagResource", json!({"SecretId": "db", "TagKeys": ["pawl:managed-elsewhere"]})).await;
