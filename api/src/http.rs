@@ -105,7 +105,7 @@ impl Server {
         for pause in PAUSES {
             match self.answer(parts, &body, call).await {
                 Err(error) if error.passing => {
-                    self.state.clock.sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await
+                    self.state.clock.sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
                 answer => return answer,
             }

@@ -67,7 +67,7 @@ fn event_bridge(event: &OutboxEvent) -> Option<Value> {
     Some(enveloped(
         event,
         "Secret Label Updated",
-        json!({ "name": event.name, "labelUpdated": label, "versionId": version }),
+        &json!({ "name": event.name, "labelUpdated": label, "versionId": version }),
     ))
 }
 
@@ -100,7 +100,7 @@ fn cloud_trail(event: &OutboxEvent) -> Option<Value> {
         let step = event.facts.step.as_deref().unwrap_or("testSecret");
         record["errorMessage"] = format!("Error when executing the rotator during {step} step").into();
     }
-    Some(enveloped(event, "AWS Service Event via CloudTrail", record))
+    Some(enveloped(event, "AWS Service Event via CloudTrail", &record))
 }
 
 fn service_event(kind: &str) -> Option<&'static str> {
@@ -120,7 +120,7 @@ fn service_event(kind: &str) -> Option<&'static str> {
 }
 
 /// EventBridge's envelope.
-fn enveloped(event: &OutboxEvent, detail_type: &str, detail: Value) -> Value {
+fn enveloped(event: &OutboxEvent, detail_type: &str, detail: &Value) -> Value {
     let (region, account) = place_of(&event.arn);
     json!({
         "version": "0",

@@ -50,6 +50,7 @@ pub(crate) struct Inner {
 }
 
 /// The database behind a store.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub(crate) enum Database {
     Sqlite(Files),
     Postgres(Server),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::time::{sleep, timeout};
 
 use crate::OpenError;
@@ -35,6 +35,9 @@ const SETTINGS: &str = "-- postgres::prepare
 SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';
 SELECT set_config('synchronous_commit',
     CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+
+const OUTSIDE: &str = "-- postgres::is_outside_a_transaction
+SELECT transaction_timestamp() = statement_timestamp()";
 
 const STANDBY: &str = "-- postgres::prepare (standby)
 SELECT pg_is_in_recovery()";
@@ -136,7 +139,7 @@ impl Server {
                 }
                 let asked = sqlx::query_scalar(OUTCOME).bind(&mark.xid).fetch_one(&mut *conn);
                 let said: Result<Result<Option<String>, _>, _> = timeout(CONNECTED, asked).await;
-                match said.ok().and_then(Result::ok).map(|said| said.unwrap_or_default()).as_deref() {
+                match said.ok().and_then(Result::ok).map(Option::unwrap_or_default).as_deref() {
                     Some("committed") => return Some(true),
                     Some("aborted") => return Some(false),
                     // The server has not noticed yet that we are gone, or has gone itself.
@@ -203,8 +206,9 @@ fn pool(url: &PostgresUrl, options: &PgConnectOptions, seen: &Arc<Seen>) -> PgPo
         .max_lifetime(LIFETIME)
         .idle_timeout(None)
         .test_before_acquire(false)
-        // One that hangs is not waited for: it would keep its place in the pool.
-        .after_release(|conn, _| Box::pin(async move { within(conn.ping()).await.map(|()| true) }))
+        // One that hangs is not waited for: it would keep its place in the pool. And a BEGIN whose caller went away before it was
+        // answered is one that the driver knows nothing of: who came next would be in a transaction of somebody else's.
+        .after_release(|conn, _| Box::pin(within(is_outside_a_transaction(conn))))
         .before_acquire(|conn, about| {
             Box::pin(async move {
                 if about.idle_for >= FRESH {
@@ -221,6 +225,11 @@ fn pool(url: &PostgresUrl, options: &PgConnectOptions, seen: &Arc<Seen>) -> PgPo
             })
         })
         .connect_lazy_with(options.clone())
+}
+
+/// Said in the simple protocol, where one statement is one moment.
+async fn is_outside_a_transaction(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::raw_sql(OUTSIDE).fetch_one(conn).await?.try_get(0)
 }
 
 async fn prepare(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -277,7 +286,9 @@ async fn recognise(conn: &mut PgConnection, seen: &Seen) -> Result<(), sqlx::Err
             }
         }
         Some(_) => {}
-        None => drop(sqlx::query(FIRST_SEEN).bind(&now.id).bind(&now.timeline).execute(&mut *conn).await?),
+        None => {
+            sqlx::query(FIRST_SEEN).bind(&now.id).bind(&now.timeline).execute(&mut *conn).await?;
+        }
     }
     seen.set(Some(now));
     Ok(())

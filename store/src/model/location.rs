@@ -34,6 +34,7 @@ pub struct Options {
 
 /// Where a store is.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Location {
     /// The data directory; `pawl.db` and `pawl.lock` are inside.
     Sqlite(PathBuf),

@@ -32,6 +32,7 @@ mod list;
 mod looks;
 mod managed;
 mod material;
+mod nodes;
 mod passes;
 mod pruning;
 mod readers;
