@@ -132,7 +132,7 @@ impl Keeper {
         match kept {
             Ok(()) => {}
             Err(error) => {
-                self.tell_once(format!("the store cannot be kept in order, trying again: {}", causes(&error)))
+                self.tell_once(format!("the store cannot be kept in order, trying again: {}", causes(&error)));
             }
         }
     }
