@@ -1,5 +1,6 @@
 //! Nodes: `pawl serve` as it ships, and the same server with a rotator that does nothing, as a process of its own.
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use engine::secret::SecretBytes;
 use pawl::boot::Server;
 use pawl::config::{ServeArgs, Settings};
 use rotators::Registry;
-use tokio::io::AsyncReadExt;
 
 use super::database::Database;
 use super::fill::Fleet;
@@ -108,7 +108,7 @@ pub(crate) async fn run_node() {
     let server = Server::start_with(&settings, Registry::of(vec![Box::new(Nothing)])).await.expect("a server");
     let (stop, shutdown) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
-        let _ended = tokio::io::stdin().read(&mut [0; 1]).await;
+        let _ended = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1])).await;
         let _stopping = stop.send(true);
     });
     server.run(shutdown).await.expect("it served");
