@@ -102,6 +102,11 @@ impl Cluster {
         is_ready(&self.http, &self.nodes[number]).await
     }
 
+    /// Waits until the node is ready.
+    pub(super) async fn ready(&self, number: usize) {
+        until_ready(&self.http, &self.nodes[number]).await;
+    }
+
     /// Waits until every node is ready.
     pub(super) async fn all_ready(&self) {
         for node in &self.nodes {
