@@ -107,7 +107,7 @@ async fn wrong_with(cluster: &Cluster, kept: &Kept) -> Vec<String> {
     }
     match value(cluster, kept, "AWSPREVIOUS").await {
         Some(login) if is_let_in(kept, &login).await => {
-            wrong.push(say("the credential before AWSCURRENT still logs in"))
+            wrong.push(say("the credential before AWSCURRENT still logs in"));
         }
         _ => {}
     }
