@@ -63,7 +63,7 @@ fn what_one_node_acknowledged_every_node_has_at_once() {
     }
 }
 
-// Issue 6, line 4.
+// Issue 6, line 4; F17.
 #[test]
 fn a_hundred_parallel_rotatesecret_over_three_nodes_open_one_rotation() {
     let Some(cluster) = Cluster::new(3) else { return };
@@ -118,7 +118,7 @@ fn another_node_goes_on(variable: &str, point: &str) -> Option<(Cluster, Pawl, P
     Some((cluster, first, second, name, account))
 }
 
-// F12
+// F21
 #[test]
 fn another_node_ends_the_rotation_of_one_that_was_killed() {
     for point in ["set::before_change", "set::after_change", "commit::before::setSecret"] {
@@ -126,7 +126,7 @@ fn another_node_ends_the_rotation_of_one_that_was_killed() {
     }
 }
 
-// F13, F14
+// F19
 #[test]
 fn a_node_that_slept_past_its_lease_does_nothing_when_it_wakes() {
     for point in ["set::before_change", "commit::before::setSecret"] {
@@ -146,7 +146,7 @@ fn a_node_that_slept_past_its_lease_does_nothing_when_it_wakes() {
     }
 }
 
-// F101
+// F03
 #[test]
 fn a_store_that_restarts_loses_nothing_that_was_acknowledged_and_nodes_recover_by_themselves() {
     let Some(server) = servers::own(Engine::Postgres, &[]) else { return };

@@ -33,3 +33,53 @@ async fn a_caller_that_goes_away_leaves_no_transaction_behind() {
     }
     panic!("a connection in the pool has a transaction open that nobody ends");
 }
+
+// F11: a failover to a server that has lost commits, and a restore into another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_another_timeline_is_noticed_and_nothing_starts() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.create("s", "one").await;
+    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    assert_eq!(world.store.verify_only().await.unwrap(), None);
+    let world = world.reopen().await;
+    assert_eq!(world.store.verify_only().await.unwrap(), None, "it is the server it was");
+    world.raw().await.run("UPDATE last_server SET timeline = '00000000'").await;
+    let world = world.reopen().await;
+    let why = world.store.verify_only().await.unwrap().expect("it is noticed");
+    assert!(why.reason.contains("timeline 00000000"), "{}", why.reason);
+    world.clock.pass(chrono::TimeDelta::hours(8));
+    assert!(world.claims().await.is_empty(), "nothing starts before accounts were looked at");
+    let world = world.reopen().await;
+    assert_eq!(world.store.verify_only().await.unwrap(), Some(why), "once, and with its first reason");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nodes_own_clock_decides_nothing_about_what_is_due_or_leased() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.create("s", "one").await;
+    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    let due = world.next_due().await.expect("a plan");
+    // A node that is a day ahead, and one that is a day behind, ask for what is due.
+    let day = chrono::TimeDelta::days(1);
+    let claim = async |now| world.store.claim("skewed", &store::Room::everywhere(10), now).await.unwrap();
+    assert!(claim(world.now() + day).await.is_empty(), "it is not due by the database's clock");
+    world.clock.set(due);
+    assert_eq!(claim(world.now() - day).await.len(), 1, "it is");
+    assert!(claim(world.now() + day).await.is_empty(), "and its lease is not over");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_being_written_is_passed_over_by_a_claim_and_claimed_after() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    for name in ["a", "b"] {
+        world.create(name, "one").await;
+        world.store.rotate(name, crate::world::rotate("r"), world.now()).await.unwrap();
+    }
+    let mut writer = world.raw().await;
+    writer.run("BEGIN").await;
+    writer.run("UPDATE secret SET description = 'x' WHERE name = 'a'").await;
+    let claims = world.claims().await;
+    assert_eq!(claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    writer.run("COMMIT").await;
+    assert_eq!(world.claim().await.arn, world.store.describe("a").await.unwrap().arn);
+}
