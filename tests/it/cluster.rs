@@ -20,6 +20,7 @@ fn token() -> String {
     format!("{:.<32}", unique("t"))
 }
 
+// F22, F98
 #[test]
 fn what_one_node_acknowledged_every_node_has_at_once() {
     let Some(cluster) = Cluster::new(3) else { return };
@@ -64,6 +65,7 @@ fn what_one_node_acknowledged_every_node_has_at_once() {
 }
 
 // Issue 6, line 4; F17.
+// F17, F22
 #[test]
 fn a_hundred_parallel_rotatesecret_over_three_nodes_open_one_rotation() {
     let Some(cluster) = Cluster::new(3) else { return };
@@ -146,7 +148,7 @@ fn a_node_that_slept_past_its_lease_does_nothing_when_it_wakes() {
     }
 }
 
-// F03
+// F03, F28
 #[test]
 fn a_store_that_restarts_loses_nothing_that_was_acknowledged_and_nodes_recover_by_themselves() {
     let Some(server) = servers::own(Engine::Postgres, &[]) else { return };

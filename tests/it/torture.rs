@@ -70,6 +70,7 @@ fn say(what: &str) {
     eprintln!("{what}");
 }
 
+// F21
 #[test]
 fn nodes_killed_at_random_lose_nothing_and_lock_nobody_out() {
     let Some(store) = servers::own(Engine::Postgres, &[]) else { return };
