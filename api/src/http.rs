@@ -104,7 +104,8 @@ impl Server {
         // asked of it again.
         for pause in PAUSES {
             match self.answer(parts, &body, call).await {
-                Err(error) if error.passing => {
+                // What has reached out of here already is not done again.
+                Err(error) if error.passing && !call.op.is_some_and(Op::reaches_out) => {
                     self.state.clock.sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
                 answer => return answer,

@@ -150,6 +150,11 @@ macro_rules! operations {
         pub(crate) enum Op { $($variant,)* }
 
         impl Op {
+    /// Does it speak to a target or to a receiver, so that doing it again is more than a write done again?
+    pub(crate) fn reaches_out(self) -> bool {
+        matches!(self, Self::CheckRotation | Self::PrepareRotation | Self::TestRotator | Self::VerifyRotation)
+    }
+
             /// The operation of an X-Amz-Target.
             pub(crate) fn of_target(target: &str) -> Option<Self> {
                 match target { $($target => Some(Self::$variant),)* _ => None }

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::shown::{date, text};
 use super::{CliError, Connection, output};
 use crate::clock::SystemClock;
+use crate::config::StoreSetting;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreVerb {
@@ -42,6 +43,9 @@ pub(crate) struct BackupArgs {
     /// The server's data folder
     #[arg(long, value_name = "DIR", env = "PAWL_DATA", default_value = "pawl-data")]
     data: PathBuf,
+    /// Where the store is, if not in the data folder: postgres://…; better said by the variable, which no process list shows
+    #[arg(long, value_name = "URL", env = "PAWL_STORE", hide_env_values = true)]
+    store: Option<StoreSetting>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -134,7 +138,15 @@ fn show(answer: &Value) {
 }
 
 async fn backup(args: &BackupArgs) -> Result<(), CliError> {
-    let contents = store::backup(&args.data, &args.to).await.map_err(|error| refused(&error))?;
+    let location = args.store.clone().unwrap_or_else(StoreSetting::sqlite).location(&args.data);
+    let contents = match location.map_err(|error| CliError::usage(format!("the URL of the store: {error}")))? {
+        Location::Sqlite(folder) => store::backup(&folder, &args.to).await,
+        Location::Postgres(url) => {
+            let mut progress = tell_tables();
+            store::backup_of_shared(&url, &args.to, SystemClock.now(), &mut progress).await
+        }
+    };
+    let contents = contents.map_err(|error| refused(&error))?;
     let keyring = args.data.join("keyring.json");
     if args.json {
         output::json(&told(&args.to, &contents));
@@ -188,7 +200,7 @@ async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
 
 async fn copy(args: &CopyArgs) -> Result<(), CliError> {
     let (from, to) = (location(&args.from)?, location(&args.to)?);
-    let mut progress = |table: &str, rows: u64| output::progress(format!("{table}: {rows} rows"));
+    let mut progress = tell_tables();
     let copied = store::copy(Copy { from: &from, to: &to, while_served: false }, SystemClock.now(), &mut progress);
     let copied = copied.await.map_err(|error| refused(&error))?;
     if args.json {
@@ -203,6 +215,11 @@ async fn copy(args: &CopyArgs) -> Result<(), CliError> {
          each would rotate the same accounts",
     );
     Ok(())
+}
+
+/// Says how many rows of a table are copied.
+fn tell_tables() -> impl FnMut(&str, u64) + Send {
+    |table, rows| output::progress(format!("{table}: {rows} rows"))
 }
 
 /// `sqlite://DIR`, or the URL of a PostgreSQL database.

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crypto::KeyId;
+use engine::Time;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::copy::{Copy, copy};
 use crate::lock::Locked;
+use crate::model::{Location, PostgresUrl};
 use crate::open::DATABASE;
 use crate::{OpenError, StoreError};
 
@@ -118,6 +121,42 @@ pub async fn backup(directory: &Path, to: &Path) -> Result<Contents, BackupError
     let contents = named?;
     removed.map_err(BackupError::file(&draft))?;
     Ok(contents)
+}
+
+/// The same of a PostgreSQL store: a SQLite store in one file, as `restore` takes it. What is in it is of one moment, whoever
+/// goes on serving; `progress` is told each table and how many of its rows are there.
+///
+/// # Errors
+/// [`BackupError`]; there is no file of that name then.
+pub async fn backup_of_shared(
+    url: &PostgresUrl,
+    to: &Path,
+    now: Time,
+    progress: &mut (dyn FnMut(&str, u64) + Send),
+) -> Result<Contents, BackupError> {
+    if to.try_exists().map_err(BackupError::file(to))? {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    // What a killed backup left holds values, and is of no use.
+    let folder = beside(to, "copied");
+    remove_folder(&folder)?;
+    let (from, into) = (Location::Postgres(url.clone()), Location::Sqlite(folder.clone()));
+    let copied = copy(Copy { from: &from, to: &into, while_served: true }, now, progress).await;
+    let made = match copied {
+        Ok(_) => backup(&folder, to).await,
+        Err(error) => Err(error),
+    };
+    let removed = remove_folder(&folder);
+    let contents = made?;
+    removed?;
+    Ok(contents)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), BackupError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::file(folder)(error)),
+        _ => Ok(()),
+    }
 }
 
 async fn write(database: &Path, draft: &Path) -> Result<Contents, BackupError> {

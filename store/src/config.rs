@@ -30,6 +30,7 @@ impl Store {
     /// [`StoreError::ManagedElsewhere`], [`StoreError::AllPaused`], [`StoreError::Blackout`], or the database fails.
     pub async fn rotate(&self, id: &str, rotate: Rotate, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let alone = self.alone_to_enable(&mut w, id).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let is_open_token = subject.rotation.state.run().is_some_and(|run| run.token == rotate.token);
@@ -182,6 +183,7 @@ impl Store {
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], or the database fails.
     pub async fn cancel_rotation(&self, id: &str, by: &str, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let open = subject.rotation.state.run().map(|run| run.token.clone());
         subject.rotation.enabled = false;
@@ -209,6 +211,7 @@ impl Store {
     /// As [`Store::cancel_rotation`].
     pub async fn pause_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         subject.rotation.paused = true;
         subject.rotation.set_due(&subject.secret.arn, now);
@@ -222,6 +225,7 @@ impl Store {
     /// resume.
     pub async fn resume_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let was_paused = std::mem::replace(&mut subject.rotation.paused, false);
         if !was_paused {
@@ -247,6 +251,7 @@ impl Store {
     /// As [`Store::cancel_rotation`]; [`StoreError::NotOpen`] where there is neither.
     pub async fn abandon_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let left_over = left_over(&subject).cloned();
         if let (Rotation::Idle, Some(version)) = (&subject.rotation.state, left_over) {
@@ -268,6 +273,7 @@ impl Store {
     /// given up.
     pub async fn vouch_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let at = Occasion::called(&self.0, by, now);
         event::apply(&mut w, &mut subject, Event::Vouched { by: by.to_owned() }, &at).await?;
@@ -289,6 +295,7 @@ impl Store {
         now: Time,
     ) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let sent = delivery::find(w.conn(), rotator, delivery).await?.ok_or(StoreError::DeliveryNotFound)?;
         let subject = Subject::by_id(&mut w, sent.secret).await?;
         let mut subject = subject.ok_or(StoreError::DeliveryIsPast)?;

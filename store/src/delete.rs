@@ -12,7 +12,7 @@ use crate::instant::{ms, whole_ms};
 use crate::model::{Deleted, Facts, Named};
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, candidate, mode, replica, rotation, secret, version};
+use crate::{Store, StoreError, account, candidate, mode, replica, rotation, secret, version};
 
 impl Store {
     /// DeleteSecret: planned for `window_days` from now, or at once and for good where that is 0 (force).
@@ -36,6 +36,7 @@ impl Store {
         now: Time,
     ) -> Result<Deleted, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find(&mut w, id).await?;
         let force = window_days == 0;
         if !force {
@@ -84,8 +85,14 @@ impl Store {
     /// As [`Store::restore_secret`].
     pub async fn restore_secret_as(&self, id: &str, by: Option<&str>, now: Time) -> Result<Named, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        w.lock_store().await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find(&mut w, id).await?;
         if subject.secret.deleted.is_some() {
+            // While it was away another secret may have taken its account over.
+            if subject.rotation.enabled && subject.rotation.lane.is_empty() {
+                account::refuse_shared(w.conn(), subject.secret.id).await?;
+            }
             subject.secret.deleted = None;
             subject.rotation.live = true;
             subject.replan_missed(now, self.0.options.schedule_limits);

@@ -32,6 +32,10 @@ impl Store {
         if room.is_full() {
             return Ok(Vec::new());
         }
+        // Whoever claims takes a turn, on disk; to find nothing costs none.
+        if self.0.is_shared() && self.next_due(room).await?.is_none_or(|due| due > self.0.clock.now()) {
+            return Ok(Vec::new());
+        }
         // A claim that a power failure takes back was the claim of a process that is gone.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         if self.0.is_shared() {
@@ -201,7 +205,9 @@ async fn is_had(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, now: Time
     if had.is_none() {
         return Ok(false);
     }
+    // Its driver renews without locking the secret: locked too, so that what is read is what stays.
     let query = sql::query_scalar(STILL_DUE).bind(id.0).bind(ms(now)).bind(clock.since);
+    let query = query.locking("FOR NO KEY UPDATE SKIP LOCKED");
     let due: Option<i64> = query.fetch_optional(w.conn()).await?;
     Ok(due.is_some())
 }

@@ -18,6 +18,7 @@ impl Store {
     /// [`StoreError::Refused`] where no credential waits for its end; or the database fails.
     pub async fn end_grace(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         if subject.rotation.paused {
             return Err(StoreError::RotationPaused);

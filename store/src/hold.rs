@@ -111,6 +111,7 @@ impl Store {
         if mode::is_new(&mut tx).await? {
             drop(tx);
             let mut w = Writing::begin(&self.0).await?;
+            let now = w.now(now).await?;
             mode::hold_if_new(w.conn(), now).await?;
             w.wake();
             return w.commit().await.map(|()| true);
@@ -120,7 +121,10 @@ impl Store {
         match mode {
             Some(_) if open > 0 => Ok(false),
             Some(VerifyOnly { reason, since }) => {
-                self.leave_verify_only(now).await?;
+                // What was entered meanwhile is another one, and nobody has looked for it yet.
+                if !self.leave_mode(Some(since), now).await? {
+                    return Ok(true);
+                }
                 tracing::info!(
                     verify_only.since = %since,
                     "every account was looked at and AWSCURRENT logs in: the store is verify-only no more ({reason})"
@@ -134,6 +138,7 @@ impl Store {
 
     async fn let_go(&self, now: Time) -> Result<bool, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         if mode::get(w.conn()).await?.is_some() {
             return Ok(false);
         }
@@ -185,7 +190,9 @@ impl Store {
     /// The database fails.
     pub async fn accept_unseen(&self, by: &str, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let ids: Vec<i64> = sql::query_scalar(UNSEEN).fetch_all(w.conn()).await?;
+        let now = w.now(now).await?;
+        let query = sql::query_scalar(UNSEEN).locking("FOR NO KEY UPDATE OF s");
+        let ids: Vec<i64> = query.fetch_all(w.conn()).await?;
         for id in &ids {
             let said = "a person answers for AWSCURRENT, which cannot be looked at from here";
             history::note(&mut w, SecretId(*id), None, "accepted", Some(by), said, now).await?;
@@ -200,6 +207,10 @@ impl Store {
 /// Everything that rotates, or is in the middle of it, is held. Fences go on from far above: the store may be older than what a
 /// driver has in its hands.
 pub(crate) async fn hold_all(conn: &mut Conn, now: Time) -> Result<(), StoreError> {
+    // Whoever writes a secret has read its row and writes the whole of it: they are waited for, and wait.
+    if conn.is_shared() {
+        sql::query(EVERY).execute(&mut *conn).await?;
+    }
     sql::query(HOLD_ALL).bind(ms(now)).bind(CURRENT).execute(conn).await?;
     Ok(())
 }
@@ -254,6 +265,9 @@ SELECT secret_id FROM rotation WHERE unproven = 2 ORDER BY secret_id LIMIT $1";
 const HOLD_ONE: &str = "-- hold::let_go (unreadable)
 UPDATE rotation SET unproven = 1, due_ms = NULL WHERE secret_id = $1";
 
+const EVERY: &str = "-- hold::hold_all (lock)
+SELECT id FROM secret ORDER BY id FOR NO KEY UPDATE";
+
 const HOLD_ALL: &str = "-- hold::hold_all
 UPDATE rotation SET unproven = 1, due_ms = NULL, fence = fence + 1000, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
 WHERE state <> 'idle' OR configured = 1
@@ -268,7 +282,8 @@ FROM rotation r JOIN secret s ON s.id = r.secret_id
 WHERE r.unproven IN (1, 3) AND r.live = 1 ORDER BY s.name LIMIT $1";
 
 const UNSEEN: &str = "-- hold::accept_unseen
-SELECT secret_id FROM rotation WHERE unproven = 1 AND live = 1 AND lane <> ''";
+SELECT r.secret_id FROM rotation r JOIN secret s ON s.id = r.secret_id
+WHERE r.unproven = 1 AND r.live = 1 AND r.lane <> '' ORDER BY r.secret_id";
 
 const ACCEPT: &str = "-- hold::accept_unseen (accept)
 UPDATE rotation SET unproven = 2 WHERE unproven = 1 AND live = 1 AND lane <> ''";

@@ -39,6 +39,7 @@ impl Store {
         let ids: Vec<String> = self.0.keyring.key_ids().iter().map(ToString::to_string).collect();
         let sealing = self.0.keyring.primary_id().to_string();
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        let now = w.now(now).await?;
         sql::query(FORGET_GONE).bind(ms(now - GONE_AFTER)).execute(w.conn()).await?;
         let query = sql::query(ANNOUNCE).bind(node).bind(ids.join(" ")).bind(sealing).bind(ms(now));
         query.execute(w.conn()).await?;

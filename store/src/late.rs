@@ -48,6 +48,7 @@ async fn spread(inner: &Inner, which: &'static str, counts: &'static str, now: T
     let (mut after, mut spread) = (0, 0);
     loop {
         let mut w = Writing::begin(inner).await?;
+        let now = w.now(now).await?;
         // What somebody else writes, or spreads at the same moment, is left to him.
         let query = sql::query_as(which).locking("FOR NO KEY UPDATE OF s, r SKIP LOCKED");
         let query = query.bind(ms(now)).bind(after).bind(BATCH);

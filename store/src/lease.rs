@@ -122,8 +122,9 @@ impl Store {
         let mut w = Writing::begin_as(&self.0, durability).await?;
         let subject = Subject::by_id(&mut w, lease.secret).await.map_err(gone_is_fenced)?;
         let mut subject = subject.ok_or(PortError::Fenced)?;
-        let now = self.0.clock.now();
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        // What is planned from now on is compared with the same clock.
+        let now = clock.time(self.0.clock.now())?;
         match &event {
             // What was done outside is written down even after somebody paused the rotation.
             Event::Ended { .. } => self.0.check_but_for_pause(&subject.rotation, lease, &clock)?,

@@ -93,7 +93,7 @@ mod version;
 mod wait;
 mod write;
 
-pub use backup::{BackupError, Contents, backup};
+pub use backup::{BackupError, Contents, backup, backup_of_shared};
 pub use copy::{CopiedTable, Copy, copy};
 pub use error::{OpenError, StoreError, causes};
 pub use keyuse::{KeyUse, KeyringNode, Tended};

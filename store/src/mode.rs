@@ -47,10 +47,16 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub async fn leave_verify_only(&self, now: Time) -> Result<(), StoreError> {
+        self.leave_mode(None, now).await.map(drop)
+    }
+
+    /// The same of the one that was entered at `since`, or of whichever there is. False: there is none whose secrets were held.
+    pub(crate) async fn leave_mode(&self, since: Option<Time>, now: Time) -> Result<bool, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        sql::query(LEAVE).bind(ms(now)).execute(w.conn()).await?;
+        let left = sql::query(LEAVE).bind(ms(now)).bind(since.map(ms)).execute(w.conn()).await?.rows_affected();
         w.wake();
-        w.commit().await
+        w.commit().await?;
+        Ok(left > 0)
     }
 }
 
@@ -99,4 +105,5 @@ const NEW: &str = "-- mode::is_new
 SELECT id FROM store_mode WHERE id = 1 AND verify_only = 1 AND (held_ms IS NULL OR held_ms <> since_ms)";
 
 const LEAVE: &str = "-- mode::leave_verify_only
-UPDATE store_mode SET verify_only = 0, since_ms = $1 WHERE id = 1 AND verify_only = 1";
+UPDATE store_mode SET verify_only = 0, since_ms = $1
+WHERE id = 1 AND verify_only = 1 AND held_ms = since_ms AND COALESCE($2, since_ms) = since_ms";

@@ -51,15 +51,24 @@ SELECT system_id, timeline FROM last_server WHERE id = 1";
 const FIRST_SEEN: &str = "-- postgres::recognise (first)
 INSERT INTO last_server (id, system_id, timeline) VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING";
 
-// One statement: whoever sees the new server sees the new mode.
+// One statement: whoever sees the new server sees the new mode, drivers hold leases no more that they took on the old one, and
+// what nodes have in memory of it is old, whatever number it had.
 const MOVED: &str = "-- postgres::recognise (moved)
 WITH moved AS (
     UPDATE last_server SET system_id = $1, timeline = $2
-    WHERE id = 1 AND (system_id <> $1 OR timeline <> $2) RETURNING id)
+    WHERE id = 1 AND (system_id <> $1 OR timeline <> $2) RETURNING id),
+fenced AS (
+    UPDATE rotation SET fence = fence + 1000 WHERE lease_owner IS NOT NULL AND EXISTS (SELECT id FROM moved)),
+forgotten AS (
+    UPDATE generation SET access_keys = access_keys + 1000, rotators = rotators + 1000 WHERE EXISTS (SELECT id FROM moved))
 INSERT INTO store_mode (id, verify_only, reason, since_ms)
 SELECT id, 1, $3, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT FROM moved
 ON CONFLICT (id) DO UPDATE SET verify_only = 1, since_ms = excluded.since_ms,
     reason = CASE WHEN store_mode.verify_only = 1 THEN store_mode.reason ELSE excluded.reason END";
+
+const INCARNATION: &str = "-- postgres::outcome (server)
+SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+    || '/' || (SELECT checkpoint_lsn FROM pg_control_checkpoint())::text";
 
 const OUTCOME: &str = "-- postgres::outcome
 SELECT pg_xact_status($1::text::xid8)";
@@ -75,7 +84,8 @@ pub(crate) struct System {
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     xid: String,
-    on: System,
+    /// The server while it was made: its system, timeline and last checkpoint.
+    on: String,
 }
 
 /// An open store of this kind.
@@ -124,17 +134,18 @@ impl Server {
         self.pool.close().await;
     }
 
-    /// What the transaction of this connection is known by; None where the server could not say later what became of it.
-    pub(crate) fn marks(&self) -> Option<System> {
-        self.seen.get().filter(|_| self.tells_outcomes)
+    /// Could the server say later what became of a transaction?
+    pub(crate) fn tells_outcomes(&self) -> bool {
+        self.tells_outcomes && self.seen.get().is_some()
     }
 
     /// Did the transaction commit? None: nobody can tell.
     pub(crate) async fn outcome(&self, mark: &Mark) -> Option<bool> {
         for _ in 0..OUTCOME_TRIES {
             if let Ok(mut conn) = self.pool.acquire().await {
-                // Of another timeline a number says nothing: it may have been given away again.
-                if system(&mut conn).await.as_ref() != Some(&mark.on) {
+                // After a crash or a failover a number may have been given away again.
+                let on = timeout(CONNECTED, sqlx::query_scalar(INCARNATION).fetch_one(&mut *conn)).await;
+                if on.ok().and_then(Result::<String, _>::ok)? != mark.on {
                     return None;
                 }
                 let asked = sqlx::query_scalar(OUTCOME).bind(&mark.xid).fetch_one(&mut *conn);
@@ -154,7 +165,7 @@ impl Server {
 }
 
 impl Mark {
-    pub(crate) fn new(xid: String, on: System) -> Self {
+    pub(crate) fn new(xid: String, on: String) -> Self {
         Self { xid, on }
     }
 }
@@ -261,15 +272,24 @@ async fn migrate(conn: &mut PgConnection, advisory_locks: bool) -> Result<(), Op
 }
 
 /// None: it is not PostgreSQL itself, or the role may not ask.
-async fn system(conn: &mut PgConnection) -> Option<System> {
-    let asked = timeout(CONNECTED, sqlx::query_as(SYSTEM).fetch_one(conn)).await;
-    let (id, timeline): (String, String) = asked.ok()?.ok()?;
-    Some(System { id, timeline })
+async fn system(conn: &mut PgConnection) -> Result<Option<System>, sqlx::Error> {
+    match within(sqlx::query_as(SYSTEM).fetch_one(conn)).await {
+        Ok((id, timeline)) => Ok(Some(System { id, timeline })),
+        Err(error) if cannot_tell(&error) => Ok(None),
+        // Not known is not the same as cannot be known: such a connection is not used.
+        Err(error) => Err(error),
+    }
+}
+
+/// No right to ask, no such function, not supported.
+fn cannot_tell(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("42501" | "42883" | "0A000" | "42P01"))
 }
 
 /// Notes which server this is, the first time; later, that it is the same one.
 async fn recognise(conn: &mut PgConnection, seen: &Seen) -> Result<(), sqlx::Error> {
-    let Some(now) = system(conn).await else {
+    let Some(now) = system(conn).await? else {
         seen.set(None);
         return Ok(());
     };
@@ -296,5 +316,7 @@ async fn recognise(conn: &mut PgConnection, seen: &Seen) -> Result<(), sqlx::Err
 
 /// Can the server say later what became of a transaction?
 async fn tells_outcomes(conn: &mut PgConnection) -> bool {
-    sqlx::query_scalar::<_, Option<String>>("SELECT pg_xact_status(pg_current_xact_id())").fetch_one(conn).await.is_ok()
+    let outcome = sqlx::query_scalar::<_, Option<String>>("SELECT pg_xact_status(pg_current_xact_id())");
+    let server = sqlx::query_scalar::<_, Option<String>>(INCARNATION);
+    outcome.fetch_one(&mut *conn).await.is_ok() && server.fetch_one(conn).await.is_ok()
 }

@@ -21,6 +21,7 @@ impl Store {
     /// database fails.
     pub async fn reconcile_rotation(&self, id: &str, by: &str, now: Time) -> Result<RotationView, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         managed::refuse(w.conn(), &subject).await?;
         let row = &subject.rotation;

@@ -32,6 +32,7 @@ impl Store {
         now: Time,
     ) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let is_open_token = subject.rotation.state.run().is_some_and(|run| run.token == token);
         if is_open_token || subject.version(&mut w, &token).await?.is_some() {

@@ -229,6 +229,15 @@ impl TryFrom<Raw> for Row {
     }
 }
 
+/// Keeps its driver from renewing until this transaction has ended. SQLite has one writer.
+pub(crate) async fn lock(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
+    if conn.is_shared() {
+        let _locked: Option<i64> =
+            sql::query_scalar(LOCK).bind(secret.0).locking("FOR NO KEY UPDATE").fetch_optional(conn).await?;
+    }
+    Ok(())
+}
+
 /// The rotation of a secret.
 pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Row, StoreError> {
     let raw: Option<Raw> = sql::query_as(LOAD).bind(secret.0).fetch_optional(conn).await?;
@@ -301,6 +310,9 @@ fn to_json<T: Serialize>(value: &T) -> Result<String, StoreError> {
 fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::inconsistent(format!("a rotation's {column} is not readable")))
 }
+
+const LOCK: &str = "-- rotation::lock
+SELECT secret_id FROM rotation WHERE secret_id = $1";
 
 const LOAD: &str = "-- rotation::load
 SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,

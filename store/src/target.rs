@@ -20,7 +20,7 @@ use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, fleet, history, secret, sql};
 
 /// Secrets whose host is looked up in one claim, the longest due first.
-const LOOKED_UP: i64 = 1000;
+const LOOKED_UP: i64 = 100;
 
 /// A host that is left alone.
 #[derive(Debug, Clone, Copy)]

@@ -214,8 +214,10 @@ async fn committed(inner: &Inner, mut conn: Conn) -> Result<(), StoreError> {
 /// What the transaction is known by if its connection is lost while it commits. None: it changes nothing, or the server could
 /// not say.
 async fn mark(server: &Server, conn: &mut Conn) -> Result<Option<Mark>, StoreError> {
-    let Some(on) = server.marks() else { return Ok(None) };
-    let xid: Option<String> = sql::query_scalar(XID).fetch_one(conn).await?;
+    if !server.tells_outcomes() {
+        return Ok(None);
+    }
+    let (xid, on): (Option<String>, String) = sql::query_as(XID).fetch_one(conn).await?;
     Ok(xid.map(|xid| Mark::new(xid, on)))
 }
 
@@ -258,8 +260,11 @@ pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
     })
 }
 
+// The server as it is on this very connection: others in the pool may lead to another one already.
 const XID: &str = "-- tx::mark
-SELECT pg_current_xact_id_if_assigned()::text";
+SELECT pg_current_xact_id_if_assigned()::text,
+    (SELECT system_identifier FROM pg_control_system())::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+    || '/' || (SELECT checkpoint_lsn FROM pg_control_checkpoint())::text";
 
 const LOCK_STORE: &str = "-- tx::lock_store
 SELECT id FROM store_check WHERE id = 1 FOR NO KEY UPDATE";

@@ -107,6 +107,7 @@ impl Store {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let secret = resolve::lock(w.conn(), id).await?;
         secret.live()?;
+        rotation::lock(w.conn(), secret.id).await?;
         let row = rotation::load(w.conn(), secret.id).await?;
         if !may_look(&row) {
             return Err(StoreError::RotationUnderWay);

@@ -29,6 +29,7 @@ impl Store {
     /// [`StoreError::TagQuota`], [`StoreError::Setting`], or the database fails.
     pub async fn create_secret(&self, new: NewSecret, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         if let Some(row) = secret::by_name(w.conn(), &new.name).await? {
             let subject = Subject::of(&mut w, row).await?;
             return created_before(&mut w, &self.0, &subject, &new).await;
@@ -53,6 +54,7 @@ impl Store {
     /// [`StoreError::BadRotationToken`], [`StoreError::NotWithinRotation`], or the database fails.
     pub async fn put_value(&self, id: &str, put: PutValue, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         if put.within.as_ref().is_some_and(|within| *within != put.token) {
             return Err(StoreError::NotWithinRotation);
@@ -85,6 +87,7 @@ impl Store {
     /// As [`Store::put_value`].
     pub async fn update_secret(&self, id: &str, update: UpdateSecret, now: Time) -> Result<Written, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let rekeyed = update.kms_key_id.is_some();
         let mut changed = update.description.is_some() || rekeyed || update.kind.is_some();
@@ -122,6 +125,7 @@ impl Store {
     pub async fn move_label(&self, id: &str, moving: MoveLabel<'_>, now: Time) -> Result<Named, StoreError> {
         let MoveLabel { label, remove_from, move_to, by, keeps_admin, .. } = moving;
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         within(&mut w, &subject, moving.within).await?;
         // A text that cannot be a version id names no version of this secret.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use engine::schedule::Limits;
+use store::{BackupError, PostgresUrl, Restore};
 
 use crate::database::Database;
 use crate::world::World;
@@ -82,4 +83,25 @@ async fn a_secret_that_is_being_written_is_passed_over_by_a_claim_and_claimed_af
     assert_eq!(claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["b"]);
     writer.run("COMMIT").await;
     assert_eq!(world.claim().await.arn, world.store.describe("a").await.unwrap().arn);
+}
+
+// F11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_a_served_store_is_one_file_that_a_restore_takes() {
+    let Some(database) = Database::fresh("").await else { return };
+    let url = PostgresUrl::parse(&database.url).unwrap();
+    let world = World::over(Some(database), Limits::Aws).await;
+    world.create("s", "x").await;
+    let dir = tempfile::tempdir().unwrap();
+    let (file, folder) = (dir.path().join("backup.db"), dir.path().join("restored"));
+    let made = store::backup_of_shared(&url, &file, world.now(), &mut |_, _| {}).await.unwrap();
+    assert_eq!((made.secrets, made.versions), (1, 1));
+    let again = store::backup_of_shared(&url, &file, world.now(), &mut |_, _| {}).await;
+    assert!(matches!(again, Err(BackupError::Exists(_))), "{again:?}");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["backup.db"], "nothing that holds values is left beside it");
+    let restore = Restore { from: &file, to: &folder, replace: false };
+    let restored = store::restore(restore, &world.keyring, world.now()).await.unwrap();
+    assert_eq!(restored.contents, made);
+    assert_eq!(world.read("s").await, "x", "the store is served on");
 }
