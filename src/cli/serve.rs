@@ -17,7 +17,11 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
     crate::failpoints::arm();
     let server = Server::start(&settings).await?;
     output::say(format!("pawl {} listens on {}", env!("CARGO_PKG_VERSION"), server.url()));
-    output::say(format!("administrator's key: {}", credentials_path(&settings.data).display()));
+    let credentials = credentials_path(&settings.data);
+    // Of several nodes on one store it is with the first.
+    if credentials.exists() {
+        output::say(format!("administrator's key: {}", credentials.display()));
+    }
     let (stop, shutdown) = watch::channel(false);
     tokio::spawn(async move {
         wait_for_signal().await;
