@@ -210,9 +210,11 @@ pub(crate) async fn the_budget_counts_what_begins_by_schedule_and_nothing_else(w
     assert_eq!(next(&world).await, Some(world.now() + TimeDelta::seconds(1)));
     // What is open is resumed at once, and what a person asks for begins at once.
     not_reached(&world, &first[0]).await;
-    world.store.rotate("h29-0", rotate("now"), world.now()).await.unwrap();
+    let waits = |name: &String| first.iter().all(|claim| claim.name != *name);
+    let asked = (0..30).map(|n| format!("h{n}-0")).find(waits).unwrap();
+    world.store.rotate(&asked, rotate("now"), world.now()).await.unwrap();
     world.clock.pass(TimeDelta::milliseconds(999));
-    assert_eq!(claims(&world).await.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["h29-0"]);
+    assert_eq!(claims(&world).await.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), [asked.as_str()]);
     world.clock.pass(TimeDelta::milliseconds(3001));
     let more = claims(&world).await;
     assert_eq!(more.iter().filter(|claim| claim.rotation == Rotation::Idle).count(), 4, "{more:?}");
