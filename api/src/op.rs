@@ -80,6 +80,7 @@ mod update_secret_version_stage;
 mod validate_resource_policy;
 
 use std::future::Future;
+use std::pin::Pin;
 
 use engine::Time;
 use serde::Serialize;
@@ -150,11 +151,6 @@ macro_rules! operations {
         pub(crate) enum Op { $($variant,)* }
 
         impl Op {
-    /// Does it speak to a target or to a receiver, so that doing it again is more than a write done again?
-    pub(crate) fn reaches_out(self) -> bool {
-        matches!(self, Self::CheckRotation | Self::PrepareRotation | Self::TestRotator | Self::VerifyRotation)
-    }
-
             /// The operation of an X-Amz-Target.
             pub(crate) fn of_target(target: &str) -> Option<Self> {
                 match target { $($target => Some(Self::$variant),)* _ => None }
@@ -171,7 +167,7 @@ macro_rules! operations {
                 body: &[u8],
                 about: &mut Option<String>,
             ) -> Result<Vec<u8>, ApiError> {
-                match self { $(Self::$variant => call::<$request>(self, cx, body, about).await,)* }
+                match self { $(Self::$variant => boxed::<$request>(self, cx, body, about),)* }.await
             }
 
             #[cfg(any(test, feature = "fuzzing"))]
@@ -184,6 +180,17 @@ macro_rules! operations {
             }
         }
     };
+}
+
+/// One operation's future, made in a frame of its own: side by side those of all operations would be more than a thread's stack
+/// holds in a build that is not optimised.
+fn boxed<'a, R: Operation + 'a>(
+    op: Op,
+    cx: &'a Cx<'_>,
+    body: &'a [u8],
+    about: &'a mut Option<String>,
+) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, ApiError>> + Send + 'a>> {
+    Box::pin(call::<R>(op, cx, body, about))
 }
 
 operations! {
@@ -266,6 +273,11 @@ operations! {
 }
 
 impl Op {
+    /// Does it speak to a target or to a receiver, so that doing it again is more than a write done again?
+    pub(crate) fn reaches_out(self) -> bool {
+        matches!(self, Self::CheckRotation | Self::PrepareRotation | Self::TestRotator | Self::VerifyRotation)
+    }
+
     /// The name in logs and metrics: Secrets Manager's operations by their name, others with their service.
     pub(crate) fn name(self) -> &'static str {
         match self {

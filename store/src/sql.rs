@@ -252,25 +252,26 @@ impl<'q> Query<'q> {
     pub(crate) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
         let rows = match conn {
             Conn::Sqlite(held) => {
-                with!(sqlx::query(self.text), &self.bound).execute(held.conn()).await?.rows_affected()
+                Box::pin(with!(sqlx::query(self.text), &self.bound).execute(held.conn())).await?.rows_affected()
             }
             Conn::Postgres(held) => {
                 let query = with!(sqlx::query(self.postgres()), &self.bound);
-                held.answered(async |conn| query.execute(conn).await).await?.rows_affected()
+                Box::pin(held.answered(async |conn| query.execute(conn).await)).await?.rows_affected()
             }
         };
         Ok(Done { rows })
     }
 }
 
-/// The same call of either driver.
+/// The same call of either driver. In a box: an operation is made of dozens of statements, and without one each of them would have
+/// the futures of both drivers in it, more than a thread's stack holds in a build that is not optimised.
 macro_rules! on {
     ($conn:expr, $query:expr, $call:ident) => {
         match $conn {
-            Conn::Sqlite(held) => with!(sqlx::query_as($query.text), &$query.bound).$call(held.conn()).await,
+            Conn::Sqlite(held) => Box::pin(with!(sqlx::query_as($query.text), &$query.bound).$call(held.conn())).await,
             Conn::Postgres(held) => {
                 let query = with!(sqlx::query_as($query.postgres()), &$query.bound);
-                held.answered(async |conn| query.$call(conn).await).await
+                Box::pin(held.answered(async |conn| query.$call(conn).await)).await
             }
         }
     };

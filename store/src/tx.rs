@@ -64,10 +64,12 @@ impl<'a> Writing<'a> {
 
     pub(crate) async fn begin_as(inner: &'a Inner, durability: Durability) -> Result<Self, StoreError> {
         let conn = match &inner.database {
-            Database::Sqlite(files) => Conn::Sqlite(Held::begun(files.writer.begin_with(durability.begin()).await?)),
+            Database::Sqlite(files) => {
+                Conn::Sqlite(Held::begun(Box::pin(files.writer.begin_with(durability.begin())).await?))
+            }
             Database::Postgres(server) => {
                 let begin = server.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-                Conn::Postgres(Held::begun(within(begin).await?))
+                Conn::Postgres(Held::begun(Box::pin(within(begin)).await?))
             }
         };
         let turn = inner.cache.turn();
@@ -169,7 +171,7 @@ impl<'a> Writing<'a> {
         if self.touches_rotators {
             self.inner.rotators.doubt(self.turn);
         }
-        committed(self.inner, self.conn).await?;
+        Box::pin(committed(self.inner, self.conn)).await?;
         self.inner.cache.settle(self.turn);
         self.inner.access_keys.settle(self.turn);
         self.inner.rotators.settle(self.turn);
