@@ -81,7 +81,10 @@ pub(crate) fn body(target: &str, id: &str, token: u32) -> Value {
         | "pawl.ListRotators"
         | "pawl.ListSubscriptions"
         | "pawl.CreateSession"
+        | "pawl.DescribeKeyring"
         | "pawl.DescribeLimits"
+        | "pawl.DescribeStore"
+        | "pawl.LeaveVerifyOnly"
         | "pawl.UpdateLimits"
         | "pawl.ResumeAll"
         | "pawl.AcceptClock" => json!({}),

@@ -134,7 +134,11 @@ impl Shared {
                 // Who does not answer in time says nothing.
                 let Some(pending) = self.answered(client, "AWSPENDING") else { return };
                 let pending = value_of(&pending);
-                let pending_logs_in = pending.as_ref().is_some_and(|pending| matches!(self.ask(pending), Answer::In));
+                let pending_logs_in = match pending.as_ref().map(|pending| self.ask(pending)) {
+                    // The target went away between the two questions.
+                    Some(Answer::Busy) => return,
+                    answer => matches!(answer, Some(Answer::In)),
+                };
                 // Between the two questions finishSecret may have come.
                 let moved = self.read(client, "AWSCURRENT").as_ref() != Some(current);
                 if !moved && (promised || !pending_logs_in) && matches!(self.ask(current), Answer::Refused(_)) {
