@@ -12,8 +12,8 @@ use crate::instant::{instant, ms};
 use crate::lease::millis;
 use crate::model::{DeadLetter, Delivered, Errand, Hold};
 use crate::open::Inner;
-use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, sql, subscription};
+use crate::tx::{Conn, Writing, glance, snapshot};
+use crate::{Store, StoreError, lease_clock, sql, subscription};
 
 /// How many are kept for one subscription; the oldest give way.
 const MOST: i64 = 10_000;
@@ -42,6 +42,7 @@ impl Store {
     /// # Errors
     /// As [`Store::dead_letters`].
     pub async fn redeliver_dead_letters(&self, name: &str, ids: Option<&[i64]>, now: Time) -> Result<u64, StoreError> {
+        let now = lease_clock::now(&mut glance(&self.0).await?, now).await?;
         self.each_dead_letter(name, ids, Change::Send(now)).await
     }
 

@@ -14,7 +14,7 @@ use engine::{Time, retry};
 use crate::event_log::{self, Row};
 use crate::instant::{instant, instant_opt, ms};
 use crate::lease::millis;
-use crate::lease_clock::LeaseClock;
+use crate::lease_clock::{self, LeaseClock};
 use crate::model::{Delivered, Errand, Facts, Hold, Since};
 use crate::open::Inner;
 use crate::outbox::SERVER;
@@ -42,6 +42,7 @@ impl Store {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let locked = subscription::locked(w.conn(), &self.0, name).await?;
         let Some((subscription, offset)) = locked.filter(|(there, _)| !there.disabled) else { return Ok(false) };
+        let now = w.now(now).await?;
         let oldest = event_log::oldest(w.conn()).await?;
         if oldest > offset + 1 {
             missed(&mut w, name, oldest - offset - 1, now).await?;
@@ -73,6 +74,7 @@ impl Store {
         now: Time,
     ) -> Result<Vec<Errand>, StoreError> {
         let mut tx = snapshot(&self.0).await?;
+        let now = lease_clock::now(&mut tx, now).await?;
         let any = is_due(&mut tx, &subscription.name, now).await?;
         drop(tx);
         if room == 0 || !any {
@@ -90,7 +92,7 @@ impl Store {
         Ok(errands)
     }
 
-    /// When the next errand of one of these subscriptions is due; None: nothing waits.
+    /// When the next errand of one of these subscriptions is due, as this node's clock will show it; None: nothing waits.
     ///
     /// # Errors
     /// The database fails.
@@ -101,7 +103,9 @@ impl Store {
             let due: Option<i64> = next_due(&mut tx, name).await?;
             next = next.into_iter().chain(instant_opt(due)?).min();
         }
-        Ok(next)
+        let Some(next) = next else { return Ok(None) };
+        let clock = LeaseClock::read(&self.0, &mut tx).await?;
+        clock.as_shown_here(next, self.0.clock.now()).map(Some)
     }
 
     /// Writes down how an errand went, and goes on with the next event of its secret under the same right, where `go_on`.
@@ -118,6 +122,7 @@ impl Store {
     ) -> Result<Option<Errand>, StoreError> {
         // Lost in a power failure it is sent again, as it may be at any time.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        let now = w.now(now).await?;
         let next = match errand.hold {
             Hold::DeadLetter(id) => {
                 dead_letter::settle(&mut w, id, how, now).await?;
@@ -153,6 +158,7 @@ impl Store {
         }
         let locked = subscription::locked(w.conn(), &self.0, name).await?;
         let (_, up_to) = locked.ok_or_else(|| StoreError::SubscriptionNotFound(name.to_owned()))?;
+        let now = w.now(now).await?;
         let query = sql::query(REPLAY).bind(name).bind(offset).bind(ms(now)).bind(up_to);
         query.execute(w.conn()).await?;
         w.happens();
@@ -337,7 +343,8 @@ async fn settle_one(
 async fn failed(w: &mut Writing<'_>, errand: &Errand, reason: &str, now: Time) -> Result<(), StoreError> {
     let name = &errand.subscription.name;
     let attempts = errand.attempt.saturating_add(1);
-    let waits_since = errand.event.at.max(instant(errand.since_ms)?);
+    // An event bears the time of the node that wrote it, which may be ahead.
+    let waits_since = errand.event.at.min(now).max(instant(errand.since_ms)?);
     let patience =
         TimeDelta::seconds(i64::try_from(errand.subscription.settings.give_up_after).unwrap_or(i64::MAX / 1000));
     let at = Standing { secret: errand.secret, seq: errand.event.seq, attempt: 0, since_ms: errand.since_ms };

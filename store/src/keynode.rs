@@ -10,7 +10,7 @@ use engine::Time;
 use crate::instant::{instant, ms};
 use crate::keyuse::KeyringNode;
 use crate::tx::{Conn, Durability, Writing};
-use crate::{Store, StoreError, sql};
+use crate::{Store, StoreError, lease_clock, sql};
 
 /// A node that has not said anything for so long is gone. Far more than clocks of nodes may differ.
 const GONE_AFTER: TimeDelta = TimeDelta::minutes(10);
@@ -65,6 +65,7 @@ pub(crate) async fn forget_all(conn: &mut Conn) -> Result<(), StoreError> {
 
 /// What the nodes said that are there.
 pub(crate) async fn all(conn: &mut Conn, now: Time) -> Result<Vec<KeyringNode>, StoreError> {
+    let now = lease_clock::now(conn, now).await?;
     let rows: Vec<(String, String, String, i64)> =
         sql::query_as(ALL).bind(ms(now - GONE_AFTER)).fetch_all(conn).await?;
     rows.into_iter()

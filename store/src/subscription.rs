@@ -133,6 +133,7 @@ impl Store {
             return Err(StoreError::SubscriptionChanged(name.to_owned()));
         }
         if there.disabled && !disabled {
+            let now = w.now(now).await?;
             errand::resume(w.conn(), name, now).await?;
         }
         w.acting(by);

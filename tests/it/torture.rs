@@ -118,6 +118,11 @@ async fn torture(url: &str, fleet: &Arc<Fleet>, kills: usize, seed: u64) -> Figu
             figures.kills,
             cluster.log("WARN")
         );
+        say(&format!(
+            "{} of {kills} kills after {:.0?}: nobody is locked out, all is quiet",
+            figures.kills,
+            began.elapsed()
+        ));
     }
     figures.took = began.elapsed();
     figures.looks = oracle.end().await;

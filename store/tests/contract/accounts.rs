@@ -38,6 +38,10 @@ pub(crate) async fn two_secrets_of_one_account_are_not_both_rotated(world: World
     assert!(matches!(enable(&world, "one").await, Err(StoreError::AccountShared { .. })));
     world.store.delete_secret("two", 7, world.now()).await.unwrap();
     enable(&world, "one").await.unwrap();
+    let refused = world.store.restore_secret("two", world.now()).await;
+    assert!(matches!(refused, Err(StoreError::AccountShared { secrets }) if secrets == ["one"]));
+    world.store.cancel_rotation("one", "tester", world.now()).await.unwrap();
+    world.store.restore_secret("two", world.now()).await.unwrap();
 }
 
 pub(crate) async fn a_secret_that_was_rotated_before_goes_on_whatever_else_is_for_its_account(world: World) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use engine::outcome::Verdict;
 use engine::rotation::{Event, Step};
-use store::{OutboxEvent, Retention, StoreError};
+use store::{ClockDoubt, OutboxEvent, Retention, StoreError};
 
 use crate::world::{World, created, done, failed, rotate, token};
 
@@ -188,6 +188,18 @@ pub(crate) async fn old_events_go_in_small_steps_oldest_first(world: World) {
     assert_eq!(world.store.prune_events(&keep, world.now()).await.unwrap(), 2);
     let page = world.store.events(1, 1000, None).await.unwrap();
     assert_eq!((page.oldest, page.next), (8, 8), "where the next one will be");
+}
+
+pub(crate) async fn no_event_goes_while_the_clock_is_doubted(world: World) {
+    world.create("s", "one").await;
+    world.events().await;
+    let keep = Retention { age: Duration::from_secs(3600), rows: 4 };
+    world.clock.pass(TimeDelta::days(365));
+    let doubt = ClockDoubt { since: world.now(), message: "it jumped".to_owned() };
+    world.store.doubt_clock(Some(&doubt)).await.unwrap();
+    assert_eq!(world.store.prune_events(&keep, world.now()).await.unwrap(), 0);
+    world.store.doubt_clock(None).await.unwrap();
+    assert!(world.store.prune_events(&keep, world.now()).await.unwrap() > 0, "it was right after all");
 }
 
 // F130

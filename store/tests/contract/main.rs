@@ -371,6 +371,7 @@ contract! { [over_sqlite over_postgres] {
         an_event_outlives_its_secret,
         offsets_have_no_gaps_and_are_never_given_twice,
         old_events_go_in_small_steps_oldest_first,
+        no_event_goes_while_the_clock_is_doubted,
         no_event_has_a_value,
         who_waits_is_told_what_can_be_read,
     },

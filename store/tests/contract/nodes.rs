@@ -1,9 +1,11 @@
 //! What is PostgreSQL's own: connections that many share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::schedule::Limits;
-use store::{BackupError, PostgresUrl, Restore};
+use engine::subscription::{Filter, Format, Settings};
+use store::{BackupError, Delivered, PostgresUrl, Restore, Retention};
 
 use crate::database::Database;
 use crate::world::World;
@@ -70,6 +72,41 @@ async fn a_nodes_own_clock_decides_nothing_about_what_is_due_or_leased() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_a_month_ahead_removes_no_event_and_sends_none_early() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    let settings = Settings {
+        url: "https://hook.example/events".to_owned(),
+        format: Format::CloudEvents,
+        filter: Filter::default(),
+        give_up_after: 3600,
+        ca: None,
+    };
+    world.store.subscribe("hook", &settings, false, "tester", world.now()).await.unwrap();
+    world.create("s", "one").await;
+    while world.store.publish().await.unwrap() > 0 {}
+    let month = chrono::TimeDelta::days(31);
+    let keep = Retention { age: Duration::from_secs(3600), rows: 100 };
+    assert_eq!(world.store.prune_events(&keep, world.now() + month).await.unwrap(), 0);
+    let subscription = Arc::new(world.store.subscription("hook").await.unwrap());
+    let errands = async |now| {
+        while world.store.fan_out("hook", now).await.unwrap() {}
+        world.store.claim_errands(&subscription, 10, now).await.unwrap()
+    };
+    let all = errands(world.now() + month).await;
+    assert!(!all.is_empty(), "what is due by the database's clock is");
+    for errand in all {
+        let failed = Delivered::Failed("hook.example answered 500.".to_owned());
+        assert!(world.store.settle(errand, &failed, true, world.now() + month).await.unwrap().is_none());
+    }
+    assert_eq!(world.store.dead_letters("hook", 10, None).await.unwrap().len(), 0, "nothing is given up early");
+    assert!(errands(world.now() + month).await.is_empty(), "it waits for its next try");
+    let due = world.store.next_errand(&["hook"]).await.unwrap().expect("one waits");
+    assert!(due < world.now() + chrono::TimeDelta::minutes(1), "within its pause, not in a month: {due}");
+    world.clock.set(due);
+    assert!(!errands(world.now() - month).await.is_empty(), "for a node that is a month behind as well");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_being_written_is_passed_over_by_a_claim_and_claimed_after() {
     let Some(world) = crate::world::over_postgres().await else { return };
     for name in ["a", "b"] {
@@ -104,4 +141,86 @@ async fn a_backup_of_a_served_store_is_one_file_that_a_restore_takes() {
     let restored = store::restore(restore, &world.keyring, world.now()).await.unwrap();
     assert_eq!(restored.contents, made);
     assert_eq!(world.read("s").await, "x", "the store is served on");
+}
+
+const WAITING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+/// Until so many connections to this database wait for a lock that somebody else has.
+async fn wait_for_waiting(raw: &mut crate::database::Raw, how_many: i64) {
+    for _ in 0..400 {
+        if raw.count(WAITING).await == how_many {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{how_many} connections were to wait for a lock");
+}
+
+// F11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_writing_a_secret_when_the_store_becomes_verify_only_does_not_undo_its_hold() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.create("s", "one").await;
+    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    // The writer has read the secret's row, and is stuck before it writes it back.
+    let (mut lock, mut raw) = (world.raw().await, world.raw().await);
+    lock.run("BEGIN").await;
+    lock.run("LOCK TABLE version IN SHARE MODE").await;
+    let (put, entered, ()) = tokio::join!(
+        world.put("s", "v2", "two"),
+        async {
+            wait_for_waiting(&mut raw, 1).await;
+            world.store.enter_verify_only("a test", world.now()).await
+        },
+        async {
+            let mut raw = world.raw().await;
+            wait_for_waiting(&mut raw, 2).await;
+            lock.run("COMMIT").await;
+        }
+    );
+    put.unwrap();
+    entered.unwrap();
+    assert!(world.store.rotation("s").await.unwrap().held, "the hold came last and stays");
+    world.clock.pass(chrono::TimeDelta::hours(8));
+    assert!(world.claims().await.is_empty());
+}
+
+// F11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_saw_every_account_of_one_verify_only_does_not_leave_the_next_one() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.store.enter_verify_only("the first", world.now()).await.unwrap();
+    let (mut other, mut raw) = (world.raw().await, world.raw().await);
+    other.run("BEGIN").await;
+    other.run("UPDATE store_mode SET since_ms = since_ms + 1000, held_ms = NULL").await;
+    let (settled, ()) = tokio::join!(world.store.settle_holds(world.now()), async {
+        wait_for_waiting(&mut raw, 1).await;
+        other.run("COMMIT").await;
+    });
+    assert!(settled.unwrap(), "there is more to do");
+    assert!(world.store.verify_only().await.unwrap().is_some(), "nobody has looked for the second one");
+}
+
+// F11, F20
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drivers_of_before_a_failover_are_fenced_by_the_first_connection_after_it() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.create("s", "one").await;
+    let lease = world.rotating("s", "r").await;
+    let said: Vec<i64> = generations(&world).await;
+    world.raw().await.run("UPDATE last_server SET timeline = '00000000'").await;
+    let other = world.try_open(&world.keyring).await.unwrap();
+    let late = world.apply(&lease, engine::rotation::Event::Leased).await;
+    assert!(matches!(late, Err(engine::port::PortError::Fenced)), "before anything was held: {late:?}");
+    for (before, after) in said.into_iter().zip(generations(&world).await) {
+        assert!(after >= before + 1000, "what nodes remember of the old server is old: {before} {after}");
+    }
+    other.close().await;
+}
+
+async fn generations(world: &World) -> Vec<i64> {
+    let mut raw = world.raw().await;
+    let keys = raw.count("SELECT access_keys FROM generation").await;
+    vec![keys, raw.count("SELECT rotators FROM generation").await]
 }
