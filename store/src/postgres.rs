@@ -255,7 +255,8 @@ async fn prepare(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 
 /// Several nodes may begin at once: whoever is second finds it done, or fails and looks again.
 async fn migrate(conn: &mut PgConnection, advisory_locks: bool) -> Result<(), OpenError> {
-    conn.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
+    // That a table is there already is nothing to tell anybody.
+    conn.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET client_min_messages = warning").await?;
     let mut migrations = sqlx::migrate!("migrations/postgres");
     // Forward only, and a newer schema serves the previous binary: what it does not know it ignores.
     migrations.set_ignore_missing(true).set_locking(advisory_locks);

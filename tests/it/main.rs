@@ -23,6 +23,7 @@ mod drift;
 mod driver;
 mod dual;
 mod events;
+mod failover;
 mod faults;
 mod keyring;
 mod lambda;

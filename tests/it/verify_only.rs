@@ -14,7 +14,7 @@ use crate::harness::pawl::{Home, Pawl, nothing, pawl};
 use crate::harness::{servers, unique, wait_for};
 
 const ENGINES: [Engine; 3] = [Engine::Postgres, Engine::Mariadb, Engine::Mysql];
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// `pawl store …` on a data folder.
 pub(crate) fn on_folder(data: &Path, arguments: &[&str]) -> Output {
@@ -46,28 +46,28 @@ fn restored(home: &Home, pawl: Pawl, backup: &Path) -> Pawl {
     home.serve()
 }
 
-fn adopted(pawl: &Pawl, account: &Account, extra: &Value) -> String {
+pub(crate) fn adopted(pawl: &Pawl, account: &Account, extra: &Value) -> String {
     let name = pawl.create_for(account, extra);
     pawl.json(&["rotation", "enable", &name, "--schedule", "rate(30 days)", "--strategy", "single-user"]);
     name
 }
 
-fn with_admin(pawl: &Pawl, server: &Server) -> Value {
+pub(crate) fn with_admin(pawl: &Pawl, server: &Server) -> Value {
     let admin = unique("admin-of-");
     pawl.create(&admin, &admin_secret(server, &nothing()));
     json!({ "masterarn": admin })
 }
 
-fn store(pawl: &Pawl) -> Value {
+pub(crate) fn store(pawl: &Pawl) -> Value {
     pawl.json(&["store", "status"])
 }
 
 /// What is said of a secret that is held.
-fn held(pawl: &Pawl, name: &str) -> Option<Value> {
+pub(crate) fn held(pawl: &Pawl, name: &str) -> Option<Value> {
     store(pawl)["Held"].as_array()?.iter().find(|held| held["Name"] == name).cloned()
 }
 
-fn rotates(pawl: &Pawl, name: &str) {
+pub(crate) fn rotates(pawl: &Pawl, name: &str) {
     pawl.json(&["rotation", "now", name, "--wait"]);
 }
 
@@ -121,7 +121,7 @@ fn yesterdays_store_overwrites_nothing_says_what_it_does_not_know_and_reconciles
     }
 }
 
-fn held_count(pawl: &Pawl) -> u64 {
+pub(crate) fn held_count(pawl: &Pawl) -> u64 {
     store(pawl)["HeldCount"].as_u64().expect("a number")
 }
 

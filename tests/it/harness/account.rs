@@ -81,6 +81,15 @@ pub(crate) fn execute_in(server: &Server, database: &str, statements: &str) {
     });
 }
 
+/// The one text that this PostgreSQL answers its administrator.
+pub(crate) fn told(server: &Server, question: &str) -> String {
+    on_a_runtime(async {
+        let admin = (server.admin_user.as_str(), server.admin_password.as_str());
+        let client = postgres_in(server, "app", admin).await.expect("the admin logs in");
+        client.query_one(question, &[]).await.expect("an answer").get(0)
+    })
+}
+
 /// How a database answers a login.
 #[derive(Debug)]
 pub(crate) enum Answer {

@@ -68,7 +68,7 @@ pub(crate) struct Link {
 }
 
 struct Shared {
-    target: (String, u16),
+    target: Mutex<(String, u16)>,
     mode: Mutex<Mode>,
     armed: Mutex<Option<Trap>>,
     lost: AtomicU32,
@@ -98,7 +98,7 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
-            target: (host.to_owned(), port),
+            target: Mutex::new((host.to_owned(), port)),
             mode: Mutex::new(Mode::Open),
             armed: Mutex::default(),
             lost: AtomicU32::new(0),
@@ -115,6 +115,13 @@ impl Link {
             }
         });
         Self { port: own, shared }
+    }
+
+    /// Connections lead to this server from now on; those that are there are closed.
+    pub(crate) fn lead_to(&self, host: &str, port: u16) {
+        self.refuse();
+        *lock(&self.shared.target) = (host.to_owned(), port);
+        self.open();
     }
 
     /// The next request of this kind is lost this way; the one after it is not.
@@ -172,8 +179,8 @@ impl Shared {
         if self.mode() == Mode::Refusing {
             return;
         }
-        let (host, port) = &self.target;
-        let Ok(server) = TcpStream::connect((host.as_str(), *port)) else { return };
+        let (host, port) = lock(&self.target).clone();
+        let Ok(server) = TcpStream::connect((host.as_str(), port)) else { return };
         // A statement is one small packet: nothing is to wait for more of it.
         let _faster = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
         let one_nearer = |left: usize| left.checked_sub(1);
