@@ -52,7 +52,8 @@ fn options(server: &Server) -> PgConnectOptions {
     options.username(&server.admin_user).password(&server.admin_password)
 }
 
-fn server() -> Option<&'static Server> {
+/// None: the tests are to do without.
+pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let start = || {
         let left_out = std::env::var("PAWL_TEST_WITHOUT").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Virtual time: it passes when the simulation says so. Never here: what happens meanwhile.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,15 +16,29 @@ fn start() -> Time {
 
 /// The wall clock, which may jump, and the clock that counts since boot, which never does; and how long all of it lasts.
 #[derive(Debug)]
-pub(crate) struct VirtualClock(Mutex<(Time, Duration, Duration)>);
+pub(crate) struct VirtualClock {
+    times: Mutex<(Time, Duration, Duration)>,
+    /// Where a database reads what the wall clock shows.
+    shown: Option<PathBuf>,
+}
 
 impl VirtualClock {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new((start(), Duration::from_secs(1000), Duration::ZERO)))
+    pub(crate) fn new(shown: Option<PathBuf>) -> Self {
+        let this = Self { times: Mutex::new((start(), Duration::from_secs(1000), Duration::ZERO)), shown };
+        this.show();
+        this
+    }
+
+    fn show(&self) {
+        let Some(file) = &self.shown else { return };
+        // Whole at every moment: the database may be reading it.
+        let new = file.with_extension("new");
+        std::fs::write(&new, self.now().timestamp_micros().to_string()).unwrap();
+        std::fs::rename(new, file).unwrap();
     }
 
     fn times(&self) -> MutexGuard<'_, (Time, Duration, Duration)> {
-        self.0.lock().unwrap()
+        self.times.lock().unwrap()
     }
 
     /// Both clocks go on.
@@ -32,6 +47,8 @@ impl VirtualClock {
         times.0 += TimeDelta::from_std(length).unwrap();
         times.1 += length;
         times.2 += length;
+        drop(times);
+        self.show();
     }
 
     /// Both clocks go on until the wall clock shows this, if it does not yet.
@@ -43,6 +60,7 @@ impl VirtualClock {
     /// Somebody sets the wall clock.
     pub(crate) fn jump(&self, by: TimeDelta) {
         self.times().0 += by;
+        self.show();
     }
 
     /// The machine is started anew, which takes a minute.
@@ -51,6 +69,8 @@ impl VirtualClock {
         times.0 += TimeDelta::minutes(1);
         times.1 = Duration::from_secs(10);
         times.2 += Duration::from_secs(60);
+        drop(times);
+        self.show();
     }
 
     /// Time as it passes for everybody else, whatever happens to our machines.

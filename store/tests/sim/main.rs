@@ -1,5 +1,5 @@
 //! A simulation of everything around a rotation, over virtual time: the real store over SQLite, the real machine and its
-//! driver, real schedules; nodes that share the store; servers in memory whose semantics are those that the experiments
+//! driver, real schedules; nodes that share the store, or a real PostgreSQL with a store open in each; servers in memory whose semantics are those that the experiments
 //! with real ones showed. A seed is a list of things that happen ([`op::Op`]): drivers that go on to their n-th call and
 //! die, stall or lose it there; statements that land later; servers that restart or are restored from a backup; clocks that
 //! jump; users who write, move labels, cancel, delete and change their minds. After each of them the oracle looks from
@@ -22,11 +22,14 @@
 //!
 //! Registered rotators are not simulated: `engine/tests/model/issuing.rs` searches them. A failing seed is printed as a test
 //! for [`reproductions`]. `PAWL_SIM_SEEDS` says how many seeds there are (`make torture`: thousands), `PAWL_SIM_FIRST` where
-//! they begin; `PAWL_SIM_LARGE`, `PAWL_SIM_SECRETS` and `PAWL_SIM_OPS` how large the large worlds are.
+//! they begin, `PAWL_SIM_SHARED` how many are played on PostgreSQL; `PAWL_SIM_LARGE`, `PAWL_SIM_SECRETS` and `PAWL_SIM_OPS` how large the large worlds are.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 mod clock;
+#[path = "../contract/database.rs"]
+#[expect(dead_code, reason = "the contract suite looks into it beside the store")]
+mod database;
 mod disk;
 mod driver;
 mod dual;
@@ -55,6 +58,8 @@ use crate::seeds::try_seeds;
 /// What holds by design. A rule is switched off to see that the simulation finds what it is there for.
 #[derive(Clone, Copy, Debug)]
 struct Rules {
+    /// Where the store is.
+    over: Over,
     /// The last look at the lease comes immediately before the statement.
     asks_the_guard: bool,
     /// Servers end silent sessions, and statements that take too long.
@@ -69,7 +74,16 @@ struct Rules {
     looks_who_is_primary: bool,
 }
 
+/// The kinds of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Sqlite,
+    /// Its clock is the simulated one; a power failure of a node takes nothing of it back.
+    Postgres,
+}
+
 const SOUND: Rules = Rules {
+    over: Over::Sqlite,
     asks_the_guard: true,
     has_walls: true,
     takes_locks: true,
@@ -99,6 +113,18 @@ fn whatever_happens_somebodys_password_still_works_and_the_store_still_knows_it(
             "no setSecret has ever ended so: {verdict}, {tallied:?}"
         );
     }
+}
+
+// F17, F19, F21
+#[test]
+fn the_same_holds_on_nodes_that_share_a_postgresql() {
+    if database::server().is_none() {
+        return;
+    }
+    let first = number("PAWL_SIM_FIRST", 0);
+    let rules = Rules { over: Over::Postgres, ..SOUND };
+    let found = try_seeds(first..first + number("PAWL_SIM_SHARED", 10), rules, op::small);
+    assert!(found.is_none(), "{}", found.map(|found| found.told()).unwrap_or_default());
 }
 
 #[test]

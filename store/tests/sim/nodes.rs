@@ -27,7 +27,7 @@ impl World {
     pub(crate) async fn wake(&mut self, node: u8) {
         let owner = format!("n{node}-{}", self.lives[usize::from(node)]);
         let room = Room::everywhere(16);
-        let store = self.store().clone();
+        let store = self.store_of(node).clone();
         let claims = store.claim(&owner, &room, self.now()).await.unwrap();
         if claims.is_empty() {
             let next = store.next_due(&room).await.unwrap();
@@ -37,12 +37,12 @@ impl World {
         }
         for claim in claims {
             self.journal.claimed(&claim.lease.arn);
-            let shop = self.shop(&claim.lease.arn, claim.lease.fence);
+            let shop = self.shop(node, &claim.lease.arn, claim.lease.fence);
             let rng = StdRng::seed_from_u64(self.rng.random());
             self.drivers.push(Driver::of_claim(node, claim, shop, rng));
         }
         for look in store.claim_looks(&owner, 8, self.now()).await.unwrap() {
-            let shop = self.shop(&look.lease.arn, look.lease.fence);
+            let shop = self.shop(node, &look.lease.arn, look.lease.fence);
             self.drivers.push(Driver::of_look(node, look, shop));
         }
         self.purge().await;
@@ -63,12 +63,12 @@ impl World {
         }
     }
 
-    fn shop(&mut self, arn: &str, fence: i64) -> Shop {
+    fn shop(&mut self, node: u8, arn: &str, fence: i64) -> Shop {
         self.driver_ids += 1;
         let sender = Sender { arn: arn.to_owned(), fence, driver: self.driver_ids };
         let (target, gate) = (Arc::clone(&self.target), Arc::new(Gate::default()));
         let means = Means { target, gate, sender, rules: self.rules };
-        let (store, clock, journal) = (self.store().clone(), Arc::clone(&self.clock), Arc::clone(&self.journal));
+        let (store, clock, journal) = (self.store_of(node).clone(), Arc::clone(&self.clock), Arc::clone(&self.journal));
         Shop { store, clock, journal, means, disk: Arc::clone(&self.disk) }
     }
 

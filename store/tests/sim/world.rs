@@ -16,17 +16,18 @@ use engine::settings::{Change, Said};
 use engine::strategy::Strategy;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use store::{External, Identity, Location, NewSecret, Options, Rotate, Serves, Start, Store};
+use store::{External, Identity, Location, NewSecret, Options, PostgresUrl, Rotate, Serves, Start, Store};
 use tempfile::TempDir;
 
-use crate::Rules;
 use crate::clock::VirtualClock;
+use crate::database::Database;
 use crate::disk::Disk;
 use crate::driver::Driver;
 use crate::journal::Journal;
 use crate::op::{How, Kind};
 use crate::parties::Login;
 use crate::target::Target;
+use crate::{Over, Rules};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 pub(crate) const HOSTS: [&str; 2] = ["db0", "db1"];
@@ -82,7 +83,9 @@ pub(crate) enum Word {
 
 pub(crate) struct World {
     pub(crate) rules: Rules,
-    store: Option<Store>,
+    /// One for all nodes; on PostgreSQL one for each.
+    stores: Vec<Store>,
+    database: Option<Database>,
     pub(crate) clock: Arc<VirtualClock>,
     keyring: Arc<Keyring>,
     pub(crate) journal: Arc<Journal>,
@@ -109,13 +112,19 @@ fn folder() -> TempDir {
 
 impl World {
     pub(crate) async fn new(kinds: &[Kind], rules: Rules, loses_power: bool) -> Self {
-        let (clock, journal) = (Arc::new(VirtualClock::new()), Arc::new(Journal::default()));
+        let database = match rules.over {
+            Over::Sqlite => None,
+            Over::Postgres => Database::fresh("").await,
+        };
+        let shown = database.as_ref().map(|database| database.clock.clone());
+        let (clock, journal) = (Arc::new(VirtualClock::new(shown)), Arc::new(Journal::default()));
         let target = Arc::new(Target::new(Arc::clone(&clock), Arc::clone(&journal), rules));
         let dir = folder();
         let mut world = Self {
             rules,
-            disk: Arc::new(Disk::new(dir.path(), loses_power)),
-            store: None,
+            disk: Arc::new(Disk::new(dir.path(), loses_power && database.is_none())),
+            stores: vec![],
+            database,
             clock,
             keyring: Arc::new(Keyring::generate().unwrap()),
             journal,
@@ -146,7 +155,12 @@ impl World {
     }
 
     pub(crate) fn store(&self) -> &Store {
-        self.store.as_ref().unwrap()
+        &self.stores[0]
+    }
+
+    /// The same as a node has it.
+    pub(crate) fn store_of(&self, node: u8) -> &Store {
+        &self.stores[usize::from(node) % self.stores.len()]
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -161,9 +175,15 @@ impl World {
         };
         let boot_id = format!("boot-{}", self.boots);
         let options = Options { identity, lease: LEASE, schedule_limits: Limits::None, boot_id };
-        let location = Location::Sqlite(self.dir.path().join("data"));
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        self.store = Some(Store::open(&location, Arc::clone(&self.keyring), clock, options).await.unwrap());
+        let (location, count) = match &self.database {
+            None => (Location::Sqlite(self.dir.path().join("data")), 1),
+            Some(database) => (Location::Postgres(PostgresUrl::parse(&database.url).unwrap()), self.lives.len()),
+        };
+        for _ in 0..count {
+            let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+            let store = Store::open(&location, Arc::clone(&self.keyring), clock, options.clone()).await;
+            self.stores.push(store.unwrap());
+        }
     }
 
     /// Every process dies; the store is opened by another, as `src/boot.rs` does.
@@ -172,10 +192,8 @@ impl World {
         for node in 0..3 {
             self.kill(node, !reboot);
         }
-        if let Some(store) = self.store.take() {
-            store.close().await;
-        }
-        if how == How::Power {
+        self.close_stores().await;
+        if how == How::Power && self.database.is_none() {
             self.disk.lose();
             self.journal.forget_owners();
         }
@@ -191,7 +209,11 @@ impl World {
     /// The end.
     pub(crate) async fn close(&mut self) {
         self.drivers.clear();
-        if let Some(store) = self.store.take() {
+        self.close_stores().await;
+    }
+
+    async fn close_stores(&mut self) {
+        for store in self.stores.drain(..) {
             store.close().await;
         }
     }
