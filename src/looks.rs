@@ -74,12 +74,12 @@ impl Looks {
         for look in claimed {
             // Its host is tried by a rotation now and then; a look would only be another failure.
             if target_of(&look).is_some_and(|target| away.contains(&target)) {
-                self.store.put_off(&look, self.clock.now() + AWAY).await?;
+                self.store.put_off(&look, AWAY, self.clock.now()).await?;
                 continue;
             }
             let server = look.sight.material.wanted.as_ref().and_then(rotators::server_of).unwrap_or_default();
             let Some(place) = self.pace.enter(&server, !look.held, self.clock.since_boot()) else {
-                self.store.put_off(&look, self.clock.now() + BUSY).await?;
+                self.store.put_off(&look, BUSY, self.clock.now()).await?;
                 continue;
             };
             let this = Arc::clone(self);

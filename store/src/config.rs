@@ -49,11 +49,11 @@ impl Store {
         external::change(w.conn(), subject.secret.id, &rotate.external).await?;
         let lane = subject.rotation.lane.clone();
         let (before, said) = (setting::Before::of(&subject.rotation), rotate.options.clone().unwrap_or_default());
-        let was_enabled = subject.rotation.enabled;
+        let was_ours = subject.rotation.enabled && subject.rotation.lane.is_empty();
         self.configure(&mut subject, rotate, now)?;
         setting::show(&mut w, &mut subject, &before, &said).await?;
-        if !was_enabled && subject.rotation.lane.is_empty() {
-            // It was enabled when nothing was locked yet, and is no longer.
+        if !was_ours && subject.rotation.lane.is_empty() {
+            // It was so when nothing was locked yet, and is no longer.
             alone.then_some(()).ok_or(StoreError::Again)?;
             account::refuse_shared(w.conn(), subject.secret.id).await?;
         }
@@ -101,11 +101,12 @@ impl Store {
     }
 
     /// Two secrets of one account must not both begin to be rotated because neither sees the other: whoever may enable a
-    /// rotation is alone with it. What is enabled already goes on without waiting for anybody.
+    /// rotation is alone with it. What a built-in rotator rotates already goes on without waiting for anybody.
     async fn alone_to_enable(&self, w: &mut Writing<'_>, id: &str) -> Result<bool, StoreError> {
         if w.conn().is_shared() {
             let row = resolve::find(w.conn(), id).await?;
-            if rotation::load(w.conn(), row.id).await?.enabled {
+            let row = rotation::load(w.conn(), row.id).await?;
+            if row.enabled && row.lane.is_empty() {
                 return Ok(false);
             }
         }

@@ -17,6 +17,8 @@ use crate::{Store, StoreError, history, mode, rotation, sql};
 
 /// So many secrets are let go at once: a write is not to be long.
 const BATCH: i64 = 100;
+/// So many are held at once, in two statements.
+const HELD_AT_ONCE: i64 = 1000;
 
 /// What keeps a secret from rotating.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,11 +112,7 @@ impl Store {
         let mode = mode::get(&mut tx).await?;
         if mode::is_new(&mut tx).await? {
             drop(tx);
-            let mut w = Writing::begin(&self.0).await?;
-            let now = w.now(now).await?;
-            mode::hold_if_new(w.conn(), now).await?;
-            w.wake();
-            return w.commit().await.map(|()| true);
+            return mode::hold_if_new(&self.0, now).await.map(|()| true);
         }
         let (proven, open): (i64, i64) = sql::query_as(STANDS).fetch_one(&mut tx).await?;
         drop(tx);
@@ -204,15 +202,15 @@ impl Store {
     }
 }
 
-/// Everything that rotates, or is in the middle of it, is held. Fences go on from far above: the store may be older than what a
-/// driver has in its hands.
-pub(crate) async fn hold_all(conn: &mut Conn, now: Time) -> Result<(), StoreError> {
+/// What rotates, or is in the middle of it, is held: some secrets after this one, of which it returns the last; None: there are no
+/// more. Fences go on from far above: the store may be older than what a driver has in its hands.
+pub(crate) async fn hold_some(conn: &mut Conn, after: i64, now: Time) -> Result<Option<i64>, StoreError> {
     // Whoever writes a secret has read its row and writes the whole of it: they are waited for, and wait.
-    if conn.is_shared() {
-        sql::query(EVERY).execute(&mut *conn).await?;
-    }
-    sql::query(HOLD_ALL).bind(ms(now)).bind(CURRENT).execute(conn).await?;
-    Ok(())
+    let query = sql::query_scalar(SOME).locking("FOR NO KEY UPDATE").bind(after).bind(HELD_AT_ONCE);
+    let ids: Vec<i64> = query.fetch_all(&mut *conn).await?;
+    let Some(last) = ids.last().copied() else { return Ok(None) };
+    sql::query(HOLD_SOME).bind(ms(now)).bind(CURRENT).bind(after).bind(last).execute(conn).await?;
+    Ok(Some(last))
 }
 
 /// Is the secret held? One that begins to be rotated while the store is verify-only is from now on.
@@ -265,13 +263,14 @@ SELECT secret_id FROM rotation WHERE unproven = 2 ORDER BY secret_id LIMIT $1";
 const HOLD_ONE: &str = "-- hold::let_go (unreadable)
 UPDATE rotation SET unproven = 1, due_ms = NULL WHERE secret_id = $1";
 
-const EVERY: &str = "-- hold::hold_all (lock)
-SELECT id FROM secret ORDER BY id FOR NO KEY UPDATE";
+const SOME: &str = "-- hold::hold_some (lock)
+SELECT id FROM secret WHERE id > $1 ORDER BY id LIMIT $2";
 
-const HOLD_ALL: &str = "-- hold::hold_all
+const HOLD_SOME: &str = "-- hold::hold_some
 UPDATE rotation SET unproven = 1, due_ms = NULL, fence = fence + 1000, verify_ms = CASE WHEN lane = '' THEN $1 ELSE verify_ms END
-WHERE state <> 'idle' OR configured = 1
-      AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = rotation.secret_id AND l.label = $2)";
+WHERE secret_id > $3 AND secret_id <= $4
+  AND (state <> 'idle' OR configured = 1
+       AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = rotation.secret_id AND l.label = $2))";
 
 const COUNT: &str = "-- hold::unproven (count)
 SELECT COUNT(*) FROM rotation WHERE unproven IN (1, 3) AND live = 1";

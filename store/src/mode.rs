@@ -7,6 +7,7 @@ use engine::Time;
 
 use crate::instant::{instant, ms};
 use crate::model::VerifyOnly;
+use crate::open::Inner;
 use crate::tx::{Conn, Writing, glance};
 use crate::{Store, StoreError, hold, sql};
 
@@ -63,16 +64,35 @@ impl Store {
 /// Whoever opens the store after this commit only looks; and what drivers of before still have to say is refused.
 pub(crate) async fn enter(conn: &mut Conn, reason: &str, now: Time) -> Result<(), StoreError> {
     sql::query(ENTER).bind(reason).bind(ms(now)).execute(&mut *conn).await?;
-    hold_if_new(conn, now).await.map(drop)
+    let mut after = Some(0);
+    while let Some(from) = after {
+        after = hold::hold_some(conn, from, now).await?;
+    }
+    sql::query(HELD).execute(conn).await?;
+    Ok(())
 }
 
-/// Whoever has found out that the store was brought back, secrets are held because of it once. True: they were not yet.
-pub(crate) async fn hold_if_new(conn: &mut Conn, now: Time) -> Result<bool, StoreError> {
-    let is_new = sql::query(HELD).execute(&mut *conn).await?.rows_affected() > 0;
-    if is_new {
-        hold::hold_all(conn, now).await?;
+/// Whoever has found out that the store was brought back, secrets are held because of it, some in each transaction however many
+/// there are; nothing is claimed before all of them are. Nodes may do so at the same time: one that is late finds it done.
+pub(crate) async fn hold_if_new(inner: &Inner, now: Time) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        let mut w = Writing::begin(inner).await?;
+        let row: Option<i64> = sql::query_scalar(NEW).locking("FOR SHARE").fetch_optional(w.conn()).await?;
+        if row.is_none() {
+            return w.rollback().await;
+        }
+        let now = w.now(now).await?;
+        match hold::hold_some(w.conn(), after, now).await? {
+            Some(last) => after = last,
+            None => break w.commit().await?,
+        }
+        w.commit().await?;
     }
-    Ok(is_new)
+    let mut w = Writing::begin(inner).await?;
+    sql::query(HELD).execute(w.conn()).await?;
+    w.wake();
+    w.commit().await
 }
 
 /// Are secrets to be held that are not yet?
@@ -97,7 +117,7 @@ ON CONFLICT (id) DO UPDATE SET verify_only = 1, since_ms = excluded.since_ms, he
 const EPOCH: &str = "-- mode::epoch
 SELECT epoch FROM store_mode WHERE id = 1";
 
-const HELD: &str = "-- mode::hold_if_new
+const HELD: &str = "-- mode::hold_if_new (held)
 UPDATE store_mode SET epoch = epoch + 1, held_ms = since_ms
 WHERE id = 1 AND verify_only = 1 AND (held_ms IS NULL OR held_ms <> since_ms)";
 

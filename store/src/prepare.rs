@@ -12,7 +12,7 @@ use crate::model::Look;
 use crate::subject::Subject;
 use crate::tx::Writing;
 use crate::verify::{lease, sight};
-use crate::{Store, StoreError, history, managed, setting};
+use crate::{Store, StoreError, history, managed, mode, setting};
 
 impl Store {
     /// Leases a secret for that work. That it begins is on disk when this returns. None: somebody else has the secret just
@@ -37,7 +37,9 @@ impl Store {
         if row.paused {
             return Err(StoreError::RotationPaused);
         }
-        if row.is_held() {
+        // While the store may be older than its targets nothing is changed there, whoever was never rotated.
+        let changes = matches!(what, Prepare::Apply | Prepare::Undo);
+        if row.is_held() || changes && mode::get(w.conn()).await?.is_some() {
             return Err(StoreError::Held);
         }
         if row.state != Rotation::Idle {

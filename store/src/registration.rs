@@ -152,6 +152,7 @@ impl Store {
     /// [`StoreError::RotatorNotFound`]; or the database fails.
     pub async fn set_rotator_disabled(&self, name: &str, disabled: bool, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let there = get(&mut w, &self.0, name).await?;
         if there.disabled == disabled {
             return w.rollback().await;

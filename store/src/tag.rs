@@ -21,6 +21,7 @@ impl Store {
     /// [`StoreError::Setting`], [`StoreError::ManagedHere`], or the database fails.
     pub async fn tag(&self, id: &str, tags: &[Tag], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         managed::refuse_tag(&subject, tags)?;
         put(w.conn(), subject.secret.id, tags).await?;
@@ -38,6 +39,7 @@ impl Store {
     /// [`StoreError::SecretNotFound`], [`StoreError::MarkedForDeletion`], [`StoreError::Setting`], or the database fails.
     pub async fn untag(&self, id: &str, keys: &[String], now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin(&self.0).await?;
+        let now = w.now(now).await?;
         let mut subject = Subject::find_live(&mut w, id).await?;
         let mut removed = Vec::new();
         for key in keys {

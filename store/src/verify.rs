@@ -56,7 +56,8 @@ impl Store {
         }
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
-        let query = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(clock.now_ms(now)).bind(&clock.id);
+        let now = clock.time(now)?;
+        let query = sql::query_scalar(DUE).on_postgres(DUE_OF_MANY).bind(ms(now)).bind(&clock.id);
         let query =
             query.bind(clock.since).bind(clock.longest).bind(clock.opened).bind(clock.lease).bind(i64::from(most));
         let ids: Vec<i64> = query.fetch_all(w.conn()).await?;
@@ -150,6 +151,7 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         let Some(mut subject) = Subject::by_id(&mut w, look.lease.secret).await? else { return Ok(None) };
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
+        let now = clock.time(now)?;
         let held = self.0.check_but_for_pause(&subject.rotation, &look.lease, &clock).is_ok();
         self.0.give_back(&mut w, &look.lease).await?;
         let is_same = subject.labels.holder(label::CURRENT) == Some(&look.sight.version)
@@ -219,8 +221,9 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn put_off(&self, look: &Look, until: Time) -> Result<(), StoreError> {
+    pub async fn put_off(&self, look: &Look, length: TimeDelta, now: Time) -> Result<(), StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        let until = w.now(now).await? + length;
         sql::query(PUT_OFF).bind(look.lease.secret.0).bind(look.lease.fence).bind(ms(until)).execute(w.conn()).await?;
         self.0.give_back(&mut w, &look.lease).await?;
         w.commit().await
@@ -252,6 +255,7 @@ impl Store {
     /// The database fails.
     pub async fn plan_looks(&self, now: Time) -> Result<u64, StoreError> {
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
+        let now = w.now(now).await?;
         let unplanned: Vec<(i64, String)> =
             sql::query_as(UNPLANNED).locking("FOR NO KEY UPDATE OF s SKIP LOCKED").fetch_all(w.conn()).await?;
         let mut planned = 0;

@@ -144,17 +144,18 @@ END $$;
 CREATE TRIGGER storm_claimed AFTER UPDATE ON rotation FOR EACH ROW WHEN (NEW.fence > OLD.fence)
     EXECUTE FUNCTION storm_claimed();";
 
-const PLAN: &str = "UPDATE rotation SET due_ms = $1, window_opens_ms = $1, window_closes_ms = $1 + 3600000
-FROM secret WHERE secret.id = rotation.secret_id AND secret.name LIKE $2";
+const PLAN: &str =
+    "UPDATE rotation SET due_ms = $1::BIGINT, window_opens_ms = $1::BIGINT, window_closes_ms = $1::BIGINT + 3600000
+FROM secret WHERE secret.id = rotation.secret_id AND secret.name LIKE $2::TEXT";
 
 const DONE: &str = "SELECT COUNT(*) FROM rotation r JOIN secret s ON s.id = r.secret_id
-WHERE s.name LIKE $2 AND r.state = 'idle' AND r.due_ms > $1 AND r.lease_owner IS NULL AND s.rotated_ms >= $1 - 1000";
+WHERE s.name LIKE $2::TEXT AND r.state = 'idle' AND r.due_ms > $1::BIGINT AND r.lease_owner IS NULL AND s.rotated_ms >= $1::BIGINT - 1000";
 
-const LEASED: &str = "SELECT MIN(c.at_ms) - $1 FROM storm_claim c JOIN secret s ON s.id = c.of_secret
-WHERE c.at_ms >= $1 AND s.name LIKE $2 GROUP BY s.id ORDER BY 1";
+const LEASED: &str = "SELECT MIN(c.at_ms) - $1::BIGINT FROM storm_claim c JOIN secret s ON s.id = c.of_secret
+WHERE c.at_ms >= $1::BIGINT AND s.name LIKE $2::TEXT GROUP BY s.id ORDER BY 1";
 
-const BEGUN: &str = "SELECT MIN(h.started_ms) - $1 FROM history h JOIN secret s ON s.id = h.secret_id
-WHERE h.started_ms >= $1 AND h.step = 'createSecret' AND s.name LIKE $2 GROUP BY s.id ORDER BY 1";
+const BEGUN: &str = "SELECT MIN(h.started_ms) - $1::BIGINT FROM history h JOIN secret s ON s.id = h.secret_id
+WHERE h.started_ms >= $1::BIGINT AND h.step = 'createSecret' AND s.name LIKE $2::TEXT GROUP BY s.id ORDER BY 1";
 
-const ENDED: &str = "SELECT MAX(h.ended_ms) - $1 FROM history h JOIN secret s ON s.id = h.secret_id
-WHERE h.started_ms >= $1 AND h.step = 'finishSecret' AND s.name LIKE $2 GROUP BY s.id ORDER BY 1";
+const ENDED: &str = "SELECT MAX(h.ended_ms) - $1::BIGINT FROM history h JOIN secret s ON s.id = h.secret_id
+WHERE h.started_ms >= $1::BIGINT AND h.step = 'finishSecret' AND s.name LIKE $2::TEXT GROUP BY s.id ORDER BY 1";

@@ -93,7 +93,7 @@ impl Fleet {
         }
         let id = database.number("SELECT MIN(id) FROM secret").await;
         let first = database.number("SELECT MAX(id) + 1 FROM secret").await;
-        let ids = format!("generate_series({first}, {})", first + missing - 1);
+        let ids = format!("generate_series({first}::BIGINT, {})", first + missing - 1);
         let tables = database.client.query(TABLES, &[]).await.expect("the store's tables");
         for table in tables {
             let (table, columns): (String, Vec<String>) = (table.get(0), table.get(1));
@@ -101,7 +101,7 @@ impl Fleet {
             let key = if table == "secret" { "id" } else { "secret_id" };
             let columns = columns.join(", ");
             let sql = format!(
-                "INSERT INTO {table} ({columns}) SELECT {chosen} FROM {table} t, {ids} AS n WHERE t.{key} = {id}"
+                "INSERT INTO {table} ({columns}) SELECT {chosen} FROM {table} t, {ids} AS copy(number) WHERE t.{key} = {id}"
             );
             database.client.batch_execute(&sql).await.expect("copied");
         }
@@ -115,22 +115,22 @@ impl Fleet {
 /// What a copy has in this column.
 fn copied(table: &str, column: &str) -> String {
     match (table, column) {
-        ("secret", "id") | (_, "secret_id") => "n".to_owned(),
-        ("secret", "name" | "arn") => format!("t.{column} || '-' || n"),
+        ("secret", "id") | (_, "secret_id") => "copy.number".to_owned(),
+        ("secret", "name" | "arn") => format!("t.{column} || '-' || copy.number"),
         // Within the next thirty days, as schedules have them; not in the next hour.
         ("rotation", "due_ms" | "window_opens_ms" | "window_closes_ms") => {
-            format!("t.{column} - (n % 29) * 86400000 - (n % 20) * 3600000")
+            format!("t.{column} - (copy.number % 29) * 86400000 - (copy.number % 20) * 3600000")
         }
         // No account under two secrets.
-        ("version", "account") => "t.account || n".to_owned(),
+        ("version", "account") => "t.account || copy.number".to_owned(),
         _ => format!("t.{column}"),
     }
 }
 
-// The tables that hold rows of secrets, secret first; without columns that number themselves.
+// The tables that hold rows of secrets, secret first; without columns that number themselves, and without what has been told.
 const TABLES: &str = "SELECT c.table_name::TEXT, ARRAY_AGG(c.column_name::TEXT ORDER BY c.ordinal_position)
 FROM information_schema.columns c
-WHERE c.table_schema = current_schema()
+WHERE c.table_schema = current_schema() AND c.table_name NOT IN ('event', 'event_queue', 'dead_letter')
   AND (c.table_name = 'secret' OR EXISTS (SELECT 1 FROM information_schema.columns k
        WHERE k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = 'secret_id'))
   AND (c.table_name = 'secret' OR c.column_name <> 'id')
