@@ -104,6 +104,13 @@ impl Keeper {
         loop {
             match self.store.tend_keys(wanted, self.clock.now()).await? {
                 Tended::Idle => break,
+                Tended::Behind { key } => {
+                    self.tell_once(format!(
+                        "the keyring's file has key {wanted} as primary, which key {key} has replaced: copy the file of the node \
+                         where the key was rotated, for this one may lack the next key"
+                    ));
+                    break;
+                }
                 Tended::Waits { key, nodes } => {
                     self.tell_once(format!(
                         "key {key} seals nothing yet: these nodes do not have it: {}",

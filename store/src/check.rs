@@ -51,6 +51,7 @@ pub(crate) async fn belongs(conn: &mut Conn, keyring: &Keyring) -> Result<(), Op
 pub(crate) struct Row {
     store_id: String,
     sealed: Vec<u8>,
+    replaced: String,
 }
 
 impl Row {
@@ -58,17 +59,49 @@ impl Row {
     pub(crate) fn key(&self) -> Result<KeyId, StoreError> {
         Ok(crypto::sealed_under(&self.sealed)?)
     }
+
+    /// That key has sealed before, and another one has taken its place.
+    pub(crate) fn has_replaced(&self, key: KeyId) -> bool {
+        let id = key.to_string();
+        self.replaced.split_whitespace().any(|replaced| replaced == id)
+    }
 }
 
-pub(crate) async fn get(conn: &mut Conn) -> Result<Option<Row>, StoreError> {
+async fn get(conn: &mut Conn) -> Result<Option<Row>, StoreError> {
     Ok(sql::query_as(CHECK).fetch_optional(conn).await?)
 }
 
-/// Seals the row anew under the keyring's primary key; false: somebody else was faster.
-pub(crate) async fn rewrap(conn: &mut Conn, keyring: &Keyring, row: &Row) -> Result<bool, StoreError> {
+/// The row of a store that is open.
+pub(crate) async fn row(conn: &mut Conn) -> Result<Row, StoreError> {
+    get(conn).await?.ok_or_else(|| StoreError::inconsistent("there is no check row"))
+}
+
+/// Seals the row anew under `key`, which is the keyring's primary one; false: somebody else was faster.
+pub(crate) async fn rewrap(conn: &mut Conn, keyring: &Keyring, row: &Row, key: KeyId) -> Result<bool, StoreError> {
     let sealed = keyring.rewrap(&place(&row.store_id), &row.sealed)?;
-    let changed = sql::query(REWRAP).bind(sealed).bind(&row.sealed).execute(conn).await?;
-    Ok(changed.rows_affected() == 1)
+    if crypto::sealed_under(&sealed)? != key {
+        // Whoever seals at the same moment goes by the row as it still is.
+        return Err(StoreError::Again);
+    }
+    let query = sql::query(REWRAP).bind(sealed).bind(&row.sealed).bind(row.key()?.to_string());
+    Ok(query.execute(conn).await?.rows_affected() == 1)
+}
+
+/// What is sealed in this transaction is sealed under the key that the store says: a node that was asleep while the key was changed
+/// may not know of it yet.
+pub(crate) async fn keep_up(conn: &mut Conn, inner: &Inner) -> Result<(), StoreError> {
+    if !conn.is_shared() {
+        return Ok(());
+    }
+    let stored = row(conn).await?.key()?;
+    if stored == inner.keyring.primary_id() {
+        return Ok(());
+    }
+    if !inner.keyring.key_ids().contains(&stored) {
+        // It may be in the file by now; where it is not, nothing can be sealed here.
+        let _changed = inner.keyring.reread();
+    }
+    Ok(inner.keyring.seal_under(stored)?)
 }
 
 async fn insert(conn: &mut Conn, keyring: &Keyring, now: Time) -> Result<(), StoreError> {
@@ -84,10 +117,10 @@ fn place(store_id: &str) -> Binding<'_> {
 }
 
 const CHECK: &str = "-- check::get
-SELECT store_id, sealed FROM store_check WHERE id = 1";
+SELECT store_id, sealed, replaced FROM store_check WHERE id = 1";
 
 const INSERT: &str = "-- check::insert
 INSERT INTO store_check (id, store_id, sealed, created_ms) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";
 
 const REWRAP: &str = "-- check::rewrap
-UPDATE store_check SET sealed = $1 WHERE id = 1 AND sealed = $2";
+UPDATE store_check SET sealed = $1, replaced = replaced || ' ' || CAST($3 AS TEXT) WHERE id = 1 AND sealed = $2";

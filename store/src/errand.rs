@@ -123,6 +123,10 @@ impl Store {
         // Lost in a power failure it is sent again, as it may be at any time.
         let mut w = Writing::begin_as(&self.0, Durability::Ordered).await?;
         let now = w.now(now).await?;
+        if *how == Delivered::Gone {
+            // Before any queue, as whoever hands events out takes them.
+            subscription::locked(w.conn(), &self.0, &errand.subscription.name).await?;
+        }
         let next = match errand.hold {
             Hold::DeadLetter(id) => {
                 dead_letter::settle(&mut w, id, how, now).await?;

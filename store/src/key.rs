@@ -17,7 +17,7 @@ use crate::open::Inner;
 use crate::principal::{self, Raw as RawPrincipal};
 use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, sql};
+use crate::{Store, StoreError, check, sql};
 
 /// How many access keys a principal may have: two, so that they can be changed without a gap.
 const MOST_KEYS: i64 = 2;
@@ -133,6 +133,7 @@ impl Store {
             return Err(StoreError::KeyQuota(principal.to_owned()));
         }
         let (access_key_id, secret) = generate(ID_PREFIX, &mut rand::rng());
+        check::keep_up(w.conn(), &self.0).await?;
         let sealed = self.0.keyring.seal(&place(&access_key_id, principal), secret.expose())?;
         let query = sql::query(INSERT).bind(&access_key_id).bind(principal).bind(sealed);
         query.bind(ms(now)).execute(w.conn()).await?;

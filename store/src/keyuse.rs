@@ -42,7 +42,7 @@ pub struct KeyringNode {
     pub keys: Vec<String>,
     /// The one it seals with.
     pub sealing: String,
-    /// When it said so, by its own clock.
+    /// When it said so, by the clock that nodes share.
     pub seen: Time,
 }
 
@@ -65,4 +65,9 @@ pub enum Tended {
     },
     /// So many things were sealed again; there may be more.
     Rewrapped(u64),
+    /// Nothing is to be done, but this node's file has a key as primary that another one has replaced.
+    Behind {
+        /// The key that seals.
+        key: KeyId,
+    },
 }

@@ -28,7 +28,7 @@ use crate::open::Inner;
 use crate::outbox::SERVER;
 use crate::sql::Flag;
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, lane, sql};
+use crate::{Store, StoreError, check, lane, sql};
 
 /// As long as the hash that signs.
 const SIGNING_KEY_BYTES: usize = 32;
@@ -72,6 +72,7 @@ impl Store {
         if state(w.conn(), &new.name).await?.is_some() {
             return Err(StoreError::RotatorExists(new.name));
         }
+        check::keep_up(w.conn(), &self.0).await?;
         let (settings, sealed) = seal(&self.0, &new.name, &new.settings, &new.keys)?;
         let query = sql::query(INSERT).bind(&new.name).bind(settings).bind(sealed).bind(new.disabled);
         query.bind(ms(now)).execute(w.conn()).await?;
@@ -226,6 +227,7 @@ impl Store {
         let Registration { name, settings, keys, disabled, changed, .. } = registration;
         // Never the same moment twice: it tells whether somebody else was faster.
         let changed = ms(now).max(ms(changed) + 1);
+        check::keep_up(w.conn(), &self.0).await?;
         let (settings, sealed) = seal(&self.0, &name, &settings, &keys)?;
         let query = sql::query(UPDATE).bind(&name).bind(settings).bind(sealed).bind(disabled);
         query.bind(changed).execute(w.conn()).await?;

@@ -79,20 +79,23 @@ impl Place {
 
 impl Store {
     /// Does the next thing that is to be done about keys, `wanted` being the primary one of this node's file: the store seals with
-    /// it once every node has it at hand, and what older keys seal is sealed again.
+    /// it once every node has it at hand, and what older keys seal is sealed again. A key that
+    /// was replaced does not come back: a file in which it is primary is behind.
     ///
     /// # Errors
     /// The database fails, or there are no random bytes. A row that does not open is told of and left as it is.
     pub async fn tend_keys(&self, wanted: KeyId, now: Time) -> Result<Tended, StoreError> {
         let keyring = &self.0.keyring;
         let mut conn = glance(&self.0).await?;
-        let stored = check::get(&mut conn).await?.ok_or_else(no_check_row)?.key()?;
+        let row = check::row(&mut conn).await?;
+        let stored = row.key()?;
+        let is_behind = row.has_replaced(wanted);
         drop(conn);
         if stored != keyring.primary_id() {
             // Another node was faster. Without that key nothing more would open here.
             keyring.seal_under(stored)?;
         }
-        if wanted != stored && keyring.key_ids().contains(&wanted) {
+        if wanted != stored && !is_behind && keyring.key_ids().contains(&wanted) {
             return self.seal_under(wanted, now).await;
         }
         for place in Place::ALL {
@@ -101,13 +104,16 @@ impl Store {
                 return Ok(Tended::Rewrapped(rewrapped));
             }
         }
-        Ok(Tended::Idle)
+        Ok(if is_behind { Tended::Behind { key: stored } } else { Tended::Idle })
     }
 
     /// The check row goes first: a node that does not have the key is refused from then on.
     async fn seal_under(&self, wanted: KeyId, now: Time) -> Result<Tended, StoreError> {
         let mut w = Writing::begin(&self.0).await?;
-        let row = check::get(w.conn()).await?.ok_or_else(no_check_row)?;
+        let row = check::row(w.conn()).await?;
+        if row.has_replaced(wanted) {
+            return Ok(Tended::Behind { key: row.key()? });
+        }
         let id = wanted.to_string();
         let without = |node: &KeyringNode| !node.keys.contains(&id);
         let lacking: Vec<String> =
@@ -118,7 +124,7 @@ impl Store {
         }
         let before = self.0.keyring.primary_id();
         self.0.keyring.seal_under(wanted)?;
-        let changed = match check::rewrap(w.conn(), &self.0.keyring, &row).await {
+        let changed = match check::rewrap(w.conn(), &self.0.keyring, &row, wanted).await {
             Ok(changed) => w.commit().await.map(|()| changed),
             Err(error) => Err(error),
         };
@@ -178,16 +184,12 @@ impl Store {
     /// The database fails.
     pub async fn key_uses(&self, now: Time) -> Result<(Vec<KeyUse>, Vec<KeyringNode>), StoreError> {
         let mut tx = snapshot(&self.0).await?;
-        let seals = check::get(&mut tx).await?.ok_or_else(no_check_row)?.key()?;
+        let seals = check::row(&mut tx).await?.key()?;
         let at_hand = self.0.keyring.key_ids();
         let mut uses = uses_of(&mut tx, seals, at_hand).await?;
         uses.sort_by_key(|one| (!one.seals, one.id));
         Ok((uses, keynode::all(&mut tx, now).await?))
     }
-}
-
-fn no_check_row() -> StoreError {
-    StoreError::inconsistent("there is no check row")
 }
 
 /// What each key is needed for, whether it is at hand or not.

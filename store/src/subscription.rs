@@ -17,7 +17,7 @@ use crate::open::Inner;
 use crate::outbox::SERVER;
 use crate::registration::{new_signing_key, seal_keys, unseal_keys};
 use crate::tx::{Conn, Writing, snapshot};
-use crate::{Store, StoreError, dead_letter, errand, event_log, sql};
+use crate::{Store, StoreError, check, dead_letter, errand, event_log, sql};
 
 /// One that signs, and the one before it while its receiver still goes by that.
 const MOST_SIGNING_KEYS: usize = 2;
@@ -50,6 +50,7 @@ impl Store {
         if count >= MOST {
             return Err(StoreError::SubscriptionQuota(MOST));
         }
+        check::keep_up(w.conn(), &self.0).await?;
         let (settings, sealed) = seal(&self.0, name, settings, &keys)?;
         let begins = event_log::last(w.conn()).await?;
         let query = sql::query(INSERT).bind(name).bind(settings).bind(sealed).bind(ms(now)).bind(begins);
@@ -192,6 +193,7 @@ impl Store {
     async fn write_subscription(&self, mut w: Writing<'_>, it: Subscription, now: Time) -> Result<(), StoreError> {
         // Never the same moment twice: it tells whether somebody else was faster.
         let changed = ms(now).max(ms(it.changed) + 1);
+        check::keep_up(w.conn(), &self.0).await?;
         let (settings, sealed) = seal(&self.0, &it.name, &it.settings, &it.keys)?;
         let query = sql::query(UPDATE).bind(&it.name).bind(settings).bind(sealed);
         query.bind(i64::from(it.disabled)).bind(changed).execute(w.conn()).await?;

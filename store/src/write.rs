@@ -17,7 +17,9 @@ use crate::model::{External, Facts, Identity, MoveLabel, Named, NewSecret, PutVa
 use crate::open::Inner;
 use crate::subject::Subject;
 use crate::tx::{Conn, Writing};
-use crate::{Store, StoreError, admin, external, pass, replica, rotation, sealed, secret, setting, tag, version};
+use crate::{
+    Store, StoreError, admin, check, external, pass, replica, rotation, sealed, secret, setting, tag, version,
+};
 
 const SUFFIX_LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -313,6 +315,7 @@ async fn created_before(
 
 async fn insert(w: &mut Writing<'_>, inner: &Inner, new: &NewSecret, now: Time) -> Result<Subject, StoreError> {
     let arn = fresh_arn(w.conn(), inner, &new.name).await?;
+    check::keep_up(w.conn(), inner).await?;
     let key = crypto::DataKey::generate()?;
     let row = secret::Row {
         id: engine::id::SecretId(0),

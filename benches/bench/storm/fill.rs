@@ -11,7 +11,7 @@ use pawl::boot::open_store;
 use pawl::clock::SystemClock;
 use pawl::config::{ServeArgs, Settings};
 use serde_json::{Value, json};
-use store::{NewSecret, Rotate, Serves, Start, Store};
+use store::{LimitsChange, NewSecret, Rotate, Serves, Start, Store};
 
 use super::BURST;
 use super::database::Database;
@@ -34,6 +34,9 @@ impl Fleet {
         };
         let settings = Settings::load(&args).expect("settings");
         let store = open_store(&settings, Arc::new(SystemClock)).await.expect("a store");
+        // No limits, or they would be what is measured.
+        let none = LimitsChange { per_target: Some(0), starts_a_minute: Some(0), ..LimitsChange::default() };
+        store.set_limits(none).await.expect("limits");
         Self { folder, store }
     }
 
@@ -133,5 +136,5 @@ FROM information_schema.columns c
 WHERE c.table_schema = current_schema() AND c.table_name NOT IN ('event', 'event_queue', 'dead_letter')
   AND (c.table_name = 'secret' OR EXISTS (SELECT 1 FROM information_schema.columns k
        WHERE k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = 'secret_id'))
-  AND (c.table_name = 'secret' OR c.column_name <> 'id')
+  AND (c.table_name = 'secret' OR c.is_identity = 'NO')
 GROUP BY c.table_name ORDER BY c.table_name <> 'secret', c.table_name <> 'version', c.table_name";

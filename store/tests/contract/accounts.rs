@@ -1,9 +1,11 @@
 //! One account under two secrets, and whose admin a secret is.
 
+use engine::registration::Mode;
 use engine::settings::{Change, Said};
 use engine::strategy::Strategy;
 use store::{Rotate, Start, StoreError};
 
+use crate::rotators::{by, webhook};
 use crate::world::{World, on_schedule, rotate};
 
 fn account(user: &str, extra: &str) -> String {
@@ -42,6 +44,21 @@ pub(crate) async fn two_secrets_of_one_account_are_not_both_rotated(world: World
     assert!(matches!(refused, Err(StoreError::AccountShared { secrets }) if secrets == ["one"]));
     world.store.cancel_rotation("one", "tester", world.now()).await.unwrap();
     world.store.restore_secret("two", world.now()).await.unwrap();
+}
+
+// F83
+pub(crate) async fn a_secret_that_comes_back_from_a_rotator_of_its_own_is_alone_with_its_account(world: World) {
+    world.register("hook", webhook(Mode::Managed, false)).await;
+    world.create("one", &account("app", "")).await;
+    world.create("two", &account("app", "")).await;
+    enable(&world, "one").await.unwrap();
+    let served = by("hook", on_schedule("c-two", "rate(4 hours)"));
+    world.store.rotate("two", served, world.now()).await.unwrap();
+    let back = on_schedule("d-two", "rate(4 hours)");
+    let refused = world.store.rotate("two", back.clone(), world.now()).await;
+    assert!(matches!(&refused, Err(StoreError::AccountShared { secrets }) if *secrets == ["one"]), "{refused:?}");
+    world.store.cancel_rotation("one", "tester", world.now()).await.unwrap();
+    world.store.rotate("two", back, world.now()).await.unwrap();
 }
 
 pub(crate) async fn a_secret_that_was_rotated_before_goes_on_whatever_else_is_for_its_account(world: World) {

@@ -113,6 +113,24 @@ pub(crate) async fn a_key_seals_nothing_before_every_node_has_it(world: World) {
     assert_eq!(tended(&world, key).await, [Tended::Changed { key }, Tended::Rewrapped(1)], "the other one is gone");
 }
 
+// F124
+pub(crate) async fn a_file_that_is_behind_takes_no_key_back(world: World) {
+    world.create("s", "one").await;
+    let old = world.store.keys_at_hand()[0];
+    let key = with_new_key(&world);
+    assert_eq!(tended(&world, key).await, [Tended::Changed { key }, Tended::Rewrapped(1)]);
+    let behind = world.store.tend_keys(old, world.now()).await.unwrap();
+    assert_eq!(behind, Tended::Behind { key }, "of a node whose file has the old one as primary");
+    assert_eq!(needed(&world).await, [key]);
+    let newest = with_new_key(&world);
+    assert_eq!(tended(&world, newest).await, [Tended::Changed { key: newest }, Tended::Rewrapped(1)]);
+    for replaced in [old, key] {
+        let behind = world.store.tend_keys(replaced, world.now()).await.unwrap();
+        assert_eq!(behind, Tended::Behind { key: newest });
+    }
+    assert_eq!(needed(&world).await, [newest]);
+}
+
 pub(crate) async fn a_node_without_the_new_key_is_refused_once_that_seals(world: World) {
     world.create("s", "one").await;
     let before = world.dir.path().join("copy.json");

@@ -324,6 +324,17 @@ pub(crate) async fn the_policy_begins_nothing_where_nobody_could_set_the_passwor
     assert!(view.rotation == Rotation::Idle && view.verified.drifted, "without an admin, nobody's password: {view:?}");
 }
 
+pub(crate) async fn nothing_is_prepared_while_the_store_is_verify_only(world: World) {
+    use engine::check::Prepare;
+    world.create("never-rotated", "one").await;
+    world.store.enter_verify_only("a test", world.now()).await.unwrap();
+    let begin = async |what| world.store.begin_work("never-rotated", what, "o", "tester", world.now()).await;
+    for what in [Prepare::Apply, Prepare::Undo] {
+        assert!(matches!(begin(what).await, Err(StoreError::Held)), "{what:?}");
+    }
+    assert!(begin(Prepare::Show).await.unwrap().is_some(), "what only looks may");
+}
+
 pub(crate) async fn work_beside_rotations_is_leased_and_told_before_it_begins(world: World) {
     use engine::check::{Preparation, Prepare};
     use engine::strategy::Strategy;

@@ -93,6 +93,7 @@ contract! { [over_sqlite over_postgres] {
         a_rotation_goes_on_when_the_key_is_another_one_in_its_middle,
         everything_is_sealed_again_batch_by_batch_and_goes_on_after_a_kill,
         a_key_seals_nothing_before_every_node_has_it,
+        a_file_that_is_behind_takes_no_key_back,
         a_node_without_the_new_key_is_refused_once_that_seals,
     },
     secrets::{
@@ -280,6 +281,7 @@ contract! { [over_sqlite over_postgres] {
     },
     accounts::{
         two_secrets_of_one_account_are_not_both_rotated,
+        a_secret_that_comes_back_from_a_rotator_of_its_own_is_alone_with_its_account,
         a_secret_that_was_rotated_before_goes_on_whatever_else_is_for_its_account,
         accounts_that_take_turns_are_both_the_secrets,
         what_an_earlier_binary_wrote_is_looked_at_too,
@@ -362,6 +364,7 @@ contract! { [over_sqlite over_postgres] {
         the_policy_sets_no_account_again_that_was_never_seen_to_log_in,
         the_policy_begins_nothing_where_nobody_could_set_the_password,
         work_beside_rotations_is_leased_and_told_before_it_begins,
+        nothing_is_prepared_while_the_store_is_verify_only,
     },
     events::{
         what_happens_is_told_in_the_order_of_each_secret,

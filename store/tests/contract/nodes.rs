@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crypto::Keyring;
 use engine::schedule::Limits;
 use engine::subscription::{Filter, Format, Settings};
-use store::{BackupError, Delivered, PostgresUrl, Restore, Retention};
+use store::{BackupError, Delivered, NewSecret, PostgresUrl, Restore, Retention, Tended};
 
 use crate::database::Database;
 use crate::world::World;
@@ -104,6 +105,49 @@ async fn a_node_whose_clock_is_a_month_ahead_removes_no_event_and_sends_none_ear
     assert!(due < world.now() + chrono::TimeDelta::minutes(1), "within its pause, not in a month: {due}");
     world.clock.set(due);
     assert!(!errands(world.now() - month).await.is_empty(), "for a node that is a month behind as well");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_a_year_ahead_puts_no_look_off_for_a_year() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    world.create("s", r#"{"engine":"postgres","host":"db","username":"u","password":"p"}"#).await;
+    world.store.rotate("s", crate::world::on_schedule("c", "rate(30 days)"), world.now()).await.unwrap();
+    world.store.enter_verify_only("a test", world.now()).await.unwrap();
+    let ahead = world.now() + chrono::TimeDelta::days(365);
+    let next = async || world.store.next_look(world.now()).await.unwrap().expect("one is planned");
+    let look = world.store.claim_looks("ahead", 1, ahead).await.unwrap().remove(0);
+    world.store.put_off(&look, chrono::TimeDelta::minutes(5), ahead).await.unwrap();
+    assert_eq!(next().await, world.now() + chrono::TimeDelta::minutes(5));
+    world.clock.set(next().await);
+    let look = world.store.claim_looks("ahead", 1, ahead).await.unwrap().remove(0);
+    let away = engine::outcome::StepError::new(engine::outcome::Verdict::Retry, "away", "nobody answers");
+    world.store.looked(&look, &Err(away), "schedule", ahead).await.unwrap();
+    assert!(next().await < world.now() + chrono::TimeDelta::hours(1), "it is looked at again soon: {}", next().await);
+}
+
+// F124
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_slept_while_the_key_was_changed_seals_under_the_new_one() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    let files = [world.dir.path().join("keyring.json"), world.dir.path().join("other.json")];
+    Keyring::add_next(&files[0]).unwrap();
+    Keyring::export(&files[0], &files[1]).unwrap();
+    let other = Arc::new(Keyring::load(&files[1]).unwrap());
+    let other = world.try_open(&other).await.unwrap();
+    let old = other.keys_at_hand()[0];
+    let key = Keyring::use_next(&files[0]).unwrap();
+    world.store.reread_keys().unwrap();
+    assert_eq!(world.store.tend_keys(key, world.now()).await.unwrap(), Tended::Changed { key });
+    // The one that slept has not looked since.
+    assert_eq!(other.keys_at_hand()[0], old);
+    let new = NewSecret { value: Some(crate::world::text("one")), ..crate::world::new_secret("s", "create-s") };
+    other.create_secret(new, world.now()).await.unwrap();
+    other.create_access_key("admin", world.now()).await.unwrap();
+    let (uses, _) = world.store.key_uses(world.now()).await.unwrap();
+    let needed: Vec<_> = uses.into_iter().filter(store::KeyUse::is_needed).map(|one| one.id).collect();
+    assert_eq!(needed, [key]);
+    assert_eq!(other.tend_keys(old, world.now()).await.unwrap(), Tended::Behind { key });
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
