@@ -127,7 +127,7 @@ pub(super) fn missing() -> Vec<String> {
             for (number, cell) in cells.iter().enumerate() {
                 let right = match said.get(number) {
                     Some(&"–") => cell.cannot_be().is_some(),
-                    Some(&("parked" | "open")) => cell.cannot_be().is_none(),
+                    Some(&"parked") => cell.cannot_be().is_none(),
                     Some(said) => cell.cannot_be().is_none() && said.ends_with(" s"),
                     None => false,
                 };
