@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # One set of features for linting and testing, so that nothing is compiled twice.
 FEATURES := --workspace --features pawl/failpoints
+# Most of a test is waiting: for a lease, a grace, a database. Two for each of two cores take half as long as one.
+THREADS := 4
 
 .PHONY: help demo test lint bench fuzz torture upgrade servers clients
 
@@ -14,7 +16,7 @@ demo: ## Rotate a real PostgreSQL and a real MariaDB account every few seconds, 
 	$(CARGO) run --locked -- demo
 
 test: servers clients ## Run all tests, over private PostgreSQL, PgBouncer, MariaDB, MySQL and Redis servers, with AWS's own clients
-	$(CARGO) test --locked $(FEATURES) --no-fail-fast
+	RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),$(THREADS)) $(CARGO) test --locked $(FEATURES) --no-fail-fast
 
 lint: ## Check the formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
