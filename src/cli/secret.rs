@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use engine::id::VersionId;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
+use store::{StoreError, causes};
 
 use super::client::Client;
 use super::key::offline;
@@ -100,9 +101,15 @@ pub(crate) enum SecretVerb {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Print every value the target of a secret may hold, also of a deleted one (offline: stop the server first)
+    /// Print AWSCURRENT and every value the target may hold, also of a deleted secret, without a server
+    #[command(
+        long_about = "Print AWSCURRENT and every value the target of a secret may hold, also of a deleted one.\n\nAsks no server: \
+                      it opens the store with the keyring. Stop the server of a SQLite store first; on PostgreSQL nodes may go on \
+                      serving."
+    )]
     Recover {
-        /// The secret's name
+        /// Name or ARN
+        #[arg(value_name = "SECRET")]
         name: String,
         /// The server's data folder
         #[arg(long, value_name = "DIR", env = "PAWL_DATA")]
@@ -342,11 +349,19 @@ async fn recover(name: &str, data: PathBuf, keyring: Option<PathBuf>) -> Result<
     let (_, store) = offline(data, keyring).await?;
     let found = store.recover(name).await?;
     if found.is_empty() {
-        return Err(CliError::refused(format!("no value of {name} is known that a target may hold")));
+        return Err(match store.named(name).await {
+            Ok(_) => CliError::refused(format!("{name} has no value: nothing was written or sent to its target")),
+            Err(StoreError::SecretNotFound) => CliError::refused(format!(
+                "there is no secret {name}, and none of this name was deleted while a rotation of it was open"
+            )),
+            Err(error) => CliError::refused(causes(&error)),
+        });
     }
     for one in found {
         let gone = if one.gone { ", deleted" } else { "" };
-        output::progress(format!("{}{gone}: version {}, candidate {}", one.arn, one.version_id, one.candidate));
+        let current = if one.current { ", AWSCURRENT" } else { "" };
+        let candidate = if one.candidate > 0 { format!(", candidate {}", one.candidate) } else { String::new() };
+        output::progress(format!("{}{gone}: version {}{current}{candidate}", one.arn, one.version_id));
         output::raw(one.value.bytes.expose())?;
         output::say("");
     }

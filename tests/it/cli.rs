@@ -106,3 +106,24 @@ fn a_deleted_secret_is_gone_from_the_list_and_comes_back_when_restored() {
     let output = server.run(&["secret", "get", "s"]);
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn recover_prints_awscurrent_of_what_was_never_rotated_and_says_where_there_is_nothing() {
+    let home = Home::new();
+    let server = home.serve();
+    server.create("app/db", &serde_json::json!("hunter2"));
+    server.json(&["secret", "create", "app/none", "--empty"]);
+    let recover = |name: &str| {
+        let mut command = pawl();
+        command.args(["secret", "recover", name, "--data"]).arg(home.data()).output().expect("pawl runs")
+    };
+    assert!(said(&recover("app/db")).contains("in use by another process"), "a server has it open");
+    drop(server);
+    let output = recover("app/db");
+    assert!(output.status.success() && said(&output).contains(", AWSCURRENT"), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\"hunter2\"\n");
+    for (name, words) in [("app/none", "app/none has no value"), ("nobody", "there is no secret nobody")] {
+        let output = recover(name);
+        assert_eq!((output.status.code(), said(&output).contains(words)), (Some(1), true), "{}", said(&output));
+    }
+}
