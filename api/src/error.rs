@@ -293,7 +293,9 @@ impl From<StoreError> for ApiError {
                 ..Self::internal("")
                     .saying("The connection to the store was lost while it was written: it may have been done. Repeat the request with the same ClientRequestToken.")
             },
-            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Database(_) => Self::internal(causes(&error)),
+            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Unreached(_) | E::Database(_) => {
+                Self::internal(causes(&error))
+            }
         }
     }
 }
