@@ -205,6 +205,14 @@ pub enum StoreError {
         /// The first that is kept.
         oldest: i64,
     },
+    /// The subscription has no dead letter of this number, or has it no more.
+    #[error("no dead letter {id} of {subscription}")]
+    DeadLetterNotFound {
+        /// The subscription.
+        subscription: String,
+        /// The number.
+        id: i64,
+    },
     /// The rotator has no delivery of this number.
     #[error("no such delivery")]
     DeliveryNotFound,
