@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::id::VersionId;
+use engine::secret::SecretBytes;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
 use store::{StoreError, causes};
@@ -130,12 +131,13 @@ pub(crate) enum SecretVerb {
 /// Where a value comes from. Never an argument: arguments show in the list of processes.
 #[derive(Debug, Args)]
 #[group(skip)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct ValueArgs {
     /// A file with the value, `-` for standard input
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["database", "empty"])]
+    #[arg(long, value_name = "FILE", group = "source")]
     value: Option<PathBuf>,
     /// A database account: ENGINE://USER@HOST[:PORT][/DBNAME] with engine postgres, mysql or mariadb
-    #[arg(long, value_name = "URL", requires = "password_file", conflicts_with = "value")]
+    #[arg(long, value_name = "URL", requires = "password_file", group = "source")]
     database: Option<String>,
     /// With --database: a file with the account's present password, `-` for standard input
     #[arg(long, value_name = "FILE", requires = "database")]
@@ -144,7 +146,7 @@ pub(crate) struct ValueArgs {
     #[arg(long, value_name = "SECRET", requires = "database")]
     admin: Option<String>,
     /// No value yet
-    #[arg(long, conflicts_with_all = ["value", "database"])]
+    #[arg(long, group = "source")]
     empty: bool,
 }
 
@@ -218,13 +220,21 @@ impl ValueArgs {
         let Some(file) = &self.password_file else {
             return Err(CliError::usage("--database wants --password-file"));
         };
-        let password = read_password(file)?;
         let url: reqwest::Url = url.parse().map_err(|error| CliError::usage(format!("--database {url}: {error}")))?;
         if url.password().is_some() {
             return Err(CliError::usage(
                 "no password in --database: it would show in the list of processes; use --password-file",
             ));
         }
+        let engine = json!({ "engine": url.scheme() }).to_string();
+        if rotators::engine_of(&SecretBytes::from(engine)).is_none() {
+            return Err(CliError::usage(format!(
+                "--database {}://…: Pawl rotates postgres, mysql and mariadb by itself; for anything else write the value with \
+                 --value FILE, and rotate it with `pawl rotation enable --rotator NAME`",
+                url.scheme()
+            )));
+        }
+        let password = read_password(file)?;
         let mut account = Map::new();
         let mut put = |name: &str, value: Value| account.insert(name.to_owned(), value);
         put("engine", url.scheme().into());
@@ -437,6 +447,16 @@ mod tests {
             json!({"engine": "postgres", "host": "127.0.0.1", "port": 5433, "username": "a@b", "password": "p w",
                    "dbname": "app", "masterarn": "root"})
         );
+    }
+
+    #[test]
+    fn a_database_that_no_rotator_knows_is_refused_and_says_what_to_do_instead() {
+        let args = ValueArgs { password_file: Some("/dev/null".into()), ..nothing() };
+        for url in ["oracle://a@h/app", "postgresql://a@h/app", "https://h"] {
+            let error = args.account(url).expect_err(url);
+            assert!(error.message.contains("postgres, mysql and mariadb") && error.message.contains("--value FILE"));
+        }
+        assert!(args.account("aurora-mysql://a@h/app").is_ok());
     }
 
     #[test]
