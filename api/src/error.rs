@@ -258,7 +258,8 @@ impl From<StoreError> for ApiError {
             | E::SubscriptionChanged(_)
             | E::SubscriptionQuota(_)
             | E::SubscriptionKeys(_)
-            | E::EventsPruned { .. } => of_subscription(error),
+            | E::EventsPruned { .. }
+            | E::DeadLetterNotFound { .. } => of_subscription(error),
             E::RotationUnderWay
             | E::InGrace(_)
             | E::NoPrevious
@@ -293,7 +294,9 @@ impl From<StoreError> for ApiError {
                 ..Self::internal("")
                     .saying("The connection to the store was lost while it was written: it may have been done. Repeat the request with the same ClientRequestToken.")
             },
-            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Database(_) => Self::internal(causes(&error)),
+            E::Inconsistent { .. } | E::HalfCopied(_) | E::Busy | E::Unreached(_) | E::Database(_) => {
+                Self::internal(causes(&error))
+            }
         }
     }
 }
@@ -433,6 +436,10 @@ fn of_subscription(error: StoreError) -> ApiError {
         )),
         E::EventsPruned { oldest } => ApiError::invalid_request(format!(
             "Events are kept from offset {oldest} on: what was before is pruned and cannot be sent again."
+        )),
+        E::DeadLetterNotFound { subscription, id } => ApiError::not_found(format!(
+            "There is no dead letter {id} of {subscription}, or no more; nothing was done. `pawl events dead-letters \
+             {subscription}` lists them."
         )),
         _ => ApiError::invalid_request(
             "The subscription was changed by somebody else at the same moment: look at it and try again.",

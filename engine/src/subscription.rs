@@ -16,6 +16,57 @@ pub const LONGEST_GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How many patterns one list of a filter may have.
 pub const MOST_PATTERNS: usize = 50;
 
+/// The kinds of events there are.
+pub const KINDS: [&str; 41] = [
+    "secret.created",
+    "secret.deletion-scheduled",
+    "secret.restored",
+    "secret.deleted",
+    "secret.version-created",
+    "secret.label-updated",
+    "secret.label-removed",
+    "rotation.started",
+    "rotation.succeeded",
+    "rotation.abandoned",
+    "rotation.failed",
+    "rotation.postponed",
+    "rotation.resumed",
+    "rotation.retired",
+    "rotation.test-started",
+    "rotation.test-succeeded",
+    "rotation.test-failed",
+    "rotation.configured",
+    "rotation.cancelled",
+    "rotation.paused",
+    "rotation.unpaused",
+    "rotation.window-missed",
+    "rotation.put-off",
+    "rotation.set-aside",
+    "target.unreachable",
+    "target.reachable",
+    "server.paused",
+    "server.resumed",
+    "server.clock-doubted",
+    "server.clock-trusted",
+    "secret.drift-found",
+    "secret.drift-ended",
+    "secret.rival-found",
+    "secret.reconciled",
+    "rotator.registered",
+    "rotator.changed",
+    "rotator.removed",
+    "subscription.created",
+    "subscription.changed",
+    "subscription.deleted",
+    "subscription.events-missed",
+];
+
+/// Whether a filter's pattern of kinds lets any through.
+#[must_use]
+pub fn is_of_a_kind(pattern: &str) -> bool {
+    KINDS.iter().any(|kind| matches(pattern, kind))
+}
+
 /// A subscription.
 #[derive(Debug, Clone)]
 pub struct Subscription {
@@ -165,6 +216,25 @@ mod tests {
         assert!(!passes(of(&[], &["other/*"], &[]), Some("AWSCURRENT")));
         assert!(!passes(of(&[], &[], &["AWSCURRENT"]), Some("BLUE")));
         assert!(!passes(of(&[], &[], &["AWSCURRENT"]), None));
+    }
+
+    #[test]
+    fn a_pattern_of_a_kind_there_is_none_of_is_told_from_others() {
+        assert!(is_of_a_kind("*") && is_of_a_kind("rotation.*") && is_of_a_kind("secret.label-updated"));
+        assert!(!is_of_a_kind("rotation.bogus") && !is_of_a_kind("dev.pawl.*"));
+    }
+
+    /// The table of kinds in docs/events.md.
+    #[test]
+    fn every_kind_is_in_the_documentation_and_the_other_way_round() {
+        let page = include_str!("../../docs/events.md");
+        let rows = page.lines().skip_while(|line| !line.starts_with("| kind |")).skip(2);
+        let cells = rows.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+        let mut shown: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let mut kinds = KINDS.to_vec();
+        shown.sort_unstable();
+        kinds.sort_unstable();
+        assert_eq!(shown, kinds);
     }
 
     #[test]

@@ -136,6 +136,13 @@ impl Refused {
             "InvalidRequestException" if self.message.starts_with("A previous rotation") => {
                 " `pawl rotation status` says where it stands; `pawl rotation abandon` gives it up."
             }
+            "InternalServiceError" => {
+                " `pawl health` says whether the server reaches its store; the server's log says the rest."
+            }
+            "InvalidRequestException" if self.message.starts_with("No Lambda rotation function") => {
+                " Nothing here says who rotates it: give --rotator NAME (`pawl rotator list`) to `pawl rotation enable`, or write \
+                 an `engine` (postgres, mysql, mariadb) into the value."
+            }
             "ExpiredTokenException" => " `pawl key session` makes new temporary credentials.",
             "LimitExceededException" if self.message.contains("access keys") => {
                 " `pawl key list` shows them; `pawl key disable ID` and `pawl key delete ID` take one away."

@@ -53,13 +53,13 @@ pub(crate) enum EventsVerb {
         #[command(flatten)]
         one: One,
         /// Send them once more
-        #[arg(long, conflicts_with = "discard")]
+        #[arg(long, group = "act")]
         redeliver: bool,
         /// Throw them away
-        #[arg(long)]
+        #[arg(long, group = "act")]
         discard: bool,
-        /// Only this one (may be given several times)
-        #[arg(long, value_name = "ID")]
+        /// With --redeliver or --discard: only this one (may be given several times)
+        #[arg(long, value_name = "ID", requires = "act")]
         id: Vec<i64>,
         /// How many are shown, newest first
         #[arg(long, default_value_t = 30, value_name = "N")]
@@ -110,6 +110,7 @@ pub(crate) async fn run(verb: EventsVerb) -> Result<(), CliError> {
         }
         EventsVerb::Update(args) => {
             let answer = Client::new(&args.connection)?.ours("UpdateSubscription", args.body()?).await?;
+            args.warn();
             show(&args.connection, &answer, shown::subscription);
             Ok(())
         }
@@ -148,6 +149,7 @@ fn show(connection: &Connection, answer: &Value, people: fn(&Value)) {
 
 async fn subscribe(args: &SubscribeArgs) -> Result<(), CliError> {
     let answer = Client::new(&args.connection)?.ours("CreateSubscription", args.body()?).await?;
+    args.warn();
     if args.connection.json {
         output::json(&answer);
         return Ok(());

@@ -2,11 +2,14 @@
 //! `pawl rotation pause --all` does.
 
 use clap::{Args, Subcommand};
+use engine::port::Clock;
+use engine::schedule::Blackouts;
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::shown::{date, text};
 use super::{CliError, Connection, output};
+use crate::clock::SystemClock;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LimitsVerb {
@@ -42,12 +45,14 @@ pub(crate) enum ClockVerb {
 
 /// A secret, or everything.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
 pub(crate) struct OneOrAll {
     /// Name or ARN
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(group = "which")]
     pub(super) secret: Option<String>,
     /// Every secret, on every node: nothing starts any more; what is open goes on to its end
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
@@ -55,7 +60,7 @@ pub(crate) struct OneOrAll {
 
 pub(crate) async fn run(verb: LimitsVerb) -> Result<(), CliError> {
     match verb {
-        LimitsVerb::Show(connection) => ask(&connection, "DescribeLimits", json!({})).await,
+        LimitsVerb::Show(connection) => ask(&connection, "DescribeLimits", json!({})).await.map(drop),
         LimitsVerb::Set(args) => {
             let mut body = json!({});
             let numbers = [
@@ -71,14 +76,16 @@ pub(crate) async fn run(verb: LimitsVerb) -> Result<(), CliError> {
             if !args.blackout.is_empty() {
                 body["Blackouts"] = blackouts(&args.blackout);
             }
-            ask(&args.connection, "UpdateLimits", body).await
+            ask(&args.connection, "UpdateLimits", body).await?;
+            warn_of_past(&args.blackout);
+            Ok(())
         }
     }
 }
 
 pub(crate) async fn clock(verb: ClockVerb) -> Result<(), CliError> {
     let ClockVerb::Accept(connection) = verb;
-    ask(&connection, "AcceptClock", json!({})).await
+    ask(&connection, "AcceptClock", json!({})).await.map(drop)
 }
 
 /// Blackouts as the API takes them: `none` is an empty list.
@@ -86,15 +93,35 @@ pub(super) fn blackouts(given: &[String]) -> Value {
     json!(given.iter().filter(|text| *text != "none").collect::<Vec<_>>())
 }
 
-/// An operation on the installation, and how it is after it.
-pub(super) async fn ask(connection: &Connection, operation: &str, body: Value) -> Result<(), CliError> {
+/// Says which of these are over: nothing is put off by them, and the year may be a slip.
+pub(super) fn warn_of_past(given: &[String]) {
+    // What cannot be read was refused by the server.
+    let given: Blackouts = given.join(";").parse().unwrap_or_default();
+    for text in given.past(SystemClock.now()) {
+        output::progress(format!("warning: the blackout {text} is in the past: nothing is put off by it"));
+    }
+}
+
+/// Pauses everything. Who paused first, and why, stays; whoever comes later is told.
+pub(super) async fn pause_all(connection: &Connection, reason: &str) -> Result<(), CliError> {
+    let answer = ask(connection, "PauseAll", json!({ "Reason": reason })).await?;
+    if answer["Paused"]["Reason"] != reason {
+        output::progress(
+            "it was paused before, and that reason stays; to give another one: `pawl rotation resume --all`, then pause again",
+        );
+    }
+    Ok(())
+}
+
+/// An operation on the installation, shown as it is after it, and returned.
+pub(super) async fn ask(connection: &Connection, operation: &str, body: Value) -> Result<Value, CliError> {
     let answer = Client::new(connection)?.ours(operation, body).await?;
     if connection.json {
         output::json(&answer);
     } else {
         show(&answer);
     }
-    Ok(())
+    Ok(answer)
 }
 
 fn show(answer: &Value) {

@@ -97,7 +97,7 @@ pub(crate) enum RotationVerb {
         #[command(flatten)]
         which: OneOrAll,
         /// With --all: why, for whoever finds it paused
-        #[arg(long, value_name = "TEXT", required_if_eq("all", "true"))]
+        #[arg(long, value_name = "TEXT", required_if_eq("all", "true"), conflicts_with = "secret")]
         reason: Option<String>,
     },
     /// Go on after `pause`, or after a rotation was parked; with --all after `pause --all`
@@ -184,6 +184,7 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
             }
             let answer = Client::new(&connection)?.ours("EnableRotation", body).await?;
             show_view(&connection, &answer);
+            settings.warn();
             for warning in answer["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 output::progress(format!("warning: {warning}"));
             }
@@ -201,11 +202,11 @@ pub(crate) async fn run(verb: RotationVerb) -> Result<(), CliError> {
         RotationVerb::Status(one) => one.command("DescribeRotation").await?,
         RotationVerb::Pause { which, reason } => match which.one() {
             Some(one) => one.command("PauseRotation").await?,
-            None => limits::ask(&which.connection, "PauseAll", json!({ "Reason": reason })).await?,
+            None => limits::pause_all(&which.connection, &reason.unwrap_or_default()).await?,
         },
         RotationVerb::Resume(which) => match which.one() {
             Some(one) => one.command("ResumeRotation").await?,
-            None => limits::ask(&which.connection, "ResumeAll", json!({})).await?,
+            None => limits::ask(&which.connection, "ResumeAll", json!({})).await.map(drop)?,
         },
         RotationVerb::Abandon { one, current_works } => {
             let mut body = one.body();

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use engine::id::VersionId;
+use engine::secret::SecretBytes;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::{Map, Value, json};
+use store::{StoreError, causes};
 
 use super::client::Client;
 use super::key::offline;
@@ -100,9 +102,15 @@ pub(crate) enum SecretVerb {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Print every value the target of a secret may hold, also of a deleted one (offline: stop the server first)
+    /// Print AWSCURRENT and every value the target may hold, also of a deleted secret, without a server
+    #[command(
+        long_about = "Print AWSCURRENT and every value the target of a secret may hold, also of a deleted one.\n\nAsks no server: \
+                      it opens the store with the keyring. Stop the server of a SQLite store first; on PostgreSQL nodes may go on \
+                      serving."
+    )]
     Recover {
-        /// The secret's name
+        /// Name or ARN
+        #[arg(value_name = "SECRET")]
         name: String,
         /// The server's data folder
         #[arg(long, value_name = "DIR", env = "PAWL_DATA")]
@@ -123,12 +131,13 @@ pub(crate) enum SecretVerb {
 /// Where a value comes from. Never an argument: arguments show in the list of processes.
 #[derive(Debug, Args)]
 #[group(skip)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct ValueArgs {
     /// A file with the value, `-` for standard input
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["database", "empty"])]
+    #[arg(long, value_name = "FILE", group = "source")]
     value: Option<PathBuf>,
     /// A database account: ENGINE://USER@HOST[:PORT][/DBNAME] with engine postgres, mysql or mariadb
-    #[arg(long, value_name = "URL", requires = "password_file", conflicts_with = "value")]
+    #[arg(long, value_name = "URL", requires = "password_file", group = "source")]
     database: Option<String>,
     /// With --database: a file with the account's present password, `-` for standard input
     #[arg(long, value_name = "FILE", requires = "database")]
@@ -137,7 +146,7 @@ pub(crate) struct ValueArgs {
     #[arg(long, value_name = "SECRET", requires = "database")]
     admin: Option<String>,
     /// No value yet
-    #[arg(long, conflicts_with_all = ["value", "database"])]
+    #[arg(long, group = "source")]
     empty: bool,
 }
 
@@ -211,13 +220,21 @@ impl ValueArgs {
         let Some(file) = &self.password_file else {
             return Err(CliError::usage("--database wants --password-file"));
         };
-        let password = read_password(file)?;
         let url: reqwest::Url = url.parse().map_err(|error| CliError::usage(format!("--database {url}: {error}")))?;
         if url.password().is_some() {
             return Err(CliError::usage(
                 "no password in --database: it would show in the list of processes; use --password-file",
             ));
         }
+        let engine = json!({ "engine": url.scheme() }).to_string();
+        if rotators::engine_of(&SecretBytes::from(engine)).is_none() {
+            return Err(CliError::usage(format!(
+                "--database {}://…: Pawl rotates postgres, mysql and mariadb by itself; for anything else write the value with \
+                 --value FILE, and rotate it with `pawl rotation enable --rotator NAME`",
+                url.scheme()
+            )));
+        }
+        let password = read_password(file)?;
         let mut account = Map::new();
         let mut put = |name: &str, value: Value| account.insert(name.to_owned(), value);
         put("engine", url.scheme().into());
@@ -342,11 +359,19 @@ async fn recover(name: &str, data: PathBuf, keyring: Option<PathBuf>) -> Result<
     let (_, store) = offline(data, keyring).await?;
     let found = store.recover(name).await?;
     if found.is_empty() {
-        return Err(CliError::refused(format!("no value of {name} is known that a target may hold")));
+        return Err(match store.named(name).await {
+            Ok(_) => CliError::refused(format!("{name} has no value: nothing was written or sent to its target")),
+            Err(StoreError::SecretNotFound) => CliError::refused(format!(
+                "there is no secret {name}, and none of this name was deleted while a rotation of it was open"
+            )),
+            Err(error) => CliError::refused(causes(&error)),
+        });
     }
     for one in found {
         let gone = if one.gone { ", deleted" } else { "" };
-        output::progress(format!("{}{gone}: version {}, candidate {}", one.arn, one.version_id, one.candidate));
+        let current = if one.current { ", AWSCURRENT" } else { "" };
+        let candidate = if one.candidate > 0 { format!(", candidate {}", one.candidate) } else { String::new() };
+        output::progress(format!("{}{gone}: version {}{current}{candidate}", one.arn, one.version_id));
         output::raw(one.value.bytes.expose())?;
         output::say("");
     }
@@ -422,6 +447,16 @@ mod tests {
             json!({"engine": "postgres", "host": "127.0.0.1", "port": 5433, "username": "a@b", "password": "p w",
                    "dbname": "app", "masterarn": "root"})
         );
+    }
+
+    #[test]
+    fn a_database_that_no_rotator_knows_is_refused_and_says_what_to_do_instead() {
+        let args = ValueArgs { password_file: Some("/dev/null".into()), ..nothing() };
+        for url in ["oracle://a@h/app", "postgresql://a@h/app", "https://h"] {
+            let error = args.account(url).expect_err(url);
+            assert!(error.message.contains("postgres, mysql and mariadb") && error.message.contains("--value FILE"));
+        }
+        assert!(args.account("aurora-mysql://a@h/app").is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Never here: when an event is given up (`errand.rs`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::Time;
@@ -40,7 +41,7 @@ impl Store {
     /// Sends dead letters once more: these, or all. Says how many.
     ///
     /// # Errors
-    /// As [`Store::dead_letters`].
+    /// As [`Store::dead_letters`]; [`StoreError::DeadLetterNotFound`], and nothing was done.
     pub async fn redeliver_dead_letters(&self, name: &str, ids: Option<&[i64]>, now: Time) -> Result<u64, StoreError> {
         let now = lease_clock::now(&mut glance(&self.0).await?, now).await?;
         self.each_dead_letter(name, ids, Change::Send(now)).await
@@ -49,7 +50,7 @@ impl Store {
     /// Throws dead letters away: these, or all. Says how many.
     ///
     /// # Errors
-    /// As [`Store::dead_letters`].
+    /// As [`Store::redeliver_dead_letters`].
     pub async fn discard_dead_letters(&self, name: &str, ids: Option<&[i64]>) -> Result<u64, StoreError> {
         self.each_dead_letter(name, ids, Change::Discard).await
     }
@@ -63,8 +64,12 @@ impl Store {
         match ids {
             None => changed += change.carry_out(w.conn(), name, None).await?,
             Some(ids) => {
-                for id in ids {
-                    changed += change.carry_out(w.conn(), name, Some(*id)).await?;
+                let named: BTreeSet<i64> = ids.iter().copied().collect();
+                for id in named {
+                    if change.carry_out(w.conn(), name, Some(id)).await? == 0 {
+                        return Err(StoreError::DeadLetterNotFound { subscription: name.to_owned(), id });
+                    }
+                    changed += 1;
                 }
             }
         }

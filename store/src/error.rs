@@ -205,6 +205,14 @@ pub enum StoreError {
         /// The first that is kept.
         oldest: i64,
     },
+    /// The subscription has no dead letter of this number, or has it no more.
+    #[error("no dead letter {id} of {subscription}")]
+    DeadLetterNotFound {
+        /// The subscription.
+        subscription: String,
+        /// The number.
+        id: i64,
+    },
     /// The rotator has no delivery of this number.
     #[error("no such delivery")]
     DeliveryNotFound,
@@ -282,6 +290,9 @@ pub enum StoreError {
     /// The database does not answer, or broke the connection off. Nothing was changed; asked again, it may be.
     #[error("the database cannot be reached")]
     Away(#[source] sqlx::Error),
+    /// No connection to the database is to be had. Nothing was changed.
+    #[error("the store is not reached: {0}")]
+    Unreached(String),
     /// The connection was lost when the change was being committed, and nobody could tell what became of it.
     #[error("the connection to the database was lost at the commit: the change may have been made")]
     Unknown,

@@ -110,7 +110,7 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn resume_all(&self, now: Time) -> Result<Option<u64>, StoreError> {
+    pub async fn resume_all(&self, by: &str, now: Time) -> Result<Option<u64>, StoreError> {
         if self.fleet().await?.paused.is_none() {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl Store {
         let mut w = Writing::begin(&self.0).await?;
         lock(w.conn()).await?;
         if sql::query(UNPAUSE).execute(w.conn()).await?.rows_affected() > 0 {
-            w.tell(SERVER, "server.resumed", Facts::default(), now);
+            w.tell(SERVER, "server.resumed", Facts { actor: Some(by.to_owned()), ..Facts::default() }, now);
         }
         w.wake();
         w.commit().await?;

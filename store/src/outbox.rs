@@ -7,6 +7,7 @@ use engine::Time;
 use engine::id::{SecretId, VersionId};
 use engine::label::{self, Labels};
 use engine::rotation::Step;
+use engine::subscription::KINDS;
 
 use crate::instant::ms;
 use crate::model::Facts;
@@ -42,11 +43,13 @@ impl Outbox {
 
     /// Something happened to a secret.
     pub(crate) fn tell(&mut self, secret: SecretId, kind: &'static str, facts: Facts, at: Time) {
+        debug_assert!(KINDS.contains(&kind), "{kind} is missing in the list of kinds");
         self.entries.push(Entry { secret, kind, facts, at, named: None });
     }
 
     /// The same of a secret whose row does not outlive the transaction.
     pub(crate) fn tell_of(&mut self, (arn, name): (&str, &str), secret: SecretId, kind: &'static str, at: Time) {
+        debug_assert!(KINDS.contains(&kind), "{kind} is missing in the list of kinds");
         let named = Some((arn.to_owned(), name.to_owned()));
         self.entries.push(Entry { secret, kind, facts: Facts::default(), at, named });
     }

@@ -11,14 +11,16 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::time::{sleep, timeout};
 
-use crate::OpenError;
 use crate::model::PostgresUrl;
 use crate::sql::within;
+use crate::{OpenError, StoreError};
 
 /// How long a connection may take to be made.
 const CONNECTED: Duration = Duration::from_secs(5);
 /// How long one may be waited for: others may have them all.
 const ACQUIRED: Duration = Duration::from_secs(10);
+/// How long it may take to find out why there is none.
+const TRIED: Duration = Duration::from_secs(2);
 /// A connection that was idle for longer is asked whether it is still there.
 const FRESH: Duration = Duration::from_secs(1);
 /// Connections are renewed after so long: certificates, passwords and name servers change.
@@ -95,6 +97,8 @@ pub(crate) struct Server {
     pub(crate) notify: bool,
     seen: Arc<Seen>,
     tells_outcomes: bool,
+    /// Why there was no connection when somebody asked last.
+    missing: tokio::sync::Mutex<Option<String>>,
 }
 
 /// What connections have found out. None: the server cannot tell.
@@ -126,12 +130,40 @@ impl Server {
         }
         let _closed = first.close().await;
         let pool = pool(url, &options, &seen);
-        Ok(Self { pool, options, notify: url.notify, seen, tells_outcomes })
+        Ok(Self { pool, options, notify: url.notify, seen, tells_outcomes, missing: tokio::sync::Mutex::default() })
     }
 
     /// Closes every connection, after what is under way on it.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// What stands behind an error at the begin: the pool waits for a connection, and does not say why it has got none.
+    pub(crate) async fn explained(&self, error: sqlx::Error) -> StoreError {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error.into();
+        }
+        // One asks for all that have waited in vain: a server that is busy is not to be asked by each of them.
+        let found = match self.missing.try_lock() {
+            Ok(mut missing) => {
+                *missing = self.missing().await;
+                missing.clone()
+            }
+            Err(_) => self.missing.lock().await.clone(),
+        };
+        found.map_or(StoreError::Busy, StoreError::Unreached)
+    }
+
+    /// Why no connection can be made. None: one can, so others have all that this node may use.
+    async fn missing(&self) -> Option<String> {
+        match timeout(TRIED, connect(&self.options)).await {
+            Ok(Ok(conn)) => {
+                let _closed = conn.close().await;
+                None
+            }
+            Ok(Err(cause)) => Some(reason(&cause)),
+            Err(_) => Some(std::io::ErrorKind::TimedOut.to_string()),
+        }
     }
 
     /// Could the server say later what became of a transaction?
@@ -207,6 +239,19 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error
     let mut conn = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
     prepare(&mut conn).await?;
     Ok(conn)
+}
+
+/// For everybody who may ask whether a node is ready: no name of a user, no text of a server.
+fn reason(cause: &sqlx::Error) -> String {
+    match cause {
+        sqlx::Error::Io(error) => error.kind().to_string(),
+        sqlx::Error::Configuration(error) => error.to_string(),
+        sqlx::Error::Tls(_) => "TLS fails".to_owned(),
+        other => match other.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+            Some(code) => format!("its server refuses with SQLSTATE {code}"),
+            None => "no connection can be made".to_owned(),
+        },
+    }
 }
 
 fn pool(url: &PostgresUrl, options: &PgConnectOptions, seen: &Arc<Seen>) -> PgPool {

@@ -69,7 +69,7 @@ impl<'a> Writing<'a> {
             }
             Database::Postgres(server) => {
                 let begin = server.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
-                Conn::Postgres(Held::begun(Box::pin(within(begin)).await?))
+                Conn::Postgres(Held::begun(had(server, Box::pin(within(begin)).await).await?))
             }
         };
         let turn = inner.cache.turn();
@@ -243,13 +243,21 @@ impl Store {
     }
 }
 
+/// What the pool gave, or why it gave nothing.
+async fn had<T>(server: &Server, given: Result<T, sqlx::Error>) -> Result<T, StoreError> {
+    match given {
+        Ok(given) => Ok(given),
+        Err(error) => Err(Box::pin(server.explained(error)).await),
+    }
+}
+
 /// A read transaction: everything read in it is of one moment.
 pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
     Ok(match &inner.database {
         Database::Sqlite(files) => Conn::Sqlite(Held::begun(files.readers.begin().await?)),
         Database::Postgres(server) => {
             let begin = server.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-            Conn::Postgres(Held::begun(within(begin).await?))
+            Conn::Postgres(Held::begun(had(server, within(begin).await).await?))
         }
     })
 }
@@ -258,7 +266,7 @@ pub(crate) async fn snapshot(inner: &Inner) -> Result<Conn, StoreError> {
 pub(crate) async fn glance(inner: &Inner) -> Result<Conn, StoreError> {
     Ok(match &inner.database {
         Database::Sqlite(files) => Conn::Sqlite(Held::plain(files.readers.acquire().await?)),
-        Database::Postgres(server) => Conn::Postgres(Held::plain(server.pool.acquire().await?)),
+        Database::Postgres(server) => Conn::Postgres(Held::plain(had(server, server.pool.acquire().await).await?)),
     })
 }
 

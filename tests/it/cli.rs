@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::harness::pawl::{Home, pawl};
+use crate::harness::pawl::{Home, Pawl, pawl};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -105,4 +105,80 @@ fn a_deleted_secret_is_gone_from_the_list_and_comes_back_when_restored() {
     server.json(&["secret", "delete", "s", "--now"]);
     let output = server.run(&["secret", "get", "s"]);
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn recover_prints_awscurrent_of_what_was_never_rotated_and_says_where_there_is_nothing() {
+    let home = Home::new();
+    let server = home.serve();
+    server.create("app/db", &serde_json::json!("hunter2"));
+    server.json(&["secret", "create", "app/none", "--empty"]);
+    let recover = |name: &str| {
+        let mut command = pawl();
+        command.args(["secret", "recover", name, "--data"]).arg(home.data()).output().expect("pawl runs")
+    };
+    assert!(said(&recover("app/db")).contains("in use by another process"), "a server has it open");
+    drop(server);
+    let output = recover("app/db");
+    assert!(output.status.success() && said(&output).contains(", AWSCURRENT"), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\"hunter2\"\n");
+    for (name, words) in [("app/none", "app/none has no value"), ("nobody", "there is no secret nobody")] {
+        let output = recover(name);
+        assert_eq!((output.status.code(), said(&output).contains(words)), (Some(1), true), "{}", said(&output));
+    }
+}
+
+/// Ends with this code, and says these words on standard error.
+fn says(server: &Pawl, arguments: &[&str], code: i32, words: &str) {
+    let output = server.run(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+    assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
+}
+
+#[test]
+fn what_does_not_do_what_was_asked_is_refused() {
+    let home = Home::new();
+    let server = home.serve();
+    server.create("s", &serde_json::json!("v"));
+    server.json(&["events", "subscribe", "deploys", "--url", "http://127.0.0.1:9/"]);
+    let dead = ["events", "dead-letters", "deploys", "--id", "17"];
+    says(&server, &[&dead[..], &["--redeliver"]].concat(), 1, "There is no dead letter 17 of deploys");
+    says(&server, &[&dead[..], &["--discard"]].concat(), 1, "nothing was done");
+    says(&server, &dead, 2, "--redeliver|--discard");
+    says(&server, &["events", "replay", "deploys", "--from", "4711"], 1, "No event has offset 4711 yet");
+    says(&server, &["rotation", "pause", "s", "--reason", "x"], 2, "cannot be used with");
+    says(&server, &["rotation", "pause"], 2, "SECRET|--all");
+    says(&server, &["rotation", "resume"], 2, "SECRET|--all");
+    says(&server, &["secret", "create", "x/y"], 2, "--value <FILE>|--database <URL>|--empty");
+    let oracle = ["--database", "oracle://a@h/app", "--password-file", "/dev/null"];
+    says(&server, &[&["secret", "create", "x/y"], &oracle[..]].concat(), 2, "--value FILE");
+    says(&server, &["rotation", "enable", "s"], 1, "No Lambda rotation function ARN is associated with this secret.");
+    says(&server, &["rotation", "enable", "s"], 1, "--rotator NAME");
+}
+
+#[test]
+fn what_is_done_and_may_be_a_slip_is_warned_of() {
+    let home = Home::new();
+    let server = home.serve();
+    says(&server, &["rotation", "pause", "--all", "--reason", "the freeze"], 0, "");
+    assert!(!said(&server.run(&["rotation", "pause", "--all", "--reason", "the freeze"])).contains("paused before"));
+    says(
+        &server,
+        &["rotation", "pause", "--all", "--reason", "another"],
+        0,
+        "it was paused before, and that reason stays",
+    );
+    let past = ["--blackout", "2020-01-01T00:00/2020-01-02T00:00", "--blackout", "cron(0 18 ? * FRI *)/60h"];
+    says(
+        &server,
+        &[&["limits", "set"], &past[..]].concat(),
+        0,
+        "warning: the blackout 2020-01-01T00:00/2020-01-02T00:00 is in the past",
+    );
+    let subscribe =
+        ["events", "subscribe", "deploys", "--url", "http://127.0.0.1:9/", "--filter", "kind=rotation.bogus"];
+    says(&server, &subscribe, 0, "warning: there is no event of kind rotation.bogus");
+    let tail = ["events", "tail", "--no-follow"];
+    says(&server, &[&tail[..], &["--secret", "nosuch"]].concat(), 0, "there is no secret nosuch now");
+    says(&server, &[&tail[..], &["--from", "99999"]].concat(), 0, "nothing is shown before offset 99999");
 }

@@ -201,6 +201,23 @@ fn a_store_that_restarts_loses_nothing_that_was_acknowledged_and_nodes_recover_b
 }
 
 #[test]
+fn a_node_whose_store_is_gone_says_that_it_is_not_reached_and_why() {
+    let Some(server) = servers::own(Engine::Postgres, &[]) else { return };
+    let cluster = Cluster::on(&server, 1, "");
+    let node = cluster.serve(0);
+    server.kill().expect("killed");
+    let said = |arguments: &[&str]| String::from_utf8_lossy(&node.run(arguments).stderr).into_owned();
+    wait_for("it says so", Duration::from_secs(60), || {
+        said(&["health"]).contains("not ready: the store is not reached: connection refused").then_some(())
+    });
+    let failed = said(&["secret", "list"]);
+    assert!(failed.contains("InternalServiceError") && failed.contains("`pawl health` says"), "{failed}");
+    assert!(cluster.logs().contains("the store is not reached: connection refused"), "{}", cluster.logs());
+    server.restart().expect("restarted");
+    wait_for("it is ready again", Duration::from_secs(60), || node.run(&["health"]).status.success().then_some(()));
+}
+
+#[test]
 fn nodes_rotate_without_notifications_and_without_advisory_locks() {
     let Some(server) = servers::postgres() else { return };
     let cluster = Cluster::on(server, 2, "?notify=off&advisory_locks=off");

@@ -34,9 +34,24 @@ impl Operation for Request {
             (None, Some(seconds)) => Since::Time(time_of(seconds)?),
             _ => return Err(ApiError::invalid_parameter("Say where to begin: FromOffset or FromTime, one of them.")),
         };
+        if let Since::Offset(offset) = from {
+            not_yet(cx, offset).await?;
+        }
         let from_offset = cx.state.store.replay(&name, from, cx.now).await?;
         Ok(Reply { name, from_offset })
     }
+}
+
+/// Refuses an offset that no event has yet: nothing would be told, and a mistyped number would look well. The next one is allowed:
+/// it may have come just now.
+async fn not_yet(cx: &Cx<'_>, offset: i64) -> Result<(), ApiError> {
+    let next = cx.state.store.next_offset().await?;
+    if offset <= next {
+        return Ok(());
+    }
+    Err(ApiError::invalid_request(format!(
+        "No event has offset {offset} yet: the next one gets {next}. Nothing is replayed."
+    )))
 }
 
 /// Epoch seconds, as AWS writes them.

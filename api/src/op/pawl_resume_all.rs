@@ -11,7 +11,7 @@ impl Operation for Request {
     type Reply = Shown;
 
     async fn run(self, cx: &Cx<'_>) -> Result<Shown, ApiError> {
-        match cx.state.store.resume_all(cx.now).await? {
+        match cx.state.store.resume_all(cx.principal(), cx.now).await? {
             Some(late) => tracing::warn!(by = cx.principal(), late, "rotations go on; what was due runs late, spread"),
             None => return Err(ApiError::invalid_request("Nothing is paused but single secrets, if any.")),
         }

@@ -66,6 +66,13 @@ impl Blackouts {
         Self(self.0.iter().chain(&others.0).cloned().collect())
     }
 
+    /// Those that are over at `now` and do not come again, each as it was written.
+    #[must_use]
+    pub fn past(&self, now: Time) -> Vec<String> {
+        let over = |blackout: &&Blackout| matches!(blackout.times, Times::Once { ends, .. } if ends <= now);
+        self.0.iter().filter(over).map(|blackout| blackout.text.clone()).collect()
+    }
+
     /// The end of the blackout that stands in the way of what would start at `at` and take `length`; None: none does.
     #[must_use]
     pub fn in_the_way(&self, at: Time, length: TimeDelta) -> Option<Time> {
@@ -254,6 +261,14 @@ mod tests {
         }
         let many = vec!["2026-12-20T00:00/2026-12-21T00:00"; MOST_BLACKOUTS + 1].join(";");
         assert!(many.parse::<Blackouts>().is_err());
+    }
+
+    #[test]
+    fn what_is_over_and_does_not_come_again_is_past() {
+        let once = "2026-12-20T00:00/2027-01-02T00:00 Europe/Berlin";
+        let all: Blackouts = format!("{once}; cron(0 18 ? * FRI *)/60h").parse().expect("blackouts");
+        assert_eq!(all.past(at("2027-01-01T22:59:59Z")), Vec::<String>::new());
+        assert_eq!(all.past(at("2027-01-01T23:00:00Z")), [once]);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use engine::subscription::is_of_a_kind;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{CliError, Connection};
+use crate::cli::{CliError, Connection, output};
 
 #[derive(Debug, Args)]
 pub(crate) struct SubscribeArgs {
@@ -56,6 +57,11 @@ struct WhatArgs {
 }
 
 impl SubscribeArgs {
+    /// Says what was taken as it was said, and may not be what was meant.
+    pub(super) fn warn(&self) {
+        warn_of_kinds(&self.what.filter);
+    }
+
     pub(super) fn body(&self) -> Result<Value, CliError> {
         let mut body = self.what.members()?;
         body.insert("Name".to_owned(), self.name.clone().into());
@@ -65,6 +71,11 @@ impl SubscribeArgs {
 }
 
 impl UpdateArgs {
+    /// As [`SubscribeArgs::warn`].
+    pub(super) fn warn(&self) {
+        warn_of_kinds(&self.what.filter);
+    }
+
     pub(super) fn body(&self) -> Result<Value, CliError> {
         let mut body = self.what.members()?;
         body.insert("Name".to_owned(), self.name.clone().into());
@@ -120,6 +131,19 @@ fn filter(said: &[String]) -> Result<Option<Value>, CliError> {
     Ok(any.then(|| json!({ "Kinds": kinds, "Secrets": secrets, "Labels": labels })))
 }
 
+fn warn_of_kinds(filter: &[String]) {
+    for pattern in unknown_kinds(filter) {
+        output::progress(format!(
+            "warning: there is no event of kind {pattern}: docs/events.md lists them (such as rotation.*)"
+        ));
+    }
+}
+
+/// Patterns of kinds that let nothing through. They are taken all the same: a later version may have more kinds.
+fn unknown_kinds(filter: &[String]) -> Vec<&str> {
+    filter.iter().filter_map(|one| one.strip_prefix("kind=")).filter(|pattern| !is_of_a_kind(pattern)).collect()
+}
+
 /// An offset or a moment, as ReplayEvents takes them.
 pub(super) fn since(text: &str) -> Result<Value, CliError> {
     if let Ok(offset) = text.parse::<i64>() {
@@ -142,6 +166,12 @@ mod tests {
         assert_eq!(both, Some(json!({ "Kinds": ["rotation.*"], "Secrets": ["a=b"], "Labels": [] })));
         assert_eq!(said(&[]).expect("nothing"), None);
         assert!(said(&["rotation.*"]).is_err() && said(&["type=x"]).is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_lets_no_kind_through_is_warned_of() {
+        let said = ["kind=rotation.bogus", "kind=rotation.*", "secret=rotation.bogus"].map(str::to_owned);
+        assert_eq!(unknown_kinds(&said), ["rotation.bogus"]);
     }
 
     #[test]

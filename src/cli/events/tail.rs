@@ -41,12 +41,18 @@ pub(super) async fn tail(args: &TailArgs) -> Result<(), CliError> {
 }
 
 async fn follow(client: &Client, args: &TailArgs) -> Result<(), CliError> {
-    let mut from = match args.from {
-        Some(from) => from,
-        None => offset(&client.ours("ListEvents", json!({})).await?, "Next"),
-    };
     // Only a server that has answered once is waited for.
-    let (mut answered, mut away) = (args.from.is_none(), false);
+    let next = offset(&client.ours("ListEvents", json!({})).await?, "Next");
+    let mut from = args.from.unwrap_or(next);
+    if from > next {
+        output::progress(format!(
+            "the next event gets offset {next}: nothing is shown before offset {from} is reached"
+        ));
+    }
+    if let Some(secret) = &args.secret {
+        note_unknown(client, secret).await;
+    }
+    let mut away = false;
     loop {
         let wait = if args.no_follow { 0 } else { WAIT_SECONDS };
         let mut body = json!({ "From": from, "WaitSeconds": wait });
@@ -55,7 +61,7 @@ async fn follow(client: &Client, args: &TailArgs) -> Result<(), CliError> {
         }
         let answer = match client.ours("ListEvents", body).await {
             Ok(answer) => answer,
-            Err(error) if error.code == UNREACHABLE && answered => {
+            Err(error) if error.code == UNREACHABLE => {
                 if !std::mem::replace(&mut away, true) {
                     output::progress("the server does not answer; going on when it does");
                 }
@@ -64,7 +70,7 @@ async fn follow(client: &Client, args: &TailArgs) -> Result<(), CliError> {
             }
             Err(error) => return Err(error),
         };
-        (answered, away) = (true, false);
+        away = false;
         let oldest = offset(&answer, "Oldest");
         if oldest > from {
             output::progress(format!("events {from} to {} are not kept any more", oldest - 1));
@@ -77,6 +83,16 @@ async fn follow(client: &Client, args: &TailArgs) -> Result<(), CliError> {
         if args.no_follow && events.is_empty() {
             return Ok(());
         }
+    }
+}
+
+/// One that is gone, or is to come, has events all the same; but it may be a slip.
+async fn note_unknown(client: &Client, secret: &str) {
+    let there = client.aws("DescribeSecret", json!({ "SecretId": secret })).await;
+    if there.is_err_and(|error| error.message.starts_with("ResourceNotFoundException")) {
+        output::progress(format!(
+            "there is no secret {secret} now: only events of one that was, or is to come, are shown"
+        ));
     }
 }
 

@@ -61,6 +61,15 @@ impl SettingArgs {
         if !self.blackout.is_empty() {
             body["Blackouts"] = limits::blackouts(&self.blackout);
         }
+        self.put_users(body);
+    }
+
+    /// What was taken as it was said, and may not be what was meant.
+    pub(crate) fn warn(&self) {
+        limits::warn_of_past(&self.blackout);
+    }
+
+    fn put_users(&self, body: &mut Value) {
         match self.users.as_deref() {
             None => {}
             Some([one]) if one == "default" => body["Users"] = json!([]),

@@ -247,11 +247,13 @@ pub(crate) async fn a_pause_of_everything_lets_what_is_open_end_and_starts_nothi
     let why = world.store.rotation("a-0").await.unwrap().waits_for.unwrap();
     assert!(why.contains("ops") && why.contains("the freeze"), "{why}");
     // What was due runs late, spread, and says so.
-    assert_eq!(world.store.resume_all(world.now()).await.unwrap(), Some(3));
-    assert_eq!(world.store.resume_all(world.now()).await.unwrap(), None);
+    assert_eq!(world.store.resume_all("other", world.now()).await.unwrap(), Some(3));
+    assert_eq!(world.store.resume_all("ops", world.now()).await.unwrap(), None);
     let told = world.store.history("a-0", 1).await.unwrap();
     assert_eq!(told[0].kind, "missed-window", "{told:?}");
     assert_eq!(kinds_told(&world, "server.").await, ["server.paused", "server.resumed"], "once each");
+    let resumed = world.events().await.into_iter().find(|event| event.kind == "server.resumed").unwrap();
+    assert_eq!(resumed.facts.actor.as_deref(), Some("other"));
     world.clock.pass(TimeDelta::minutes(13));
     assert_eq!(claims(&world).await.len(), 3);
 }

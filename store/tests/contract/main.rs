@@ -224,6 +224,7 @@ contract! { [over_sqlite over_postgres] {
         going_forward_the_candidate_is_wanted_and_awscurrent_comes_first,
         giving_up_awscurrent_is_wanted_and_candidates_come_first,
         equal_values_cost_one_login,
+        people_are_given_awscurrent_and_what_the_target_may_hold_each_value_once,
         the_admin_secret_is_found_or_its_absence_explained,
     },
     delete::{

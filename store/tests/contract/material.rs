@@ -115,3 +115,24 @@ pub(crate) async fn the_admin_secret_is_found_or_its_absence_explained(world: Wo
     let material = world.store.material(&lease, &world.state("plain").await).await.unwrap();
     assert!(material.admin.is_none() && material.admin_missing.is_none());
 }
+
+pub(crate) async fn people_are_given_awscurrent_and_what_the_target_may_hold_each_value_once(world: World) {
+    let arn = world.create("s", "one").await.arn;
+    let said = |found: Vec<store::Recovered>| {
+        let one =
+            |one: &store::Recovered| (one.value.bytes.expose_str().unwrap().to_owned(), one.current, one.candidate);
+        found.iter().map(one).collect::<Vec<_>>()
+    };
+    let current = || ("one".to_owned(), true, 0);
+    assert_eq!(said(world.store.recover("s").await.unwrap()), [current()], "it was never rotated");
+    let lease = world.rotating("s", "r").await;
+    world.sealed(&lease, "two").await;
+    let two = ("two".to_owned(), false, 1);
+    assert_eq!(said(world.store.recover(&arn).await.unwrap()), [two.clone(), current()]);
+    world.store.cancel_rotation("s", "tester", world.now()).await.unwrap();
+    world.apply(&lease, Event::Leased).await.unwrap();
+    // AWSCURRENT is to be put back, and is a candidate of its own version from then on.
+    world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
+    assert_eq!(said(world.store.recover("s").await.unwrap()), [("one".to_owned(), true, 1), two]);
+    assert!(world.store.recover("nobody").await.unwrap().is_empty());
+}

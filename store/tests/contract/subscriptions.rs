@@ -248,8 +248,13 @@ pub(crate) async fn a_dead_letter_is_sent_once_more_or_thrown_away(world: World)
     world.with_dead_letters(&["a", "b", "c"]).await;
     assert!(world.errands("hook", 10).await.is_empty(), "nobody asked");
     let dead = world.store.dead_letters("hook", 10, None).await.unwrap();
-    let count = world.store.redeliver_dead_letters("hook", Some(&[dead[0].id, 4711]), world.now()).await.unwrap();
-    assert_eq!(count, 1);
+    let unknown = world.store.redeliver_dead_letters("hook", Some(&[dead[0].id, 4711]), world.now()).await;
+    assert!(matches!(unknown, Err(StoreError::DeadLetterNotFound { id: 4711, .. })), "{unknown:?}");
+    let unknown = world.store.discard_dead_letters("hook", Some(&[dead[0].id, 4711])).await;
+    assert!(matches!(unknown, Err(StoreError::DeadLetterNotFound { id: 4711, .. })), "{unknown:?}");
+    assert!(world.errands("hook", 10).await.is_empty(), "then nothing is done");
+    let twice = [dead[0].id, dead[0].id];
+    assert_eq!(world.store.redeliver_dead_letters("hook", Some(&twice), world.now()).await.unwrap(), 1);
     let errand = world.errands("hook", 10).await.remove(0);
     assert_eq!(errand.event, dead[0].event);
     assert!(world.settle(errand, &failed()).await.is_none());
