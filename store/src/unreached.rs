@@ -22,7 +22,7 @@ fn why(url: &PostgresUrl, error: &sqlx::Error) -> String {
         sqlx::Error::Tls(inner) => format!("TLS: {inner}"),
         other => causes(other),
     };
-    let code = error.as_database_error().and_then(|inner| inner.code()).unwrap_or_default();
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     match next(&code, &said) {
         Some(next) => format!("{said}; {next}"),
         None => said,
