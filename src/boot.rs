@@ -173,6 +173,7 @@ pub fn install_tls_provider() {
 /// [`BootError`], in particular where a store is there and its keyring is not: a second keyring is never made.
 pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Store, BootError> {
     let location = settings.location().map_err(|error| BootError(format!("--store: {error}")))?;
+    refuse_to_leave_behind(settings, &location).await?;
     let (keyring, is_new) = keyring(settings, &location).await?;
     let options = Options {
         identity: Identity {
@@ -189,7 +190,33 @@ pub async fn open_store(settings: &Settings, clock: Arc<dyn Clock>) -> Result<St
         // Another node was quicker to make the store. What this keyring sealed is nothing, and it would be in the way.
         let _gone = std::fs::remove_file(settings.keyring_path());
     }
-    opened.map_err(|error| boot_error(format!("cannot open the store {location}"), causes(&error)))
+    opened.map_err(|error| not_opened(&format!("cannot open the store {location}"), &error))
+}
+
+/// Some errors say by themselves which store it is.
+fn not_opened(what: &str, error: &OpenError) -> BootError {
+    match error {
+        OpenError::Connect { .. } | OpenError::Moved { .. } => BootError(error.to_string()),
+        _ => boot_error(what, causes(error)),
+    }
+}
+
+async fn exists(location: &Location) -> Result<bool, BootError> {
+    let exists = Store::exists(location).await;
+    exists.map_err(|error| not_opened(&format!("cannot look for a store at {location}"), &error))
+}
+
+/// A database without a store is not served from a folder that has one: what is in that would be left behind.
+async fn refuse_to_leave_behind(settings: &Settings, location: &Location) -> Result<(), BootError> {
+    let here = Location::Sqlite(settings.data.clone());
+    if matches!(location, Location::Sqlite(_)) || !exists(&here).await? || exists(location).await? {
+        return Ok(());
+    }
+    let data = settings.data.display();
+    Err(BootError(format!(
+        "{location} has no store yet, and {data} has one, in pawl.db: `pawl store copy --from sqlite://{data} --to postgres://…` moves \
+         it there; to begin with nothing, move pawl.db, keyring.json and credentials of {data} away"
+    )))
 }
 
 /// The keyring, and whether it was made just now.
@@ -201,8 +228,7 @@ async fn keyring(settings: &Settings, location: &Location) -> Result<(Keyring, b
             .map_err(|error| boot_error(format!("cannot read the keyring {}", path.display()), error))?;
         return Ok((keyring, false));
     }
-    let exists = Store::exists(location).await;
-    if exists.map_err(|error| boot_error(format!("cannot look for a store at {location}"), causes(&error)))? {
+    if exists(location).await? {
         let where_from = match location {
             Location::Sqlite(_) => "put the keyring back",
             Location::Postgres(_) => "copy the keyring of a node that serves it",
@@ -232,9 +258,16 @@ async fn first_key(store: &Store, settings: &Settings, clock: &dyn Clock) -> Res
     if exists {
         return Ok(());
     }
+    let path = credentials_path(&settings.data);
+    if path.exists() {
+        return Err(BootError(format!(
+            "the store is new, and {} has the administrator's key of another one: move that file away, and start again",
+            path.display()
+        )));
+    }
     let made = store.create_first_access_key(ADMINISTRATOR, clock.now()).await;
     match made.map_err(|error| boot_error("cannot make the administrator's key", causes(&error)))? {
-        Some(key) => write_credentials(&credentials_path(&settings.data), &key),
+        Some(key) => write_credentials(&path, &key),
         // Another node was quicker, and has it.
         None => Ok(()),
     }

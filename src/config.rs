@@ -142,6 +142,14 @@ pub enum ConfigError {
     /// The file or a variable does not parse.
     #[error("cannot read the settings: {0}")]
     Unreadable(Box<figment::Error>),
+    /// The file cannot be read, or is no TOML. Says where, and nothing of what stands there: it may be a password.
+    #[error("cannot read the settings in {file}: {problem}")]
+    File {
+        /// Which, with line and column where that is known.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A value is out of its range.
     #[error("{setting}: {problem}")]
     Invalid {
@@ -184,6 +192,7 @@ impl Settings {
     pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = &args.config {
+            well_formed(file)?;
             figment = figment.merge(Toml::file_exact(file));
         }
         let known = |name: &str| Self::NAMES.contains(&name);
@@ -198,7 +207,7 @@ impl Settings {
         Ok(settings)
     }
 
-    const NAMES: [&str; 18] = [
+    const NAMES: [&str; 17] = [
         "data",
         "listen",
         "store",
@@ -216,7 +225,6 @@ impl Settings {
         "permits",
         "lease",
         "log",
-        "config",
     ];
 
     /// Where the store is.
@@ -308,6 +316,18 @@ impl Settings {
     }
 }
 
+/// The file is TOML. Looked at by us, because the usual message has the whole line in it.
+fn well_formed(file: &Path) -> Result<(), ConfigError> {
+    let wrong = |file: String, problem: &str| ConfigError::File { file, problem: problem.to_owned() };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(file.display().to_string(), &error.to_string()))?;
+    <Toml as Format>::from_str::<figment::value::Dict>(&text).map(drop).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().len() + 1);
+        wrong(format!("{}, line {line}, column {column}", file.display()), &error.message().replace('\n', ", "))
+    })
+}
+
 /// A scheme, a host and a port, and nothing more.
 fn is_origin(text: &str) -> bool {
     reqwest::Url::parse(text).is_ok_and(|url| {
@@ -391,6 +411,30 @@ mod tests {
         std::fs::write(&file, "regoin = \"eu-west-2\"\n").expect("written");
         let args = ServeArgs { config: Some(file), ..ServeArgs::default() };
         assert!(Settings::load(&args).expect_err("refused").to_string().contains("regoin"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_refused_with_the_place_and_without_the_line() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("pawl.toml");
+        let refused = |text: &str| {
+            std::fs::write(&file, text).expect("written");
+            let args = ServeArgs { config: Some(file.clone()), ..ServeArgs::default() };
+            Settings::load(&args).expect_err("refused").to_string()
+        };
+        for text in [
+            "permits = 3\nstore = \"postgres://u:canary@h/d\npermits = 4\n",
+            "permits = 3\nstore = postgres://u:canary@h/d\n",
+            "permits = 3\nstore = 'postgres://u:canary@h/d' canary\n",
+            "permits = 3\nstore \"postgres://u:canary@h/d\"\n",
+        ] {
+            let said = refused(text);
+            assert!(said.contains("pawl.toml, line 2, column ") && !said.contains("canary"), "{said}");
+        }
+        let said = refused("[store]\nurl = \"postgres://u:canary@h/d\"\n");
+        assert!(said.contains("store") && !said.contains("canary"), "{said}");
+        let args = ServeArgs { config: Some("/nonexistent/pawl.toml".into()), ..ServeArgs::default() };
+        assert!(Settings::load(&args).expect_err("refused").to_string().contains("/nonexistent/pawl.toml"));
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl Folder {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let lock = File::open(path)?;
         lock.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => io::Error::other("another process writes this trail"),
+            std::fs::TryLockError::WouldBlock => {
+                io::Error::other("another `pawl serve` uses this folder; give each node a data folder of its own")
+            }
             std::fs::TryLockError::Error(error) => error,
         })?;
         Ok(Self { path: path.to_owned(), _lock: lock })

@@ -99,7 +99,7 @@ fn two_processes_never_write_the_same_trail() {
     let folder = tempfile::tempdir().expect("a folder");
     let _first = start(folder.path());
     let second = Audit::start(folder.path(), clock(), Arc::new(|_| {}));
-    assert!(second.err().is_some_and(|error| error.to_string().contains("another process")));
+    assert!(second.err().is_some_and(|error| error.to_string().contains("another `pawl serve`")));
 }
 
 #[test]

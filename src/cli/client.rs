@@ -131,7 +131,7 @@ impl Refused {
         }
         let hint = match self.code.as_str() {
             "UnrecognizedClientException" => {
-                " Use --data DIR of the server, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a lost key is replaced by `pawl key create --data DIR` while the server is stopped."
+                " Use --data DIR of the server, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a lost key is replaced by `pawl key create --data DIR` while the server (of a PostgreSQL store, every node) is stopped."
             }
             "InvalidRequestException" if self.message.starts_with("A previous rotation") => {
                 " `pawl rotation status` says where it stands; `pawl rotation abandon` gives it up."

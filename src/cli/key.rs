@@ -1,7 +1,7 @@
 //! `pawl key`: access keys, whom they belong to, and temporary credentials. Clients of the API; but for `create --data DIR`
 //! while no server has that folder open, which replaces a lost administrator's key.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,12 +9,15 @@ use engine::port::Clock;
 use serde_json::{Value, json};
 use store::{Location, Store, causes};
 
-use super::client::Client;
+use super::client::{Client, variable};
 use super::shown::{date, text};
 use super::{CliError, Connection, output};
 use crate::boot::{ADMINISTRATOR, open_store, write_credentials};
 use crate::clock::SystemClock;
 use crate::config::{ServeArgs, Settings, credentials_path};
+
+/// The exit code where no server answers.
+const NO_ANSWER: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyVerb {
@@ -22,7 +25,7 @@ pub(crate) enum KeyVerb {
     #[command(
         long_about = "Make an access key and print it, the one time its secret is shown.\n\nWithout a role it is an \
                       administrator's. With --data DIR of a server that is stopped, the lost key of the administrator \
-                      is replaced in DIR/credentials."
+                      is replaced in DIR/credentials; of a PostgreSQL store (PAWL_STORE) every node must be stopped."
     )]
     Create(Box<CreateArgs>),
     /// Show every access key, whom it belongs to, and what that may do
@@ -94,22 +97,47 @@ pub(crate) async fn run(verb: KeyVerb) -> Result<(), CliError> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), CliError> {
-    match stopped(&args.connection).await? {
-        Some(data) => replace_lost(data, args).await,
-        None => create_online(args).await,
+    match asked(&args.connection).await? {
+        Asked::Folder(data) => replace_lost(data, args).await,
+        Asked::Server => create_online(args).await,
+        Asked::Nodes(said) => create_online(args).await.map_err(|error| match error.code {
+            NO_ANSWER => CliError { message: format!("{} ({said})", error.message), ..error },
+            _ => error,
+        }),
     }
 }
 
-/// The folder of a server that is stopped, where no other server was asked for. On PostgreSQL nobody can say whether one
-/// serves, and it does no harm: there it is a folder whose credentials are lost.
-async fn stopped(connection: &Connection) -> Result<Option<PathBuf>, CliError> {
-    let Some(data) = connection.data.clone().filter(|_| connection.endpoint_url.is_none()) else { return Ok(None) };
-    let location = settings(&data, None)?.location().map_err(|error| CliError::usage(error.to_string()))?;
-    let is_stopped = match &location {
-        Location::Sqlite(_) => exists(&location).await? && !Store::is_open(&location),
-        Location::Postgres(_) => !credentials_path(&data).exists() && exists(&location).await?,
+/// Who makes the key.
+enum Asked {
+    /// Nobody serves this folder's store, and no other server was asked for.
+    Folder(PathBuf),
+    /// A server.
+    Server,
+    /// One of several nodes; what is known of them.
+    Nodes(String),
+}
+
+/// A key that others use is deleted by nobody but whoever knows that no server runs.
+async fn asked(connection: &Connection) -> Result<Asked, CliError> {
+    let Some(data) = connection.data.clone().filter(|_| connection.endpoint_url.is_none()) else {
+        return Ok(Asked::Server);
     };
-    Ok(is_stopped.then_some(data))
+    let location = settings(ServeArgs { data: Some(data.clone()), ..ServeArgs::default() })?.1;
+    if !exists(&location).await? || Store::is_open(&location) {
+        return Ok(Asked::Server);
+    }
+    let nodes = store::serving(&location, SystemClock.now()).await;
+    let nodes = nodes.map_err(|error| CliError::refused(causes(&error)))?;
+    let Some(node) = nodes.first() else { return Ok(Asked::Folder(data)) };
+    let seen = node.seen.format("%H:%M:%S UTC");
+    let said = format!("node {} serves {location}, seen {seen}; one that was killed counts for ten minutes", node.node);
+    if credentials_path(&data).exists() {
+        return Ok(Asked::Nodes(said));
+    }
+    Err(CliError::refused(format!(
+        "{said}. The administrator's key is in `credentials` of the folder of the node that was started first: say --data or copy \
+         that file. If it is lost, stop every node and run this again"
+    )))
 }
 
 async fn exists(location: &Location) -> Result<bool, CliError> {
@@ -252,16 +280,17 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     number.and_then(|number| number.checked_mul(unit)).ok_or_else(|| "say 15m, 1h or a number of seconds".to_owned())
 }
 
-/// What a server of this folder is told by the environment: `PAWL_STORE` says where its store is.
-fn settings(data: &Path, keyring: Option<PathBuf>) -> Result<Settings, CliError> {
-    let args = ServeArgs { data: Some(data.to_owned()), keyring, ..ServeArgs::default() };
-    Settings::load(&args).map_err(|error| CliError::usage(error.to_string()))
+/// What a server is told by these flags, the environment and the TOML file; and where its store is.
+pub(crate) fn settings(args: ServeArgs) -> Result<(Settings, Location), CliError> {
+    let config = args.config.or_else(|| variable("PAWL_CONFIG").map(PathBuf::from));
+    let settings = Settings::load(&ServeArgs { config, ..args }).map_err(|error| CliError::usage(error.to_string()))?;
+    let location = settings.location().map_err(|error| CliError::usage(error.to_string()))?;
+    Ok((settings, location))
 }
 
 /// Opens the store of a stopped server.
 pub(crate) async fn offline(data: PathBuf, keyring: Option<PathBuf>) -> Result<(Settings, Store), CliError> {
-    let settings = settings(&data, keyring)?;
-    let location = settings.location().map_err(|error| CliError::usage(error.to_string()))?;
+    let (settings, location) = settings(ServeArgs { data: Some(data), keyring, ..ServeArgs::default() })?;
     if !exists(&location).await? {
         return Err(CliError::usage(format!("{location} holds no store; --data is the server's data folder")));
     }

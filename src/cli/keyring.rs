@@ -4,7 +4,7 @@
 //! Here the file is changed, and nothing else: the server sees that and does the rest, so that this may end at any moment and be
 //! run again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -27,9 +27,10 @@ pub(crate) enum KeyringVerb {
     Export(ExportArgs),
     /// Show the keys, which one seals, and how many things each is still needed for
     Status(RingArgs),
-    /// Seal everything under a new key while the server serves; run again, it goes on where it was
+    /// Seal everything under a new key while the server serves; cut short and run again, it goes on where it was
     #[command(
-        long_about = "Seal everything under a new key while the server serves; run again, it goes on where it was.\n\nA key is \
+        long_about = "Seal everything under a new key while the server serves. Cut short and run again, it goes on where it \
+                      was; run again after it has ended, it makes another new key.\n\nA key is \
                       added to the keyring's file; when every node says that it has it, it seals what is new, and what the \
                       old key sealed is sealed again. Nodes with files of their own need a copy of it between the two: \
                       --add-only, copy the file, then run it again.\n\nThe old key stays in the file until --retire takes it \
@@ -96,7 +97,15 @@ fn export(args: &ExportArgs) -> Result<(), CliError> {
     let Some(to) = &args.to else {
         return output::raw(Keyring::text(&path).map_err(|error| refused(&error))?.as_bytes());
     };
-    let listed = Keyring::export(&path, to).map_err(|error| refused(&error))?;
+    let listed = Keyring::export(&path, to).map_err(|error| match &error {
+        KeyringFileError::Create { path, source } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            CliError::refused(format!(
+                "{} is there already and is not overwritten: choose another name",
+                path.display()
+            ))
+        }
+        _ => refused(&error),
+    })?;
     if args.ring.connection.json {
         output::json(&json!({ "Path": to, "KeyIds": ids(&listed.keys) }));
     } else {
@@ -110,6 +119,9 @@ async fn status(args: &RingArgs) -> Result<(), CliError> {
     let answer = Client::new(&args.connection)?.ours("DescribeKeyring", json!({})).await?;
     // Of a server on another machine the file is not here.
     let listed = Keyring::list(&args.path()).ok();
+    if let Some(foreign) = listed.as_ref().and_then(|listed| foreign(&args.path(), listed, &answer)) {
+        output::progress(format!("warning: {foreign}"));
+    }
     if args.connection.json {
         let mut answer = answer;
         if let Some(listed) = listed {
@@ -169,21 +181,20 @@ async fn rotate(args: &RotateArgs) -> Result<(), CliError> {
     // Asked first: without a server nothing would come of a new key.
     let client = Client::new(&args.ring.connection)?;
     let answer = client.ours("DescribeKeyring", json!({})).await?;
+    refuse_foreign(&path, &before, &answer)?;
     let primary = before.primary.to_string();
     let key = if before.next.is_none() && !seals(&answer, &primary) {
-        output::progress(format!(
-            "key {primary} is primary in the file already and seals nothing yet: going on with it"
-        ));
         before.primary
     } else {
         Keyring::add_next(&path).map_err(|error| refused(&error))?
     };
     let id = key.to_string();
-    output::progress(format!(
-        "key {id} is in {}; the file before is {}",
-        path.display(),
-        Keyring::kept_beside(&path).display()
-    ));
+    output::progress(match before.keys.contains(&key) {
+        true => format!("key {id} is in {} already: going on with it", path.display()),
+        false => {
+            format!("key {id} is in {}; the file before is {}", path.display(), Keyring::kept_beside(&path).display())
+        }
+    });
     if args.add_only {
         output::say(format!(
             "key {id} is added; copy {} to every node, then run this again without --add-only",
@@ -215,6 +226,7 @@ async fn retire(args: &RotateArgs) -> Result<(), CliError> {
     let listed = Keyring::list(&path).map_err(|error| refused(&error))?;
     let client = Client::new(&args.ring.connection)?;
     let answer = client.ours("DescribeKeyring", json!({})).await?;
+    refuse_foreign(&path, &listed, &answer)?;
     let old: Vec<KeyId> =
         listed.keys.iter().copied().filter(|key| *key != listed.primary && listed.next != Some(*key)).collect();
     if old.is_empty() {
@@ -244,7 +256,10 @@ fn agreed(old: &[KeyId]) -> Result<bool, CliError> {
         ids(old).join(", ")
     ));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
+    if std::io::stdin().read_line(&mut line)? == 0 {
+        // Nobody ended the line of the question.
+        output::progress("");
+    }
     Ok(line.trim() == "yes")
 }
 
@@ -267,6 +282,23 @@ async fn awaited(
         }
         SystemClock.sleep(ASK_EVERY).await;
     }
+}
+
+/// Why this file is not the one of the store; None: it has the key that seals.
+fn foreign(path: &Path, listed: &Listed, answer: &Value) -> Option<String> {
+    let sealing = keys(answer).find(|key| key["Seals"] == true)?["KeyId"].as_str()?;
+    let has = listed.keys.iter().any(|key| key.to_string() == sealing);
+    (!has).then(|| {
+        format!(
+            "{} does not have key {sealing}, which seals this store: it is another store's keyring, or a copy from before; say \
+             --keyring with the file that the server has",
+            path.display()
+        )
+    })
+}
+
+fn refuse_foreign(path: &Path, listed: &Listed, answer: &Value) -> Result<(), CliError> {
+    foreign(path, listed, answer).map_or(Ok(()), |foreign| Err(CliError::refused(foreign)))
 }
 
 fn seals(answer: &Value, id: &str) -> bool {

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use store::{BackupError, Contents, Copy, Location, PostgresUrl, Restore, causes};
 
 use super::client::Client;
+use super::key::settings;
 use super::shown::{date, text};
 use super::{CliError, Connection, output};
 use crate::clock::SystemClock;
-use crate::config::StoreSetting;
+use crate::config::{ServeArgs, StoreSetting};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreVerb {
@@ -29,23 +30,26 @@ pub(crate) enum StoreVerb {
     },
     /// Copy the store into one file, also while a server runs; the keyring is kept apart (`pawl keyring export`)
     Backup(BackupArgs),
-    /// Copy a stopped store whole into an empty place; every table is counted and compared
+    /// Copy a stopped store whole to where none is yet, and mark a folder it came from as moved; every table is counted and compared
     Copy(CopyArgs),
     /// Put a backup in the place of a stopped server's store, which then looks at every account before it rotates any
     Restore(RestoreArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct BackupArgs {
     /// The new file; one that is there is not overwritten
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// The server's data folder
-    #[arg(long, value_name = "DIR", env = "PAWL_DATA", default_value = "pawl-data")]
-    data: PathBuf,
+    /// The server's data folder [default: ./pawl-data]
+    #[arg(long, value_name = "DIR", env = "PAWL_DATA")]
+    data: Option<PathBuf>,
     /// Where the store is, if not in the data folder: postgres://…; better said by the variable, which no process list shows
     #[arg(long, value_name = "URL", env = "PAWL_STORE", hide_env_values = true)]
     store: Option<StoreSetting>,
+    /// The server's TOML file
+    #[arg(long, value_name = "FILE", env = "PAWL_CONFIG")]
+    config: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -56,7 +60,7 @@ pub(crate) struct CopyArgs {
     /// The store that is there, such as sqlite:///var/lib/pawl
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The store that is made
+    /// The store that is made, such as postgres://pawl@db.example/pawl with its password in the file of PGPASSFILE
     #[arg(long, value_name = "URL")]
     to: String,
     /// Print the answer as JSON
@@ -138,22 +142,24 @@ fn show(answer: &Value) {
 }
 
 async fn backup(args: &BackupArgs) -> Result<(), CliError> {
-    let location = args.store.clone().unwrap_or_else(StoreSetting::sqlite).location(&args.data);
-    let contents = match location.map_err(|error| CliError::usage(format!("the URL of the store: {error}")))? {
-        Location::Sqlite(folder) => store::backup(&folder, &args.to).await,
+    let BackupArgs { data, store, config, .. } = args.clone();
+    let (settings, location) = settings(ServeArgs { data, store, config, ..ServeArgs::default() })?;
+    let contents = match &location {
+        Location::Sqlite(folder) => store::backup(folder, &args.to).await,
         Location::Postgres(url) => {
             let mut progress = tell_tables();
-            store::backup_of_shared(&url, &args.to, SystemClock.now(), &mut progress).await
+            store::backup_of_shared(url, &args.to, SystemClock.now(), &mut progress).await
         }
     };
     let contents = contents.map_err(|error| refused(&error))?;
-    let keyring = args.data.join("keyring.json");
     if args.json {
-        output::json(&told(&args.to, &contents));
+        let mut answer = told(&args.to, &contents);
+        answer["Store"] = json!(location.to_string());
+        output::json(&answer);
         return Ok(());
     }
-    output::say(format!("{} holds {}", args.to.display(), spelled(&contents)));
-    if keyring.exists() {
+    output::say(format!("{} holds {}; it is a backup of the store {location}", args.to.display(), spelled(&contents)));
+    if settings.keyring_path().exists() {
         output::progress(
             "without its keyring it opens nothing: `pawl keyring export` makes a copy to be kept apart from it",
         );
@@ -162,6 +168,8 @@ async fn backup(args: &BackupArgs) -> Result<(), CliError> {
 }
 
 async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
+    // Said at the end, and refused at the beginning where it cannot be read.
+    let (_, served) = settings(ServeArgs { data: Some(args.data.clone()), ..ServeArgs::default() })?;
     let own = args.data.join("keyring.json");
     let path = args.keyring.clone().unwrap_or_else(|| own.clone());
     if !path.exists() {
@@ -182,6 +190,8 @@ async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
         let mut answer = told(&args.data, &restored.contents);
         answer["Kept"] = json!(restored.kept);
         answer["VerifyOnly"] = json!(true);
+        // Where that is another one, nobody serves what was restored.
+        answer["StoreOfSettings"] = json!(served.to_string());
         output::json(&answer);
         return Ok(());
     }
@@ -192,6 +202,15 @@ async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
     if copied {
         output::say(format!("the keyring was copied to {}", own.display()));
     }
+    if let Location::Postgres(url) = &served {
+        let data = args.data.display();
+        output::say(format!(
+            "nobody serves it yet: it is a SQLite store, and the settings (PAWL_STORE) say {url}. Copy it into a database that has no \
+             store, `pawl store copy --from sqlite://{data} --to postgres://…`, and serve that; or unset PAWL_STORE to serve {data}. \
+             Either way it is verify-only"
+        ));
+        return Ok(());
+    }
     output::say(
         "it is verify-only: `pawl serve` looks at every account before it rotates any; `pawl store status` says what it finds",
     );
@@ -200,6 +219,9 @@ async fn restore(args: &RestoreArgs) -> Result<(), CliError> {
 
 async fn copy(args: &CopyArgs) -> Result<(), CliError> {
     let (from, to) = (location(&args.from)?, location(&args.to)?);
+    if is_same(&from, &to) {
+        return Err(CliError::usage("--from and --to are the same store"));
+    }
     let mut progress = tell_tables();
     let copied = store::copy(Copy { from: &from, to: &to, while_served: false }, SystemClock.now(), &mut progress);
     let copied = copied.await.map_err(|error| refused(&error))?;
@@ -214,7 +236,22 @@ async fn copy(args: &CopyArgs) -> Result<(), CliError> {
         "everything is there, and was compared; start with the keyring of the store it came from, and never serve that one again: \
          each would rotate the same accounts",
     );
+    if let Location::Sqlite(folder) = &from {
+        output::say(format!(
+            "{} says so: it keeps that folder's store from being served",
+            folder.join("moved-to").display()
+        ));
+    }
     Ok(())
+}
+
+fn is_same(from: &Location, to: &Location) -> bool {
+    match (from, to) {
+        (Location::Sqlite(from), Location::Sqlite(to)) => {
+            from == to || from.canonicalize().ok().is_some_and(|from| to.canonicalize().ok() == Some(from))
+        }
+        _ => from.to_string() == to.to_string(),
+    }
 }
 
 /// Says how many rows of a table are copied.
@@ -230,7 +267,11 @@ fn location(url: &str) -> Result<Location, CliError> {
     }
     match url.strip_prefix("sqlite://") {
         Some(folder) if !folder.is_empty() => Ok(Location::Sqlite(PathBuf::from(folder))),
-        _ => Err(CliError::usage(format!("{url} is no store: say sqlite:// and its data folder, or postgres://"))),
+        // What follows the scheme may have a password in it.
+        _ => {
+            let what = url.split_once("://").map_or("this", |(scheme, _)| scheme);
+            Err(CliError::usage(format!("{what} is no store: say sqlite:// and its data folder, or postgres://")))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::copy::{Copy, copy};
 use crate::lock::Locked;
 use crate::model::{Location, PostgresUrl};
 use crate::open::DATABASE;
-use crate::{OpenError, StoreError};
+use crate::{OpenError, StoreError, moved};
 
 /// How long the copy waits for a writer.
 const BUSY: Duration = Duration::from_secs(30);
@@ -50,17 +50,29 @@ pub enum BackupError {
     /// A store is there, and nobody said that it is to be replaced.
     #[error("there is a store in {0}: with --replace it is put beside the one that is restored, and kept")]
     Occupied(PathBuf),
+    /// The store was copied elsewhere, and that one is served.
+    #[error("{}", crate::moved::said(.directory, .to))]
+    Moved {
+        /// Where it was.
+        directory: PathBuf,
+        /// Where it is, without a password.
+        to: String,
+    },
     /// A server is at work with the store that is to be copied.
     #[error("{0}")]
     Served(String),
     /// The store that is to be copied into has something in it.
-    #[error("{0} is not empty: a store is copied into a new one")]
+    #[error("{0} has a store already: a store is copied into a new one")]
     NotEmpty(String),
     /// What was copied is not what was there.
     #[error("what was copied differs: {0}")]
     Differs(String),
     /// The keyring lacks keys that the backup needs. Nothing was changed.
-    #[error("the keyring lacks keys that this backup was sealed under: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "the backup was sealed under key {}, which this keyring does not have: say --keyring with the copy of the keyring from then \
+         (keyring.json.before, or an export); the keyring of another store opens nothing",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
     KeysMissing(Vec<KeyId>),
     /// The store in the file could not be opened, or the keyring is not its own.
     #[error(transparent)]
@@ -106,6 +118,7 @@ pub async fn backup(directory: &Path, to: &Path) -> Result<Contents, BackupError
         return Err(BackupError::Damaged { path: database, what: "there is no such file".to_owned() });
     }
     Locked::whole(directory)?;
+    moved::refuse(directory, None)?;
     if to.try_exists().map_err(BackupError::file(to))? {
         return Err(BackupError::Exists(to.to_owned()));
     }

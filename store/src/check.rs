@@ -67,7 +67,7 @@ impl Row {
     }
 }
 
-async fn get(conn: &mut Conn) -> Result<Option<Row>, StoreError> {
+pub(crate) async fn get(conn: &mut Conn) -> Result<Option<Row>, StoreError> {
     Ok(sql::query_as(CHECK).fetch_optional(conn).await?)
 }
 

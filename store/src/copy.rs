@@ -15,9 +15,10 @@ use crate::copy::rows::{Cell, Cells, Tally};
 use crate::copy::side::Side;
 use crate::copy::tables::{COPIED, Table};
 use crate::instant::ms;
+use crate::keyuse::KeyringNode;
 use crate::model::Location;
 use crate::sql::Conn;
-use crate::{StoreError, sql};
+use crate::{StoreError, keynode, moved, sql};
 
 /// So many rows are moved in one transaction.
 const BATCH: i64 = 500;
@@ -25,7 +26,7 @@ const BATCH: i64 = 500;
 /// What is copied, and where to.
 #[derive(Debug, Clone, Copy)]
 pub struct Copy<'a> {
-    /// The store that is there. It is only read.
+    /// The store that is there. It is only read; the folder of a SQLite store is marked as moved.
     pub from: &'a Location,
     /// The store that is made. It is empty, or what a copy left that was cut short.
     pub to: &'a Location,
@@ -51,6 +52,13 @@ pub async fn copy(
     now: Time,
     progress: &mut (dyn FnMut(&str, u64) + Send),
 ) -> Result<Vec<CopiedTable>, BackupError> {
+    let place = moved::place(copy.to);
+    if let Location::Sqlite(directory) = copy.from {
+        moved::refuse(directory, Some(&place))?;
+    }
+    if let Location::Sqlite(directory) = copy.to {
+        moved::refuse(directory, None)?;
+    }
     let source = Side::source(copy.from).await?;
     let mut reading = source.snapshot().await?;
     if !copy.while_served {
@@ -70,6 +78,10 @@ pub async fn copy(
         copied.push(CopiedTable { name: table.name, rows: moved.rows });
     }
     reading.rollback().await?;
+    // First: at no moment may both be served.
+    if let (Location::Sqlite(directory), false) = (copy.from, copy.while_served) {
+        moved::mark(directory, &place)?;
+    }
     finish(&target).await?;
     source.close().await;
     target.close().await;
@@ -90,17 +102,38 @@ async fn refuse_served(source: &Side, conn: &mut Conn, now: Time) -> Result<(), 
     if source.is_locked() {
         return Ok(());
     }
-    if source.has(conn, "keyring_node").await? {
-        let nodes = crate::keynode::all(conn, now).await?;
-        if let Some(node) = nodes.first() {
-            return Err(BackupError::Served(format!(
-                "node {} serves it (last seen {}); stop every node first; one that was killed counts for ten minutes",
-                node.node,
-                node.seen.format("%H:%M:%S UTC")
-            )));
-        }
+    match nodes(source, conn, now).await?.first() {
+        None => Ok(()),
+        Some(node) => Err(BackupError::Served(format!(
+            "node {} serves it (last seen {}); stop every node first; one that was killed counts for ten minutes",
+            node.node,
+            node.seen.format("%H:%M:%S UTC")
+        ))),
     }
-    Ok(())
+}
+
+/// The nodes that said lately that they serve this PostgreSQL store; one that was killed is among them for ten minutes. None of
+/// SQLite, whose one process is seen by [`crate::Store::is_open`].
+///
+/// # Errors
+/// [`BackupError`]: the database cannot be asked.
+pub async fn serving(location: &Location, now: Time) -> Result<Vec<KeyringNode>, BackupError> {
+    if matches!(location, Location::Sqlite(_)) {
+        return Ok(vec![]);
+    }
+    let side = Side::source(location).await?;
+    let mut conn = side.snapshot().await?;
+    let nodes = nodes(&side, &mut conn, now).await?;
+    conn.rollback().await?;
+    side.close().await;
+    Ok(nodes)
+}
+
+async fn nodes(side: &Side, conn: &mut Conn, now: Time) -> Result<Vec<KeyringNode>, BackupError> {
+    match side.has(conn, "keyring_node").await? {
+        true => Ok(keynode::all(conn, now).await?),
+        false => Ok(vec![]),
+    }
 }
 
 /// Marks the target, and empties it of what a migration or an earlier copy has put there.

@@ -15,8 +15,12 @@ pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
     while let Some(cause) = behind {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let said = cause.to_string();
+        // Some errors repeat what is behind them.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         behind = cause.source();
     }
     text
@@ -407,13 +411,20 @@ pub enum OpenError {
     #[error("the keyring does not belong to the store: another node made it. Copy the keyring of that node here")]
     ForeignStore,
     /// The database could not be reached or logged into.
-    #[error("cannot connect to {location}")]
+    #[error("cannot connect to {location}: {why}")]
     Connect {
         /// Which, without its password.
         location: String,
-        /// Why.
-        #[source]
-        source: sqlx::Error,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The store was copied elsewhere, and that one is served.
+    #[error("{}", crate::moved::said(.directory, .to))]
+    Moved {
+        /// Where it was.
+        directory: PathBuf,
+        /// Where it is, without a password.
+        to: String,
     },
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::model::PostgresUrl;
 use crate::sql::within;
+use crate::unreached::cannot;
 use crate::{OpenError, StoreError};
 
 /// How long a connection may take to be made.
@@ -118,7 +119,7 @@ impl Seen {
 impl Server {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn open(url: &PostgresUrl) -> Result<Self, OpenError> {
-        let cannot = |source| OpenError::Connect { location: format!("{url:?}"), source };
+        let cannot = cannot(url);
         let options = url.options.clone();
         let mut first = connect(&options).await.map_err(cannot)?;
         migrate(&mut first, url.advisory_locks).await?;
@@ -204,7 +205,7 @@ impl Mark {
 
 /// Is there a store at this URL already?
 pub(crate) async fn exists(url: &PostgresUrl) -> Result<bool, OpenError> {
-    let cannot = |source| OpenError::Connect { location: format!("{url:?}"), source };
+    let cannot = cannot(url);
     let mut conn = connect(&url.options).await.map_err(cannot)?;
     let there: Option<String> =
         sqlx::query_scalar("SELECT to_regclass('store_check')::text").fetch_one(&mut conn).await.map_err(cannot)?;
@@ -218,7 +219,7 @@ pub(crate) async fn exists(url: &PostgresUrl) -> Result<bool, OpenError> {
 
 /// Connections for a copy of the whole store, which takes as long as it takes; with `migrates` the schema is brought up to date.
 pub(crate) async fn for_copy(url: &PostgresUrl, migrates: bool) -> Result<PgPool, OpenError> {
-    let cannot = |source| OpenError::Connect { location: format!("{url:?}"), source };
+    let cannot = cannot(url);
     let mut first = connect(&url.options).await.map_err(cannot)?;
     if migrates {
         migrate(&mut first, url.advisory_locks).await?;

@@ -48,6 +48,7 @@ pub struct Restored {
 pub async fn restore(restore: Restore<'_>, keyring: &Keyring, now: Time) -> Result<Restored, BackupError> {
     let Restore { from, to, replace } = restore;
     let _locked = Locked::take(to)?;
+    crate::moved::refuse(to, None)?;
     let database = to.join(DATABASE);
     let was_cut_short = Locked::whole(to).is_err();
     let is_there = fs::metadata(&database).is_ok_and(|meta| meta.len() > 0);
@@ -98,12 +99,13 @@ async fn prepare(from: &Path, draft: &Path, keyring: &Keyring, now: Time) -> Res
     let migrated = migrations.set_ignore_missing(true).run(&pool).await;
     migrated.map_err(OpenError::from)?;
     let mut conn = Conn::Sqlite(Held::plain(pool.acquire().await?));
-    check::belongs(&mut conn, keyring).await?;
-    let uses = rewrap::uses_of(&mut conn, keyring.primary_id(), keyring.key_ids()).await?;
+    let sealing = check::get(&mut conn).await?.map_or(Ok(keyring.primary_id()), |row| row.key())?;
+    let uses = rewrap::uses_of(&mut conn, sealing, keyring.key_ids()).await?;
     let missing: Vec<_> = uses.into_iter().filter(|one| one.is_needed() && !one.at_hand).map(|one| one.id).collect();
     if !missing.is_empty() {
         return Err(BackupError::KeysMissing(missing));
     }
+    check::belongs(&mut conn, keyring).await?;
     let reason = format!("restored at {} from a backup", now.format("%Y-%m-%d %H:%M:%S UTC"));
     mode::enter(&mut conn, &reason, now).await?;
     for statement in [LEASES, NODES] {

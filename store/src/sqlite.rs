@@ -12,8 +12,8 @@ use rustix::fs::FlockOperation;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool};
 
-use crate::OpenError;
 use crate::lock::Locked;
+use crate::{OpenError, moved};
 
 pub(crate) const DATABASE: &str = "pawl.db";
 pub(crate) const LOCK: &str = "pawl.lock";
@@ -34,6 +34,11 @@ impl Files {
         let lock = prepare(directory)?;
         // Under the lock, so that nobody is in the middle of it.
         Locked::whole(directory).map_err(|_| OpenError::CutShort(directory.to_owned()))?;
+        let moved = moved::place_of(directory);
+        let moved = moved.map_err(|source| OpenError::Directory { path: directory.join(moved::MOVED_TO), source })?;
+        if let Some(to) = moved {
+            return Err(OpenError::Moved { directory: directory.to_owned(), to });
+        }
         let connect = SqliteConnectOptions::new()
             .filename(directory.join(DATABASE))
             .journal_mode(SqliteJournalMode::Wal)

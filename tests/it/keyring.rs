@@ -97,7 +97,8 @@ fn a_new_key_takes_the_old_ones_place_while_values_are_read_and_written() {
     // The backup from before needs the old key; the file before the last change still has it.
     let from = yesterday.to_str().expect("UTF-8").to_owned();
     let refused = on_folder(&home.data(), &["restore", "--replace", "--from", &from]);
-    assert!(!refused.status.success() && said(&refused).contains("keyring"), "{}", said(&refused));
+    let words = format!("sealed under key {old}, which this keyring does not have");
+    assert!(!refused.status.success() && said(&refused).contains(&words), "{}", said(&refused));
     let before = Keyring::kept_beside(&file(&home)).to_str().expect("UTF-8").to_owned();
     let elsewhere = Home::new();
     must(&on_folder(&elsewhere.data(), &["restore", "--from", &from, "--keyring", &before]));
@@ -140,6 +141,26 @@ fn a_key_that_is_needed_stays_and_a_rotation_of_keys_that_was_killed_goes_on() {
 }
 
 #[test]
+fn the_keyring_of_another_store_is_refused_and_stays_as_it_is() {
+    let (home, other) = (Home::new(), Home::new());
+    let served = home.serve();
+    stop(other.serve());
+    let before = std::fs::read(file(&other)).expect("a keyring");
+    let wrong = file(&other).to_str().expect("UTF-8").to_owned();
+    for arguments in
+        [&["keyring", "rotate"][..], &["keyring", "rotate", "--add-only"], &["keyring", "rotate", "--retire"]]
+    {
+        let output = served.run(&[arguments, &["--keyring", &wrong]].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
+        let words = format!("does not have key {}, which seals this store", keys(&home)[0]);
+        assert!(said(&output).contains(&words), "{arguments:?}: {}", said(&output));
+    }
+    let status = served.run(&["keyring", "status", "--keyring", &wrong]);
+    assert!(status.status.success() && said(&status).contains("warning: "), "{}", said(&status));
+    assert_eq!(std::fs::read(file(&other)).expect("a keyring"), before);
+}
+
+#[test]
 fn an_export_opens_the_store_elsewhere_and_overwrites_nothing() {
     let home = Home::new();
     let served = home.serve();
@@ -151,6 +172,7 @@ fn an_export_opens_the_store_elsewhere_and_overwrites_nothing() {
     assert_eq!(std::fs::metadata(&to).expect("it is there").permissions().mode() & 0o777, 0o600);
     let again = served.run(&["keyring", "export", "--to", &name]);
     assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert!(said(&again).contains("is there already and is not overwritten"), "{}", said(&again));
     let printed = served.run(&["keyring", "export"]);
     assert_eq!(String::from_utf8_lossy(&printed.stdout), std::fs::read_to_string(&to).expect("text"));
     let text = std::fs::read_to_string(&to).expect("text");

@@ -28,6 +28,7 @@ mod faults;
 mod keyring;
 mod lambda;
 mod limits;
+mod moving;
 mod ownership;
 mod pair_my;
 mod pair_postgres;

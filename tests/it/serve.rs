@@ -199,6 +199,29 @@ fn flags_that_cannot_be_used_are_refused_with_exit_code_2() {
 }
 
 #[test]
+fn the_settings_file_may_be_named_by_its_variable() {
+    let home = Home::new();
+    let config = home.path().join("pawl.toml");
+    std::fs::write(&config, "region = \"eu-west-1\"\n").expect("written");
+    let server = home.serve_with(&[], &[("PAWL_CONFIG", config.to_str().expect("UTF-8"))]);
+    assert!(server.run(&["secret", "list", "--region", "eu-west-1"]).status.success());
+}
+
+#[test]
+fn the_key_of_another_store_is_not_overwritten_by_a_new_one() {
+    let home = Home::new();
+    std::fs::create_dir(home.data()).expect("a folder");
+    let credentials = home.data().join("credentials");
+    std::fs::write(&credentials, "another store's").expect("written");
+    let serve = || pawl().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(home.data()).output().expect("runs");
+    let error = String::from_utf8_lossy(&serve().stderr).into_owned();
+    assert!(error.contains("move that file away"), "{error}");
+    assert_eq!(std::fs::read(&credentials).expect("kept"), b"another store's");
+    std::fs::remove_file(&credentials).expect("moved away");
+    home.serve().json(&["secret", "list"]);
+}
+
+#[test]
 fn a_port_in_use_and_a_missing_authority_file_are_said_plainly() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

@@ -46,7 +46,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(directory) => write!(f, "{}", directory.display()),
-            Self::Postgres(url) => f.write_str(&url.shown),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -59,7 +59,15 @@ pub struct PostgresUrl {
     /// Whether nodes tell each other of what they commit.
     pub(crate) notify: bool,
     pub(crate) advisory_locks: bool,
+    /// Files that it names, by their parameters.
+    files: Vec<(&'static str, PathBuf)>,
     shown: String,
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
 }
 
 impl fmt::Debug for PostgresUrl {
@@ -83,6 +91,9 @@ const THEIR_OTHERS: [&str; 2] = ["password", "options"];
 /// Rotations, readers and the scheduler of one node.
 const CONNECTIONS: u32 = 10;
 const MOST_CONNECTIONS: u32 = 1000;
+/// Parameters that name a file.
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+const TLS_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 impl PostgresUrl {
     /// Reads a URL. Where it does not say how, a server beyond this machine is spoken to over TLS and must prove who it is.
@@ -91,10 +102,20 @@ impl PostgresUrl {
     /// [`BadUrl`] with what it may be.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         let bad = |what: &str| BadUrl(what.to_owned());
-        let mut url =
-            url::Url::parse(text).map_err(|_| bad("it is no URL; it looks like postgres://USER@HOST/DATABASE"))?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(bad("it does not begin with postgres://"));
+        let unescaped = || {
+            bad(
+                "it is no URL as postgres://USER:PASSWORD@HOST/DATABASE; write @ / # : ? of a password as %40 %2F %23 %3A %3F",
+            )
+        };
+        let mut url = url::Url::parse(text).map_err(|_| unescaped())?;
+        match url.scheme() {
+            "postgres" | "postgresql" => {}
+            "sqlite" => return Err(bad("a SQLite store is the one in the data folder: say --data DIR, and no store")),
+            _ => return Err(bad("it does not begin with postgres://")),
+        }
+        // What is behind the first of them in a password would be taken for a host or a name, and shown.
+        if url.fragment().is_some() || url.path().contains('@') {
+            return Err(unescaped());
         }
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let unknown = pairs.iter().find(|(key, _)| {
@@ -102,11 +123,12 @@ impl PostgresUrl {
             !known && !key.starts_with("options[")
         });
         if let Some((key, _)) = unknown {
-            return Err(BadUrl(format!(
-                "it has no parameter {key}; there are {}, {}",
-                THEIRS.join(", "),
-                OURS.join(", ")
-            )));
+            // A piece of a password with a question mark in it.
+            if url.query().is_some_and(|query| query.contains('@')) {
+                return Err(unescaped());
+            }
+            let known = [&THEIRS[..], &THEIR_OTHERS, &OURS].concat();
+            return Err(BadUrl(format!("it has no parameter {key}; there are {}", known.join(", "))));
         }
         let said = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let switch = |name: &str| match said(name) {
@@ -118,6 +140,13 @@ impl PostgresUrl {
         let connections = said("connections").map_or(Ok(CONNECTIONS), str::parse);
         let connections = connections.ok().filter(|connections| (2..=MOST_CONNECTIONS).contains(connections));
         let connections = connections.ok_or_else(|| bad("connections is a number from 2 to 1000"))?;
+        if said("sslmode").is_some_and(|mode| !TLS_MODES.contains(&mode)) {
+            return Err(BadUrl(format!("sslmode is one of {}", TLS_MODES.join(", "))));
+        }
+        if said("port").is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(bad("port is a number"));
+        }
+        let files = FILES.iter().filter_map(|name| Some((*name, PathBuf::from(said(name)?)))).collect();
         let host = said("host").or(url.host_str()).unwrap_or_default().to_owned();
         if host.contains(',') {
             return Err(bad("it names several hosts; put the one name there that leads to the primary"));
@@ -139,7 +168,15 @@ impl PostgresUrl {
             options.get_port(),
             options.get_database().unwrap_or_default()
         );
-        Ok(Self { options, connections, notify, advisory_locks, shown })
+        Ok(Self { options, connections, notify, advisory_locks, files, shown })
+    }
+
+    /// The first file that it names and that cannot be read, and why.
+    pub(crate) fn unreadable(&self) -> Option<String> {
+        self.files.iter().find_map(|(name, path)| {
+            let error = std::fs::File::open(path).err()?;
+            Some(format!("{name}: cannot read {}: {error}", path.display()))
+        })
     }
 }
 
@@ -191,7 +228,16 @@ mod tests {
             ("postgres://h/d?notify=canary", "on or off"),
             ("postgres://h/d?connections=canary", "from 2 to 1000"),
             ("postgres://h/d?connections=1", "from 2 to 1000"),
-            ("postgres://h/d?sslmode=canary", "cannot be read"),
+            ("postgres://h/d?sslmode=canary", "sslmode is one of disable, allow, prefer"),
+            ("postgres://h/d?port=canary", "port is a number"),
+            ("postgres://h/d?pasword=canary", "password, options, connections"),
+            ("sqlite:///canary", "say --data DIR"),
+            ("postgres://u:p@canary/w@h/d", "%40 %2F %23 %3A"),
+            ("postgres://u:1/canary@h/d", "%40 %2F %23 %3A"),
+            ("postgres://u:p/canary@h/d", "%40 %2F %23 %3A"),
+            ("postgres://u:p#canary@h/d", "%40 %2F %23 %3A"),
+            ("postgres://u:1#canary@h/d", "%40 %2F %23 %3A"),
+            ("postgres://u:1?canary@h/d", "%40 %2F %23 %3A"),
             ("postgres://h/d?host=a,b", "several hosts"),
         ] {
             let said = PostgresUrl::parse(url).expect_err(url).to_string();
