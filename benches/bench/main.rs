@@ -40,8 +40,9 @@ fn main() {
     if runs("fleet") {
         runtime.block_on(fleet::run());
     }
-    if runs("storm") {
-        runtime.block_on(storm::run());
+    let storm = |part: &str| runs("storm") || runs(part);
+    if ["storm-idle", "storm-due", "storm-bare", "storm-real"].into_iter().any(storm) {
+        runtime.block_on(storm::run(storm));
     }
 }
 

@@ -19,11 +19,21 @@ const SIZES: [usize; 4] = [0, 1_000, 10_000, 100_000];
 /// Due at once.
 const BURST: usize = 1_000;
 
-pub(crate) async fn run() {
+/// Of `idle`, `due`, `bare` and `real` what is wanted.
+pub(crate) async fn run(wants: impl Fn(&str) -> bool) {
     let database = Database::start().await;
     let fleet = Fleet::new(&database).await;
-    idle::run(&database, &fleet).await;
-    burst::run(&database, &fleet).await;
-    bare::run(&database, &fleet).await;
-    burst::real(&database, &fleet).await;
+    burst::watch(&database).await;
+    if wants("storm-idle") {
+        idle::run(&database, &fleet).await;
+    }
+    if wants("storm-due") {
+        burst::run(&database, &fleet).await;
+    }
+    if wants("storm-bare") {
+        bare::run(&database, &fleet).await;
+    }
+    if wants("storm-real") {
+        burst::real(&database, &fleet).await;
+    }
 }

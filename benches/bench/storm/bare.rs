@@ -217,7 +217,7 @@ async fn replay(database: &Database, sent: &Arc<Vec<Sent>>, connections: usize) 
         let (sent, shown, token) = (Arc::clone(sent), Arc::clone(&shown), Arc::clone(&token));
         let waiting = Arc::clone(&waiting);
         tasks.spawn(async move {
-            let mut prepared = HashMap::new();
+            let prepared = prepare(&client, &sent).await;
             loop {
                 let Some(secret) = waiting.lock().await.pop() else { return };
                 let fresh = engine::id::VersionId::random(&mut rand::rng());
@@ -228,7 +228,7 @@ async fn replay(database: &Database, sent: &Arc<Vec<Sent>>, connections: usize) 
                     (token.as_str(), fresh.as_str()),
                 ];
                 for one in sent.iter() {
-                    send(&client, &mut prepared, one, (shown.id, secret.id), &same).await;
+                    send(&client, &prepared, one, (shown.id, secret.id), &same).await;
                 }
             }
         });
@@ -248,18 +248,38 @@ fn token_of(sent: &[Sent], shown: &Names) -> String {
     token.expect("a version was made").clone()
 }
 
+/// Each statement, as a connection of a pool has it. Outside of a transaction: where the server cannot tell a parameter's type it
+/// is asked again with what the value looks like.
+async fn prepare(client: &Client, sent: &[Sent]) -> HashMap<String, Statement> {
+    let mut prepared = HashMap::new();
+    for one in sent.iter().filter(|one| !one.parameters.is_empty()) {
+        if prepared.contains_key(&one.sql) {
+            continue;
+        }
+        let statement = match client.prepare(&one.sql).await {
+            Ok(statement) => statement,
+            Err(_) => {
+                let is_number =
+                    |value: &Option<String>| value.as_ref().is_some_and(|value| value.parse::<i64>().is_ok());
+                let type_of = |value| if is_number(value) { Type::INT8 } else { Type::UNKNOWN };
+                let types: Vec<Type> = one.parameters.iter().map(type_of).collect();
+                client.prepare_typed(&one.sql, &types).await.expect("it was sent before")
+            }
+        };
+        prepared.insert(one.sql.clone(), statement);
+    }
+    prepared
+}
+
 async fn send(
     client: &Client,
-    prepared: &mut HashMap<String, Statement>,
+    prepared: &HashMap<String, Statement>,
     one: &Sent,
     (from, to): (i64, i64),
     same: &[(&str, &str)],
 ) {
     if one.parameters.is_empty() {
         return client.batch_execute(&one.sql).await.expect("it was sent before");
-    }
-    if !prepared.contains_key(&one.sql) {
-        prepared.insert(one.sql.clone(), client.prepare(&one.sql).await.expect("it was sent before"));
     }
     let from = from.to_string();
     let changed = |value: &String| {

@@ -34,8 +34,12 @@ pub(crate) struct Came {
     pub(crate) connections: i64,
 }
 
-pub(crate) async fn run(database: &Database, fleet: &Fleet) {
+/// From now on the database writes down when each lease was taken.
+pub(crate) async fn watch(database: &Database) {
     database.client.batch_execute(CLAIMS).await.expect("a trigger");
+}
+
+pub(crate) async fn run(database: &Database, fleet: &Fleet) {
     fleet.create_burst("due").await;
     println!("\n### (i) {BURST} rotations due at once, against a target that takes no time\n");
     println!(
