@@ -288,7 +288,11 @@ async fn send(
         }
         same.iter().fold(value.clone(), |value, (from, to)| value.replace(from, to))
     };
-    let values: Vec<Said> = one.parameters.iter().map(|value| Said(value.as_ref().map(changed))).collect();
+    let mut values: Vec<Said> = one.parameters.iter().map(|value| Said(value.as_ref().map(changed))).collect();
+    if one.sql.contains("\nINSERT INTO event (event_id,") {
+        // No two events have one id.
+        values[0] = Said(Some(engine::id::VersionId::random(&mut rand::rng()).to_string()));
+    }
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
     if let Err(error) = client.query(&prepared[&one.sql], &values).await {
         panic!("{}: {error:?}", one.sql);
