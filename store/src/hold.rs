@@ -18,7 +18,7 @@ use crate::{Store, StoreError, history, mode, rotation, sql};
 /// So many secrets are let go at once: a write is not to be long.
 const BATCH: i64 = 100;
 /// So many are held at once, in two statements.
-const HELD_AT_ONCE: i64 = 1000;
+const HELD_AT_ONCE: i64 = 200;
 
 /// What keeps a secret from rotating.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -73,32 +73,35 @@ pub(crate) async fn enter(conn: &mut Conn, reason: &str, now: Time) -> Result<()
 }
 
 /// Whoever has found out that the store was brought back, secrets are held because of it, some in each transaction however many
-/// there are; nothing is claimed before all of them are. Nodes may do so at the same time: one that is late finds it done.
+/// there are; nothing is claimed before all of them are. Nodes that do so at the same time take turns, and one that is late finds
+/// it done.
 pub(crate) async fn hold_if_new(inner: &Inner, now: Time) -> Result<(), StoreError> {
-    let mut after = 0;
+    let (mut held_for, mut after) = (None, 0);
     loop {
         let mut w = Writing::begin(inner).await?;
-        let row: Option<i64> = sql::query_scalar(NEW).locking("FOR SHARE").fetch_optional(w.conn()).await?;
-        if row.is_none() {
+        let since: Option<i64> = sql::query_scalar(NEW).locking("FOR NO KEY UPDATE").fetch_optional(w.conn()).await?;
+        if since.is_none() {
             return w.rollback().await;
         }
-        let now = w.now(now).await?;
-        match hold::hold_some(w.conn(), after, now).await? {
-            Some(last) => after = last,
-            None => break w.commit().await?,
+        if since != held_for {
+            // It was entered once more meanwhile: what was held before may have been seen since.
+            (held_for, after) = (since, 0);
         }
+        let now = w.now(now).await?;
+        let Some(last) = hold::hold_some(w.conn(), after, now).await? else {
+            sql::query(HELD).execute(w.conn()).await?;
+            w.wake();
+            return w.commit().await;
+        };
+        after = last;
         w.commit().await?;
     }
-    let mut w = Writing::begin(inner).await?;
-    sql::query(HELD).execute(w.conn()).await?;
-    w.wake();
-    w.commit().await
 }
 
 /// Are secrets to be held that are not yet?
 pub(crate) async fn is_new(conn: &mut Conn) -> Result<bool, StoreError> {
-    let row: Option<i64> = sql::query_scalar(NEW).fetch_optional(conn).await?;
-    Ok(row.is_some())
+    let since: Option<i64> = sql::query_scalar(NEW).fetch_optional(conn).await?;
+    Ok(since.is_some())
 }
 
 pub(crate) async fn get(conn: &mut Conn) -> Result<Option<VerifyOnly>, StoreError> {
@@ -122,7 +125,7 @@ UPDATE store_mode SET epoch = epoch + 1, held_ms = since_ms
 WHERE id = 1 AND verify_only = 1 AND (held_ms IS NULL OR held_ms <> since_ms)";
 
 const NEW: &str = "-- mode::is_new
-SELECT id FROM store_mode WHERE id = 1 AND verify_only = 1 AND (held_ms IS NULL OR held_ms <> since_ms)";
+SELECT since_ms FROM store_mode WHERE id = 1 AND verify_only = 1 AND (held_ms IS NULL OR held_ms <> since_ms)";
 
 const LEAVE: &str = "-- mode::leave_verify_only
 UPDATE store_mode SET verify_only = 0, since_ms = $1

@@ -12,31 +12,46 @@ use crate::harness::pawl::{Pawl, nothing};
 use crate::harness::{servers, wait_for};
 use crate::verify_only::{SOON, adopted, held, held_count, rotates, store, with_admin};
 
-/// The way of nodes to their store, which may come to lead to another server.
-fn through(link: &Link, mut cluster: Cluster, primary: &Server) -> Cluster {
-    let (direct, linked) = (format!(":{}/", primary.port), format!(":{}/", link.port));
-    cluster.url = cluster.url.replace(&direct, &linked);
-    cluster
+/// A store that has a standby, and its nodes' way to it, which may come to lead to the other server.
+struct Replicated {
+    primary: Server,
+    standby: Server,
+    link: Link,
+    cluster: Cluster,
 }
 
-/// The standby has everything up to now, and gets nothing any more.
-fn cut_off(primary: &Server, standby: &Server) {
-    let here = told(primary, "SELECT pg_current_wal_lsn()::text");
-    let has = format!("SELECT (pg_last_wal_replay_lsn() >= '{here}'::pg_lsn)::text");
-    wait_for("the standby has caught up", SOON, || (told(standby, &has) == "true").then_some(()));
-    execute(standby, "ALTER SYSTEM SET primary_conninfo = ''");
-    execute(standby, "SELECT pg_reload_conf()");
-    let alone = "SELECT count(*)::text FROM pg_stat_replication";
-    wait_for("nobody replicates", SOON, || (told(primary, alone) == "0").then_some(()));
-}
+impl Replicated {
+    fn with_nodes(count: usize) -> Option<Self> {
+        let primary = servers::own(Engine::Postgres, &[])?;
+        let standby = servers::own_with(&primary, Engine::Postgres, &[])?;
+        let link = Link::to(&primary.host, primary.port);
+        let mut cluster = Cluster::on(&primary, count, "");
+        let (direct, linked) = (format!(":{}/", primary.port), format!(":{}/", link.port));
+        cluster.url = cluster.url.replace(&direct, &linked);
+        Some(Self { primary, standby, link, cluster })
+    }
 
-fn fails_over(link: &Link, primary: &Server, standby: &Server) {
-    link.refuse();
-    primary.kill().expect("killed");
-    execute(standby, "SELECT pg_promote()");
-    let promoted = "SELECT pg_is_in_recovery()::text";
-    wait_for("it is promoted", SOON, || (told(standby, promoted) == "false").then_some(()));
-    link.lead_to(&standby.host, standby.port);
+    /// The standby has everything up to now, and gets nothing any more.
+    fn cut_off(&self) {
+        let Self { primary, standby, .. } = self;
+        let here = told(primary, "SELECT pg_current_wal_lsn()::text");
+        let has = format!("SELECT (pg_last_wal_replay_lsn() >= '{here}'::pg_lsn)::text");
+        wait_for("the standby has caught up", SOON, || (told(standby, &has) == "true").then_some(()));
+        execute(standby, "ALTER SYSTEM SET primary_conninfo = ''");
+        execute(standby, "SELECT pg_reload_conf()");
+        let alone = "SELECT count(*)::text FROM pg_stat_replication";
+        wait_for("nobody replicates", SOON, || (told(primary, alone) == "0").then_some(()));
+    }
+
+    fn fails_over(&self) {
+        let Self { primary, standby, link, .. } = self;
+        link.refuse();
+        primary.kill().expect("killed");
+        execute(standby, "SELECT pg_promote()");
+        let promoted = "SELECT pg_is_in_recovery()::text";
+        wait_for("it is promoted", SOON, || (told(standby, promoted) == "false").then_some(()));
+        link.lead_to(&standby.host, standby.port);
+    }
 }
 
 fn says_verify_only(pawl: &Pawl) -> Option<String> {
@@ -48,22 +63,20 @@ fn says_verify_only(pawl: &Pawl) -> Option<String> {
 // F11
 #[test]
 fn a_failover_that_loses_what_was_acknowledged_is_noticed_and_nothing_is_overwritten() {
-    let (Some(primary), Some(target)) = (servers::own(Engine::Postgres, &[]), servers::postgres()) else { return };
-    let Some(standby) = servers::own_with(&primary, Engine::Postgres, &[]) else { return };
-    let link = Link::to(&primary.host, primary.port);
-    let cluster = through(&link, Cluster::on(&primary, 2, ""), &primary);
+    let (Some(replicated), Some(target)) = (Replicated::with_nodes(2), servers::postgres()) else { return };
+    let cluster = &replicated.cluster;
     let nodes = cluster.serve_all();
     let (moved, still) = (Account::create(target), Account::create(target));
     let extra = with_admin(&nodes[0], target);
     let (name, other) = (adopted(&nodes[0], &moved, &extra), adopted(&nodes[0], &still, &nothing()));
     rotates(&nodes[1], &name);
     let known = nodes[0].current_password(&name);
-    cut_off(&primary, &standby);
+    replicated.cut_off();
     rotates(&nodes[0], &name);
     let lost = nodes[1].current_password(&name);
     assert!(moved.logs_in(&lost) && !moved.logs_in(&known), "services have it already");
 
-    fails_over(&link, &primary, &standby);
+    replicated.fails_over();
 
     for node in &nodes {
         let said = wait_for("the failover is noticed", SOON, || says_verify_only(node));
@@ -89,10 +102,8 @@ fn a_failover_that_loses_what_was_acknowledged_is_noticed_and_nothing_is_overwri
 // F11
 #[test]
 fn a_node_in_the_middle_of_a_rotation_at_a_failover_does_nothing_that_the_new_server_does_not_know_of() {
-    let (Some(primary), Some(target)) = (servers::own(Engine::Postgres, &[]), servers::postgres()) else { return };
-    let Some(standby) = servers::own_with(&primary, Engine::Postgres, &[]) else { return };
-    let link = Link::to(&primary.host, primary.port);
-    let cluster = through(&link, Cluster::on(&primary, 1, ""), &primary);
+    let (Some(replicated), Some(target)) = (Replicated::with_nodes(1), servers::postgres()) else { return };
+    let cluster = &replicated.cluster;
     // It has committed that it begins to set a password of which the standby will never hear.
     let latch = cluster.home(0).path().join("latch");
     std::fs::create_dir(&latch).expect("a folder");
@@ -100,12 +111,12 @@ fn a_node_in_the_middle_of_a_rotation_at_a_failover_does_nothing_that_the_new_se
     let node = cluster.serve_with(0, &[], &variables);
     let account = Account::create(target);
     let name = adopted(&node, &account, &nothing());
-    cut_off(&primary, &standby);
+    replicated.cut_off();
     std::fs::write(latch.join("armed"), "hold").expect("armed");
     let mut asking = node.ask_to_rotate(&name);
     let reached = latch.join("reached");
     wait_for("it is held", SOON, || reached.exists().then_some(()));
-    fails_over(&link, &primary, &standby);
+    replicated.fails_over();
     wait_for("the failover is noticed", SOON, || says_verify_only(&node));
     std::fs::remove_file(reached).expect("it was held");
     let _ended = asking.kill();

@@ -38,12 +38,17 @@ async fn a_caller_that_goes_away_leaves_no_transaction_behind() {
     panic!("a connection in the pool has a transaction open that nobody ends");
 }
 
+async fn scheduled(world: &World, name: &str) {
+    world.create(name, "one").await;
+    let request = crate::world::on_schedule(&format!("c-{name}"), "rate(4 hours)");
+    world.store.rotate(name, request, world.now()).await.unwrap();
+}
+
 // F11: a failover to a server that has lost commits, and a restore into another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_another_timeline_is_noticed_and_nothing_starts() {
     let Some(world) = crate::world::over_postgres().await else { return };
-    world.create("s", "one").await;
-    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    scheduled(&world, "s").await;
     assert_eq!(world.store.verify_only().await.unwrap(), None);
     let world = world.reopen().await;
     assert_eq!(world.store.verify_only().await.unwrap(), None, "it is the server it was");
@@ -60,8 +65,7 @@ async fn a_server_of_another_timeline_is_noticed_and_nothing_starts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nodes_own_clock_decides_nothing_about_what_is_due_or_leased() {
     let Some(world) = crate::world::over_postgres().await else { return };
-    world.create("s", "one").await;
-    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    scheduled(&world, "s").await;
     let due = world.next_due().await.expect("a plan");
     // A node that is a day ahead, and one that is a day behind, ask for what is due.
     let day = chrono::TimeDelta::days(1);
@@ -205,8 +209,7 @@ async fn wait_for_waiting(raw: &mut crate::database::Raw, how_many: i64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_writing_a_secret_when_the_store_becomes_verify_only_does_not_undo_its_hold() {
     let Some(world) = crate::world::over_postgres().await else { return };
-    world.create("s", "one").await;
-    world.store.rotate("s", crate::world::on_schedule("c", "rate(4 hours)"), world.now()).await.unwrap();
+    scheduled(&world, "s").await;
     // The writer has read the secret's row, and is stuck before it writes it back.
     let (mut lock, mut raw) = (world.raw().await, world.raw().await);
     lock.run("BEGIN").await;
@@ -244,6 +247,25 @@ async fn who_saw_every_account_of_one_verify_only_does_not_leave_the_next_one() 
     });
     assert!(settled.unwrap(), "there is more to do");
     assert!(world.store.verify_only().await.unwrap().is_some(), "nobody has looked for the second one");
+}
+
+// F11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_secret_is_held_after_a_failover_however_many_there_are_and_two_nodes_do_so_at_once() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    for n in 0..450 {
+        scheduled(&world, &format!("s{n}")).await;
+    }
+    world.raw().await.run("UPDATE last_server SET timeline = '00000000'").await;
+    let other = world.try_open(&world.keyring).await.unwrap();
+    world.clock.pass(chrono::TimeDelta::hours(8));
+    assert!(world.claims().await.is_empty(), "nothing is claimed before they are held");
+    let (one, two) = tokio::join!(world.store.settle_holds(world.now()), other.settle_holds(world.now()));
+    assert!(one.unwrap() && two.unwrap());
+    assert_eq!(other.unproven(10).await.unwrap().1, 450);
+    assert_eq!(other.epoch().await.unwrap(), 1, "it was done once");
+    assert!(world.claims().await.is_empty());
+    other.close().await;
 }
 
 // F11, F20
