@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, Permissions};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,7 +12,7 @@ use std::time::Duration;
 use pawl::servers::{Engine, Server, tool};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::harness::{servers, wait_for};
+use crate::harness::{free_port, servers, wait_for};
 
 fn repository(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -61,9 +60,7 @@ impl Container {
         fs::create_dir(&bin).expect("made");
         symlink(env!("CARGO_BIN_EXE_pawl"), bin.join("pawl")).expect("linked");
         symlink(repository("scripts/make-certificate"), bin.join("make-certificate")).expect("linked");
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a port").port();
-        Self { folder, port }
+        Self { folder, port: free_port() }
     }
 
     /// A word of the files as it is here: other folders, another port, and loopback only.

@@ -8,13 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::account::Account;
 use crate::harness::pawl::{Home, Pawl, nothing};
-use crate::harness::{servers, unique, wait_for};
-
-/// A port at which nothing listens.
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
+use crate::harness::{free_port, servers, unique, wait_for};
 
 /// A secret of an account at this port, whose rotation is asked for at once.
 fn asked_for(pawl: &Pawl, port: u16) -> String {
@@ -69,7 +63,7 @@ fn a_dead_host_and_a_silent_one_delay_nobody_else_and_alert_once() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let silent_port = silent.local_addr().expect("an address").port();
     let quiet: Vec<String> = (0..8).map(|_| asked_for(&pawl, silent_port)).collect();
-    let dead_port = closed_port();
+    let dead_port = free_port();
     let dead: Vec<String> = (0..40).map(|_| asked_for(&pawl, dead_port)).collect();
     let schedule = ["rotation", "enable", &well, "--schedule", "rate(3 seconds)", "--strategy", "single-user"];
     pawl.json(&schedule);

@@ -26,7 +26,7 @@ use self::lossy::lossy_way_to;
 pub(crate) use self::names::{any_name_works, rotates_under_this_name};
 use crate::harness::account::{Account, admin_secret, logs_in};
 use crate::harness::chaos::Loss;
-use crate::harness::unique;
+use crate::harness::{free_port, unique};
 
 /// The password that ends an account in these tests.
 pub(crate) const SCRAMBLE: &str = "Canary-scramble-7Xq";
@@ -439,16 +439,13 @@ pub(crate) fn absent_targets_are_tried_again(case: Case) {
             value[key] = place.clone();
         }
     };
-    let port = |listener: &TcpListener| json!(listener.local_addr().expect("an address").port());
-    move_to(&mut case, "port", port(&silent));
+    move_to(&mut case, "port", json!(silent.local_addr().expect("an address").port()));
     let wanted = case.create();
     fails(case.set(&wanted), Verdict::Retry, "no-answer");
     fails(case.prove(), Verdict::Retry, "no-answer");
     case.deadline = Duration::from_secs(2);
     fails(case.test(&wanted), Verdict::Retry, "deadline");
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a port");
-    move_to(&mut case, "port", port(&closed));
-    drop(closed);
+    move_to(&mut case, "port", json!(free_port()));
     let wanted = case.create();
     fails(case.set(&wanted), Verdict::Retry, "refused");
     fails(case.test(&wanted), Verdict::Retry, "refused");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::pawl::{Home, Pawl};
 use crate::harness::receiver::{Answer, Event, Gate, Receiver};
 use crate::harness::service::{Service, account_value, issuing, managed};
-use crate::harness::wait_for;
+use crate::harness::{free_port, wait_for};
 
 /// Registers a receiver, and returns its signing key.
 fn add(pawl: &Pawl, rotator: &str, url: &str, options: Value) -> String {
@@ -306,8 +306,7 @@ fn as_many_rotations_of_one_receiver_are_under_way_as_it_takes() {
 fn a_receiver_that_is_away_is_left_alone_for_a_while_and_that_is_shown() {
     let home = Home::new();
     let pawl = home.serve();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    add(&pawl, "away", &format!("http://{port}"), json!({}));
+    add(&pawl, "away", &format!("http://127.0.0.1:{}", free_port()), json!({}));
     for n in 0..5 {
         secret_of(&pawl, &format!("app/{n}"), "away", &account_value("first"));
         pawl.json(&["rotation", "now", &format!("app/{n}")]);

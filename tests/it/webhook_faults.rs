@@ -14,6 +14,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use rotators::{Bend, CallerSettings, ErrorKind, Heard, Lookup, Probe};
 use serde_json::json;
 
+use crate::harness::free_port;
 use crate::rotator_support::Gone;
 use crate::webhook_support::receiver::{Deed, Received, Receiver};
 use crate::webhook_support::{Scene, TIMEOUT, join_all, signing_key, timed, webhook, with_policy};
@@ -62,8 +63,7 @@ async fn f113_a_request_that_is_lost_is_never_called_done() {
 
 #[tokio::test]
 async fn f113_where_nothing_listens_nothing_was_sent() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-    let scene = Scene::new(&format!("http://{free}/"));
+    let scene = Scene::new(&format!("http://127.0.0.1:{}/", free_port()));
     let (set, took) = timed(scene.set()).await;
     let set = set.expect_err("nobody is there");
     assert_eq!((set.verdict, set.code.as_str()), (Verdict::Retry, "refused"));
@@ -424,7 +424,7 @@ const ALLOWED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[tokio::test]
 async fn dns_that_answers_a_public_address_first_and_a_private_one_second_does_not_get_through() {
-    let public = Receiver::on(ALLOWED, 0, |number, _| match number {
+    let public = Receiver::on(ALLOWED, free_port(), |number, _| match number {
         0 | 1 => Deed::done(),
         _ => Deed::Close,
     });

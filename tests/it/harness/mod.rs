@@ -13,6 +13,7 @@ pub(crate) mod service;
 pub(crate) mod shapes;
 pub(crate) mod wire;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,6 +64,14 @@ pub(crate) fn so_many_at_a_time<T: Send>(count: usize, cases: Vec<T>, run: impl 
             });
         }
     });
+}
+
+/// A port at which nothing listens, on no address. Below what outgoing connections use, so that none of them takes it before
+/// whoever it is for does, nor while that one is killed and started again.
+pub(crate) fn free_port() -> u16 {
+    let ports = std::iter::repeat_with(|| 15_000 + rand::random::<u16>() % 17_000);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    ports.take(100).find(free).expect("a free port")
 }
 
 /// A text that occurs nowhere else, so that it can be searched for.

@@ -2,14 +2,13 @@
 
 use std::env;
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use pawl::servers::{self, Server};
 
-use crate::harness::{servers as wanted, wait_for};
+use crate::harness::{free_port, servers as wanted, wait_for};
 
 /// In which language an example is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +138,4 @@ fn is_fresh(built: &Path) -> bool {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Below what outgoing connections use, so that it is still free when a killed receiver is started again.
-fn free_port() -> u16 {
-    let ports = std::iter::repeat_with(|| 15_000 + rand::random::<u16>() % 17_000);
-    ports.take(100).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free loopback port")
 }

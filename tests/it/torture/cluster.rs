@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use serde_json::Value;
 
+use crate::harness::free_port;
 use crate::harness::pawl::{Home, administrator_of, pawl};
 use crate::harness::wire::{Signed, send};
 
@@ -22,9 +22,6 @@ pub(super) const LEASE: Duration = Duration::from_secs(12);
 const READY: Duration = Duration::from_secs(60);
 /// How long a call may find nobody: the nodes die one at a time and come back at once.
 const NOBODY: Duration = Duration::from_secs(60);
-/// Each node's port is one of so many from here on: below those that connections are given, so that none of them takes a dead
-/// node's.
-const PORTS: (u16, u16) = (20_000, 4_000);
 
 /// Three nodes.
 pub(super) struct Cluster {
@@ -49,7 +46,7 @@ impl Cluster {
         pawl::boot::install_tls_provider();
         let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(5));
         let http = http.timeout(Duration::from_secs(15)).build().expect("a client");
-        let nodes: Vec<Node> = (0..NODES).map(Node::new).collect();
+        let nodes: Vec<Node> = std::iter::repeat_with(Node::new).take(NODES).collect();
         let keyring = nodes[0].home.data().join("keyring.json");
         let first = &nodes[0];
         first.start(store, &keyring);
@@ -169,11 +166,8 @@ impl Cluster {
 }
 
 impl Node {
-    fn new(number: usize) -> Self {
-        let from = PORTS.0 + PORTS.1 * u16::try_from(number).expect("few");
-        let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-        let drawn = std::iter::repeat_with(|| rand::rng().random_range(from..from + PORTS.1));
-        let port = drawn.take(1000).find(free).expect("a free port");
+    fn new() -> Self {
+        let port = free_port();
         Self { home: Home::new(), port, url: format!("http://127.0.0.1:{port}"), child: Mutex::new(None) }
     }
 
