@@ -5,22 +5,26 @@
 //! early or late.
 //! Never here: who is passed over (`queue.rs`), what was missed (`late.rs`), driving what was claimed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 use engine::Time;
 use engine::id::SecretId;
 use engine::port::Lease;
 use engine::rotation::Rotation;
+use engine::schedule::Blackouts;
 
 use crate::instant::{instant, ms};
 use crate::lease_clock::LeaseClock;
-use crate::model::{Claim, Room, RotationCounts};
+use crate::model::{Claim, Named, Room, RotationCounts};
 use crate::open::Inner;
 use crate::queue::Queue;
 use crate::sql::Flag;
 use crate::tx::{Conn, Durability, Writing, snapshot};
 use crate::{Store, StoreError, fleet, history, late, mode, rotation, secret, sql, target};
+
+/// So many of a lane are claimed at once: a transaction is not to be long.
+const AT_ONCE: u32 = 1000;
 
 impl Store {
     /// Leases secrets whose rotation has something to do now, in each lane up to its room: rotations whose driver's
@@ -47,22 +51,12 @@ impl Store {
         }
         let clock = LeaseClock::read(&self.0, w.conn()).await?;
         let now = clock.time(now)?;
-        target::look_up(&mut w, &self.0, now).await?;
+        target::look_up(&mut w, now).await?;
         let fleet = fleet::load(w.conn()).await?;
-        let mut claims = Vec::new();
-        let mut starts = 0;
-        for id in found(&mut w, &clock, &fleet, room, now).await? {
-            match claim_one(&mut w, &self.0, &clock, &fleet, id, owner, now).await {
-                Ok(claim) => {
-                    starts += u32::from(claim.as_ref().is_some_and(|claim| claim.rotation == Rotation::Idle));
-                    claims.extend(claim);
-                }
-                // One row that cannot be read must not keep the others from rotating.
-                Err(StoreError::Inconsistent { what }) => quarantine(&mut w, id, &what, now).await?,
-                Err(error) => return Err(error),
-            }
-        }
-        fleet::spend(w.conn(), &fleet, starts, now).await?;
+        let found = found(&mut w, &clock, &fleet, room, now).await?;
+        let claims = lease(&mut w, &self.0, &clock, &fleet, found, owner, now).await?;
+        let starts = claims.iter().filter(|claim| claim.rotation == Rotation::Idle).count();
+        fleet::spend(w.conn(), &fleet, u32::try_from(starts).unwrap_or(u32::MAX), now).await?;
         w.commit().await?;
         Ok(claims)
     }
@@ -142,7 +136,7 @@ async fn found(
     let mut ids = Vec::new();
     let mut taken: HashMap<String, u32> = HashMap::new();
     for (id, lane) in expired {
-        let left = room.of(&lane);
+        let left = room.of(&lane).min(AT_ONCE);
         let taken = taken.entry(lane).or_default();
         if *taken < left {
             *taken += 1;
@@ -152,7 +146,7 @@ async fn found(
     let mut ids: Vec<SecretId> = ids.into_iter().map(SecretId).collect();
     let mut queue = Queue::of(w.conn(), clock, fleet, room, now).await?;
     for lane in lanes(w.conn()).await? {
-        let left = room.of(&lane).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
+        let left = room.of(&lane).min(AT_ONCE).saturating_sub(taken.get(&lane).copied().unwrap_or(0));
         ids.extend(queue.take(w, &lane, left).await?);
     }
     Ok(ids)
@@ -163,53 +157,82 @@ async fn lanes(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     Ok(sql::query_scalar(LANES).fetch_all(conn).await?)
 }
 
-/// None: it would start in a blackout, or run into one, and is put off; or somebody is writing it, or has changed its plan.
-async fn claim_one(
+/// Leases what was found, but what would start in a blackout or run into one, which is put off; what somebody is writing; and
+/// what has changed its plan.
+async fn lease(
     w: &mut Writing<'_>,
     inner: &Inner,
     clock: &LeaseClock,
     fleet: &fleet::Row,
-    id: SecretId,
+    found: Vec<SecretId>,
     owner: &str,
     now: Time,
-) -> Result<Option<Claim>, StoreError> {
-    if w.conn().is_shared() && !is_had(w, clock, id, now).await? {
-        return Ok(None);
+) -> Result<Vec<Claim>, StoreError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
-    let row = rotation::load(w.conn(), id).await?;
-    let secret = secret::by_id(w.conn(), id).await?;
-    let secret = secret.ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"))?;
-    let in_the_way = row.put_off(&fleet.fleet.limits.blackouts, now).filter(|_| row.state == Rotation::Idle);
-    if let Some(ends) = in_the_way {
-        late::put_off(w, inner, &row, &secret.arn, ends, now).await?;
-        return Ok(None);
+    let ids = if w.conn().is_shared() { had(w, clock, found, now).await? } else { found };
+    let mut rotations = rotation::load_all(w.conn(), &ids).await?;
+    let mut named = secret::named(w.conn(), &ids).await?;
+    let mut ready = Vec::with_capacity(ids.len());
+    for id in ids {
+        let named =
+            named.remove(&id).ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"));
+        let Some(row) = rotations.remove(&id) else { continue };
+        match row.and_then(|row| Ok((row, named?))) {
+            Ok((row, named)) => match row.starts_in(&fleet.fleet.limits.blackouts, now) {
+                Some(ends) => late::put_off(w, inner, &row, &named.arn, ends, now).await?,
+                None => ready.push((row, named)),
+            },
+            // One row that cannot be read must not keep the others from rotating.
+            Err(StoreError::Inconsistent { what }) => quarantine(w, id, &what, now).await?,
+            Err(error) => return Err(error),
+        }
     }
-    let query = sql::query_scalar(LEASE).bind(id.0).bind(owner);
-    let fence: i64 = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_one(w.conn()).await?;
-    Ok(Some(Claim {
-        lease: Lease { secret: id, arn: secret.arn, fence },
-        name: secret.name,
-        window: row.window.filter(|_| row.state == Rotation::Idle),
-        rotation: row.state,
-        rotator: row.rotator,
-        target: row.target.filter(|_| row.lane.is_empty()).unwrap_or_default(),
-        lane: row.lane,
-    }))
+    let query = sql::query_as(LEASE_ALL).on_postgres(LEASE_ALL_POSTGRES);
+    let query = query.bind(sql::numbers(ready.iter().map(|(row, _)| row.secret.0))).bind(owner);
+    let fences: Vec<(i64, i64)> = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_all(w.conn()).await?;
+    let fences: HashMap<i64, i64> = fences.into_iter().collect();
+    let claim = |(row, named): (rotation::Row, Named)| {
+        let fence = *fences.get(&row.secret.0)?;
+        let lease = Lease { secret: row.secret, arn: named.arn, fence };
+        Some(row.claimed(lease, named.name))
+    };
+    Ok(ready.into_iter().filter_map(claim).collect())
 }
 
-/// Locks a secret that was found, as its writers do, without waiting for any of them. False: one of them has it, or what was
-/// found is true no more.
-async fn is_had(w: &mut Writing<'_>, clock: &LeaseClock, id: SecretId, now: Time) -> Result<bool, StoreError> {
-    let query = sql::query_scalar(HAVE).bind(id.0).locking("FOR NO KEY UPDATE SKIP LOCKED");
-    let had: Option<i64> = query.fetch_optional(w.conn()).await?;
-    if had.is_none() {
-        return Ok(false);
+/// Locks what was found, as writers of secrets do, without waiting for any of them. What one of them has is left out, and so is
+/// of what was found what is true no more; drivers renew without locking the secret, so both rows are.
+async fn had(
+    w: &mut Writing<'_>,
+    clock: &LeaseClock,
+    found: Vec<SecretId>,
+    now: Time,
+) -> Result<Vec<SecretId>, StoreError> {
+    let query = sql::query_scalar(HAVE).bind(sql::numbers(found.iter().map(|id| id.0)));
+    let query = query.bind(ms(now)).bind(clock.since).locking("FOR NO KEY UPDATE OF s, r SKIP LOCKED");
+    let had: Vec<i64> = query.fetch_all(w.conn()).await?;
+    let had: HashSet<i64> = had.into_iter().collect();
+    Ok(found.into_iter().filter(|id| had.contains(&id.0)).collect())
+}
+
+impl rotation::Row {
+    /// The end of the blackout into which it would start, or run.
+    fn starts_in(&self, of_all: &Blackouts, now: Time) -> Option<Time> {
+        self.put_off(of_all, now).filter(|_| self.state == Rotation::Idle)
     }
-    // Its driver renews without locking the secret: locked too, so that what is read is what stays.
-    let query = sql::query_scalar(STILL_DUE).bind(id.0).bind(ms(now)).bind(clock.since);
-    let query = query.locking("FOR NO KEY UPDATE SKIP LOCKED");
-    let due: Option<i64> = query.fetch_optional(w.conn()).await?;
-    Ok(due.is_some())
+
+    fn claimed(self, lease: Lease, name: String) -> Claim {
+        Claim {
+            lease,
+            name,
+            window: self.window.filter(|_| self.state == Rotation::Idle),
+            rotation: self.state,
+            rotator: self.rotator,
+            target: self.target.filter(|_| self.lane.is_empty()).unwrap_or_default(),
+            lane: self.lane,
+        }
+    }
 }
 
 /// Takes a row that cannot be read out of the queue until somebody looks at it.
@@ -236,18 +259,24 @@ WHERE lease_owner IS NOT NULL AND (+due_ms <= $1 OR state = 'acting' AND +due_ms
            ELSE $5 + COALESCE(lease_ms, $6) END <= $3
 ORDER BY lease_until_ms";
 
-pub(crate) const LEASE: &str = "-- due::claim_one
+pub(crate) const LEASE: &str = "-- due::lease
 UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL,
        held = 0
 WHERE secret_id = $1 RETURNING fence";
 
-const HAVE: &str = "-- due::is_had
-SELECT id FROM secret WHERE id = $1";
+sql::about_several!(
+    LEASE_ALL,
+    LEASE_ALL_POSTGRES = "-- due::lease_all
+UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL, held = 0
+WHERE secret_id",
+    " RETURNING secret_id, fence"
+);
 
-const STILL_DUE: &str = "-- due::is_had (due)
-SELECT secret_id FROM rotation WHERE secret_id = $1 AND due_ms IS NOT NULL
-  AND (lease_owner IS NULL AND due_ms <= $2
-       OR lease_owner IS NOT NULL AND lease_until_ms <= $3 AND (due_ms <= $2 OR state = 'acting'))";
+const HAVE: &str = "-- due::had
+SELECT s.id FROM secret s JOIN rotation r ON r.secret_id = s.id
+WHERE s.id = ANY(CAST('{' || $1 || '}' AS BIGINT[])) AND r.due_ms IS NOT NULL
+  AND (r.lease_owner IS NULL AND r.due_ms <= $2
+       OR r.lease_owner IS NOT NULL AND r.lease_until_ms <= $3 AND (r.due_ms <= $2 OR r.state = 'acting'))";
 
 const LEASED: &str = "-- due::next_due (leased)
 SELECT due_ms, lane, lease_until_ms, lease_boot = $1 AS comparable, lease_ms

@@ -3,6 +3,7 @@
 //! Owns what `due_ms` is in each state. Never here: transitions (`event.rs`), claiming (`due.rs`), lease checks
 //! (`lease.rs`).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -245,6 +246,16 @@ pub(crate) async fn load(conn: &mut Conn, secret: SecretId) -> Result<Row, Store
     raw.ok_or(StoreError::SecretNotFound)?.try_into()
 }
 
+/// The rotations of these secrets, as far as they are there; each by itself, for one may not be readable.
+pub(crate) async fn load_all(
+    conn: &mut Conn,
+    secrets: &[SecretId],
+) -> Result<HashMap<SecretId, Result<Row, StoreError>>, StoreError> {
+    let query = sql::query_as(LOAD_ALL).on_postgres(LOAD_ALL_POSTGRES);
+    let raws: Vec<Raw> = query.bind(sql::numbers(secrets.iter().map(|id| id.0))).fetch_all(conn).await?;
+    Ok(raws.into_iter().map(|raw| (SecretId(raw.secret_id), raw.try_into())).collect())
+}
+
 /// The row every secret has from its creation on.
 pub(crate) async fn insert(conn: &mut Conn, secret: SecretId) -> Result<(), StoreError> {
     sql::query(INSERT).bind(secret.0).execute(conn).await?;
@@ -314,11 +325,19 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 const LOCK: &str = "-- rotation::lock
 SELECT secret_id FROM rotation WHERE secret_id = $1";
 
-const LOAD: &str = "-- rotation::load
+macro_rules! load {
+    () => {
+        "-- rotation::load
 SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
        verified, target, held, took_ms, blackouts
-FROM rotation WHERE secret_id = $1";
+FROM rotation WHERE secret_id"
+    };
+}
+
+const LOAD: &str = concat!(load!(), " = $1");
+
+sql::about_several!(LOAD_ALL, LOAD_ALL_POSTGRES = load!(), "");
 
 const INSERT: &str = "-- rotation::insert
 INSERT INTO rotation (secret_id) VALUES ($1)";

@@ -2,11 +2,14 @@
 //!
 //! Never here: values, labels, what may be done to a secret that is to be deleted (callers ask [`Row::live`]).
 
+use std::collections::HashMap;
+
 use crypto::{DataKey, Keyring};
 use engine::Time;
 use engine::id::SecretId;
 
 use crate::instant::{instant, instant_opt, ms};
+use crate::model::Named;
 use crate::sql::Flag;
 use crate::tx::Conn;
 use crate::{StoreError, sql};
@@ -88,6 +91,13 @@ impl TryFrom<Raw> for Row {
 pub(crate) async fn by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, StoreError> {
     let raw: Option<Raw> = sql::query_as(BY_ID).bind(id.0).fetch_optional(conn).await?;
     raw.map(Row::try_from).transpose()
+}
+
+/// ARN and name of these secrets, as far as they are not gone.
+pub(crate) async fn named(conn: &mut Conn, ids: &[SecretId]) -> Result<HashMap<SecretId, Named>, StoreError> {
+    let query = sql::query_as(NAMED).on_postgres(NAMED_POSTGRES).bind(sql::numbers(ids.iter().map(|id| id.0)));
+    let rows: Vec<(i64, String, String)> = query.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(|(id, arn, name)| (SecretId(id), Named { arn, name })).collect())
 }
 
 /// What keeps every other writer of the secret away until the transaction has ended, and lets rows refer to it.
@@ -197,6 +207,13 @@ const BY_ID: &str = "-- secret::by_id
 SELECT id, arn, name, token, description, kms_key_id, data_key, tagged,
        created_ms, changed_ms, accessed_ms, rotated_ms, deleted_ms
 FROM secret WHERE id = $1 AND gone = 0";
+
+sql::about_several!(
+    NAMED,
+    NAMED_POSTGRES = "-- secret::named
+SELECT id, arn, name FROM secret WHERE id",
+    " AND gone = 0"
+);
 
 const BY_NAME: &str = "-- secret::by_name
 SELECT id, arn, name, token, description, kms_key_id, data_key, tagged,

@@ -191,6 +191,22 @@ impl Done {
     }
 }
 
+/// A statement about several rows, in the words of SQLite and in those of PostgreSQL: the number before the comma is one of
+/// [`numbers`], which are the first parameter.
+macro_rules! about_several {
+    ($sqlite:ident, $postgres:ident = $before:expr, $after:literal) => {
+        const $sqlite: &str = concat!($before, " IN (SELECT value FROM json_each('[' || $1 || ']'))", $after);
+        const $postgres: &str = concat!($before, " = ANY(CAST('{' || $1 || '}' AS BIGINT[]))", $after);
+    };
+}
+pub(crate) use about_several;
+
+/// As a statement about several rows gets their numbers.
+pub(crate) fn numbers(all: impl IntoIterator<Item = i64>) -> String {
+    let all: Vec<String> = all.into_iter().map(|number| number.to_string()).collect();
+    all.join(",")
+}
+
 /// A statement that returns nothing.
 pub(crate) fn query<'q>(text: &'static str) -> Query<'q> {
     Query { text, postgres: Differs::Same, bound: Vec::new() }

@@ -11,7 +11,7 @@ use engine::schedule::Limits;
 use crate::instant::whole_ms;
 use crate::model::{Named, Written};
 use crate::tx::Writing;
-use crate::{StoreError, label, resolve, rotation, secret, version};
+use crate::{StoreError, label, resolve, rotation, secret, target, version};
 
 /// A secret being written. Nobody else writes it meanwhile: its row is the first that is locked.
 pub(crate) struct Subject {
@@ -101,6 +101,10 @@ impl Subject {
             self.loaded_current = current;
             self.rotation.target = None;
             self.rotation.look_after_change(&self.secret.arn, self.proven, now);
+        }
+        // What has a plan has its host, so that nobody has to look it up when it is due.
+        if self.rotation.target.is_none() && self.rotation.due.is_some() {
+            self.rotation.target = target::known(w, self).await?;
         }
         secret::update(w.conn(), &self.secret).await?;
         rotation::save(w.conn(), &self.rotation).await

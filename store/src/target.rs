@@ -161,16 +161,15 @@ pub(crate) async fn probe(conn: &mut Conn, target: &str, away: Away, now: Time) 
 }
 
 /// Looks up the hosts of what is due and has none yet.
-pub(crate) async fn look_up(w: &mut Writing<'_>, inner: &Inner, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn look_up(w: &mut Writing<'_>, now: Time) -> Result<(), StoreError> {
     // Whoever writes one of them, and so may change its host, is not waited for; and waits until the host is written down.
     let unseen = sql::query_scalar(UNSEEN).bind(ms(now)).bind(LOOKED_UP).locking("FOR NO KEY UPDATE SKIP LOCKED");
     let ids: Vec<i64> = unseen.fetch_all(w.conn()).await?;
     for id in ids {
-        let target = match of_secret(w, inner, SecretId(id)).await {
-            Ok(target) => target,
+        let target = match of_secret(w, SecretId(id)).await {
             // Whoever rotates it says what is wrong with it.
-            Err(StoreError::Sealed(_) | StoreError::Inconsistent { .. } | StoreError::SecretNotFound) => String::new(),
-            Err(error) => return Err(error),
+            Err(error) if is_unreadable(&error) => String::new(),
+            target => target?,
         };
         sql::query(SEE).bind(id).bind(target).execute(w.conn()).await?;
     }
@@ -182,7 +181,7 @@ pub(crate) async fn look_up_all(inner: &Inner, now: Time) -> Result<(), StoreErr
     loop {
         let mut w = Writing::begin_as(inner, Durability::Ordered).await?;
         let left: i64 = sql::query_scalar(COUNT_UNSEEN).bind(ms(now)).fetch_one(w.conn()).await?;
-        look_up(&mut w, inner, now).await?;
+        look_up(&mut w, now).await?;
         w.commit().await?;
         if left <= LOOKED_UP {
             return Ok(());
@@ -190,14 +189,30 @@ pub(crate) async fn look_up_all(inner: &Inner, now: Time) -> Result<(), StoreErr
     }
 }
 
-async fn of_secret(w: &mut Writing<'_>, inner: &Inner, id: SecretId) -> Result<String, StoreError> {
+/// The host of a secret that is being written; None where that cannot be told: it is looked up when it is due.
+pub(crate) async fn known(w: &mut Writing<'_>, subject: &Subject) -> Result<Option<String>, StoreError> {
+    match of_subject(w, subject).await {
+        Err(error) if is_unreadable(&error) => Ok(None),
+        target => target.map(Some),
+    }
+}
+
+fn is_unreadable(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sealed(_) | StoreError::Inconsistent { .. } | StoreError::SecretNotFound)
+}
+
+async fn of_secret(w: &mut Writing<'_>, id: SecretId) -> Result<String, StoreError> {
     let secret = secret::by_id(w.conn(), id).await?.ok_or(StoreError::SecretNotFound)?;
     let subject = Subject::of(w, secret).await?;
+    of_subject(w, &subject).await
+}
+
+async fn of_subject(w: &mut Writing<'_>, subject: &Subject) -> Result<String, StoreError> {
     // A registered rotator knows by itself how much its receiver and its target take.
     if !subject.rotation.lane.is_empty() {
         return Ok(String::new());
     }
-    let current = event::current_of(w, &subject, inner).await?;
+    let current = event::current_of(w, subject, w.inner()).await?;
     Ok(current.and_then(|(_, value)| account::server(&value.bytes)).unwrap_or_default())
 }
 

@@ -86,6 +86,11 @@ impl<'a> Writing<'a> {
         })
     }
 
+    /// The store that is written.
+    pub(crate) fn inner(&self) -> &'a Inner {
+        self.inner
+    }
+
     pub(crate) fn conn(&mut self) -> &mut Conn {
         &mut self.conn
     }

@@ -88,6 +88,27 @@ pub(crate) async fn a_host_has_so_many_rotations_at_once_and_the_others_go_on(wo
     assert_eq!((at(&rest, "slow"), at(&rest, "well")), (7, 1), "0 is no limit, and nothing that waited is lost");
 }
 
+pub(crate) async fn however_much_comes_due_together_is_claimed_together_each_at_its_host(world: World) {
+    let none = LimitsChange { per_target: Some(0), starts_a_minute: Some(0), ..LimitsChange::default() };
+    limit(&world, none).await;
+    scheduled(&world, "here", 150).await;
+    all_due(&world).await;
+    let claims = world.store.claim("tester", &Room::everywhere(200), world.now()).await.unwrap();
+    assert_eq!(claims.len(), 150);
+    assert!(claims.iter().all(|claim| claim.target == "here:5432" && claim.lease.fence == 1), "{claims:?}");
+    assert!(claims.is_sorted_by_key(|claim| claim.window.map(|window| window.opens)));
+    // A new value may be of another host, which is known from then on too.
+    for claim in &claims {
+        world.store.release(&claim.lease).await.unwrap();
+    }
+    world.put("here-7", "moved", &value("there", "here-7")).await.unwrap();
+    all_due(&world).await;
+    let claims = world.store.claim("tester", &Room::everywhere(200), world.now()).await.unwrap();
+    let moved: Vec<_> =
+        claims.iter().filter(|claim| claim.target == "there:5432").map(|claim| claim.name.as_str()).collect();
+    assert_eq!((claims.len(), moved), (150, vec!["here-7"]));
+}
+
 pub(crate) async fn what_waits_for_its_host_is_not_lost_by_a_change_of_it(world: World) {
     scheduled(&world, "slow", 3).await;
     all_due(&world).await;

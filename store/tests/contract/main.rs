@@ -179,6 +179,7 @@ contract! { [over_sqlite over_postgres] {
     },
     limits::{
         a_host_has_so_many_rotations_at_once_and_the_others_go_on,
+        however_much_comes_due_together_is_claimed_together_each_at_its_host,
         what_waits_for_its_host_is_not_lost_by_a_change_of_it,
         a_lease_of_the_dead_takes_no_place_for_ever,
         a_host_that_is_not_reached_is_left_alone_but_for_a_probe_now_and_then,

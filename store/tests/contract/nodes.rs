@@ -170,6 +170,37 @@ async fn a_secret_that_is_being_written_is_passed_over_by_a_claim_and_claimed_af
     assert_eq!(world.claim().await.arn, world.store.describe("a").await.unwrap().arn);
 }
 
+// F20
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_claim_at_the_same_moment_share_what_is_due_and_nothing_is_claimed_twice() {
+    let Some(world) = crate::world::over_postgres().await else { return };
+    for n in 0..60 {
+        world.create(&format!("s{n}"), "one").await;
+        world.store.rotate(&format!("s{n}"), crate::world::rotate("r"), world.now()).await.unwrap();
+    }
+    let (one, two) = (world.try_open(&world.keyring).await.unwrap(), world.try_open(&world.keyring).await.unwrap());
+    let room = store::Room::everywhere(7);
+    let claims = async |node: &store::Store, owner: &str| {
+        let mut all = Vec::new();
+        while all.len() < 60 {
+            let claims = node.claim(owner, &room, world.now()).await.unwrap();
+            if claims.is_empty() {
+                break;
+            }
+            all.extend(claims.into_iter().map(|claim| (claim.lease.secret, claim.lease.fence)));
+        }
+        all
+    };
+    let (mut first, second) = tokio::join!(claims(&one, "one"), claims(&two, "two"));
+    first.extend(second);
+    first.sort_unstable_by_key(|(secret, _)| secret.0);
+    assert_eq!(first.len(), 60);
+    first.dedup_by_key(|(secret, _)| *secret);
+    assert!(first.len() == 60 && first.iter().all(|(_, fence)| *fence == 1), "{first:?}");
+    one.close().await;
+    two.close().await;
+}
+
 // F11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_served_store_is_one_file_that_a_restore_takes() {
