@@ -16,7 +16,7 @@ use engine::schedule::Blackouts;
 
 use crate::instant::{instant, ms};
 use crate::lease_clock::LeaseClock;
-use crate::model::{Claim, Named, Room, RotationCounts};
+use crate::model::{Claim, Room, RotationCounts};
 use crate::open::Inner;
 use crate::queue::Queue;
 use crate::sql::Flag;
@@ -172,33 +172,60 @@ async fn lease(
         return Ok(Vec::new());
     }
     let ids = if w.conn().is_shared() { had(w, clock, found, now).await? } else { found };
-    let mut rotations = rotation::load_all(w.conn(), &ids).await?;
-    let mut named = secret::named(w.conn(), &ids).await?;
     let mut ready = Vec::with_capacity(ids.len());
-    for id in ids {
-        let named =
-            named.remove(&id).ok_or_else(|| StoreError::inconsistent("a rotation is due and its secret is gone"));
-        let Some(row) = rotations.remove(&id) else { continue };
-        match row.and_then(|row| Ok((row, named?))) {
-            Ok((row, named)) => match row.starts_in(&fleet.fleet.limits.blackouts, now) {
-                Some(ends) => late::put_off(w, inner, &row, &named.arn, ends, now).await?,
-                None => ready.push((row, named)),
+    for (id, rows) in read(w.conn(), &ids).await? {
+        match rows {
+            Ok((row, secret)) => match row.starts_in(&fleet.fleet.limits.blackouts, now) {
+                Some(ends) => late::put_off(w, inner, &row, &secret.arn, ends, now).await?,
+                None => ready.push((row, secret)),
             },
             // One row that cannot be read must not keep the others from rotating.
             Err(StoreError::Inconsistent { what }) => quarantine(w, id, &what, now).await?,
             Err(error) => return Err(error),
         }
     }
-    let query = sql::query_as(LEASE_ALL).on_postgres(LEASE_ALL_POSTGRES);
+    let query = sql::query_as(LEASE_ALL).about_several();
     let query = query.bind(sql::numbers(ready.iter().map(|(row, _)| row.secret.0))).bind(owner);
     let fences: Vec<(i64, i64)> = query.bind(&clock.id).bind(clock.since + clock.lease).fetch_all(w.conn()).await?;
     let fences: HashMap<i64, i64> = fences.into_iter().collect();
-    let claim = |(row, named): (rotation::Row, Named)| {
+    let claim = |(row, secret): (rotation::Row, secret::Row)| {
         let fence = *fences.get(&row.secret.0)?;
-        let lease = Lease { secret: row.secret, arn: named.arn, fence };
-        Some(row.claimed(lease, named.name))
+        let lease = Lease { secret: row.secret, arn: secret.arn, fence };
+        Some(row.claimed(lease, secret.name))
     };
     Ok(ready.into_iter().filter_map(claim).collect())
+}
+
+type Rows = Result<(rotation::Row, secret::Row), StoreError>;
+
+/// The rows of these, in this order; each by itself, for one may not be readable.
+async fn read(conn: &mut Conn, ids: &[SecretId]) -> Result<Vec<(SecretId, Rows)>, StoreError> {
+    match together(conn, ids).await {
+        // A text that is none fails the whole statement.
+        Err(StoreError::Inconsistent { .. }) if ids.len() > 1 => {
+            let mut all = Vec::with_capacity(ids.len());
+            for id in ids {
+                all.extend(Box::pin(read(conn, &[*id])).await?);
+            }
+            Ok(all)
+        }
+        Err(StoreError::Inconsistent { what }) => {
+            Ok(ids.iter().map(|id| (*id, Err(StoreError::inconsistent(what.clone())))).collect())
+        }
+        all => all,
+    }
+}
+
+async fn together(conn: &mut Conn, ids: &[SecretId]) -> Result<Vec<(SecretId, Rows)>, StoreError> {
+    let mut rotations = rotation::load_all(conn, ids).await?;
+    let mut secrets = secret::by_ids(conn, ids).await?;
+    let gone = || Err(StoreError::inconsistent("a rotation is due and its secret is gone"));
+    let rows = |id: &SecretId| {
+        let rotation = rotations.remove(id)?;
+        let secret = secrets.remove(id).unwrap_or_else(gone);
+        Some((*id, rotation.and_then(|rotation| Ok((rotation, secret?)))))
+    };
+    Ok(ids.iter().filter_map(rows).collect())
 }
 
 /// Locks what was found, as writers of secrets do, without waiting for any of them. What one of them has is left out, and so is
@@ -264,13 +291,9 @@ UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_
        held = 0
 WHERE secret_id = $1 RETURNING fence";
 
-sql::about_several!(
-    LEASE_ALL,
-    LEASE_ALL_POSTGRES = "-- due::lease_all
+const LEASE_ALL: &str = "-- due::lease_all
 UPDATE rotation SET fence = fence + 1, lease_owner = $2, lease_boot = $3, lease_until_ms = $4, lease_ms = NULL, held = 0
-WHERE secret_id",
-    " RETURNING secret_id, fence"
-);
+WHERE secret_id IN (SELECT value FROM json_each('[' || $1 || ']')) RETURNING secret_id, fence";
 
 const HAVE: &str = "-- due::had
 SELECT s.id FROM secret s JOIN rotation r ON r.secret_id = s.id

@@ -112,7 +112,7 @@ impl Store {
         let mode = mode::get(&mut tx).await?;
         if mode::is_new(&mut tx).await? {
             drop(tx);
-            return mode::hold_if_new(&self.0, now).await.map(|()| true);
+            return mode::hold_if_new(&self.0, now).await;
         }
         let (proven, open): (i64, i64) = sql::query_as(STANDS).fetch_one(&mut tx).await?;
         drop(tx);

@@ -73,15 +73,17 @@ pub(crate) async fn enter(conn: &mut Conn, reason: &str, now: Time) -> Result<()
 }
 
 /// Whoever has found out that the store was brought back, secrets are held because of it, some in each transaction however many
-/// there are; nothing is claimed before all of them are. Nodes that do so at the same time take turns, and one that is late finds
-/// it done.
-pub(crate) async fn hold_if_new(inner: &Inner, now: Time) -> Result<(), StoreError> {
+/// there are; nothing is claimed before all of them are. Says whether that is so now: where another node is at it, it is left to
+/// that one, and nodes that have begun at the same time take turns.
+pub(crate) async fn hold_if_new(inner: &Inner, now: Time) -> Result<bool, StoreError> {
     let (mut held_for, mut after) = (None, 0);
     loop {
         let mut w = Writing::begin(inner).await?;
-        let since: Option<i64> = sql::query_scalar(NEW).locking("FOR NO KEY UPDATE").fetch_optional(w.conn()).await?;
+        let lock = if held_for.is_none() { "FOR NO KEY UPDATE SKIP LOCKED" } else { "FOR NO KEY UPDATE" };
+        let since: Option<i64> = sql::query_scalar(NEW).locking(lock).fetch_optional(w.conn()).await?;
         if since.is_none() {
-            return w.rollback().await;
+            let is_done = !is_new(w.conn()).await?;
+            return w.rollback().await.map(|()| is_done);
         }
         if since != held_for {
             // It was entered once more meanwhile: what was held before may have been seen since.
@@ -91,7 +93,7 @@ pub(crate) async fn hold_if_new(inner: &Inner, now: Time) -> Result<(), StoreErr
         let Some(last) = hold::hold_some(w.conn(), after, now).await? else {
             sql::query(HELD).execute(w.conn()).await?;
             w.wake();
-            return w.commit().await;
+            return w.commit().await.map(|()| true);
         };
         after = last;
         w.commit().await?;

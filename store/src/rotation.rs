@@ -251,7 +251,7 @@ pub(crate) async fn load_all(
     conn: &mut Conn,
     secrets: &[SecretId],
 ) -> Result<HashMap<SecretId, Result<Row, StoreError>>, StoreError> {
-    let query = sql::query_as(LOAD_ALL).on_postgres(LOAD_ALL_POSTGRES);
+    let query = sql::query_as(LOAD_ALL).about_several();
     let raws: Vec<Raw> = query.bind(sql::numbers(secrets.iter().map(|id| id.0))).fetch_all(conn).await?;
     Ok(raws.into_iter().map(|raw| (SecretId(raw.secret_id), raw.try_into())).collect())
 }
@@ -325,19 +325,17 @@ fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreEr
 const LOCK: &str = "-- rotation::lock
 SELECT secret_id FROM rotation WHERE secret_id = $1";
 
-macro_rules! load {
-    () => {
-        "-- rotation::load
+const LOAD: &str = "-- rotation::load
 SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,
        current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
        verified, target, held, took_ms, blackouts
-FROM rotation WHERE secret_id"
-    };
-}
+FROM rotation WHERE secret_id = $1";
 
-const LOAD: &str = concat!(load!(), " = $1");
-
-sql::about_several!(LOAD_ALL, LOAD_ALL_POSTGRES = load!(), "");
+const LOAD_ALL: &str = "-- rotation::load_all
+SELECT secret_id, live, configured, enabled, builtin, rotator, lane, rules, time_zone, options, body, paused, unproven, base_ms,
+       current_ms, window_opens_ms, window_closes_ms, due_ms, fence, lease_owner, lease_boot, lease_until_ms, verify_ms,
+       verified, target, held, took_ms, blackouts
+FROM rotation WHERE secret_id IN (SELECT value FROM json_each('[' || $1 || ']'))";
 
 const INSERT: &str = "-- rotation::insert
 INSERT INTO rotation (secret_id) VALUES ($1)";

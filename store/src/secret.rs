@@ -9,7 +9,6 @@ use engine::Time;
 use engine::id::SecretId;
 
 use crate::instant::{instant, instant_opt, ms};
-use crate::model::Named;
 use crate::sql::Flag;
 use crate::tx::Conn;
 use crate::{StoreError, sql};
@@ -93,11 +92,14 @@ pub(crate) async fn by_id(conn: &mut Conn, id: SecretId) -> Result<Option<Row>, 
     raw.map(Row::try_from).transpose()
 }
 
-/// ARN and name of these secrets, as far as they are not gone.
-pub(crate) async fn named(conn: &mut Conn, ids: &[SecretId]) -> Result<HashMap<SecretId, Named>, StoreError> {
-    let query = sql::query_as(NAMED).on_postgres(NAMED_POSTGRES).bind(sql::numbers(ids.iter().map(|id| id.0)));
-    let rows: Vec<(i64, String, String)> = query.fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(id, arn, name)| (SecretId(id), Named { arn, name })).collect())
+/// The secrets of these numbers, as far as they are not gone; each by itself, for one may not be readable.
+pub(crate) async fn by_ids(
+    conn: &mut Conn,
+    ids: &[SecretId],
+) -> Result<HashMap<SecretId, Result<Row, StoreError>>, StoreError> {
+    let query = sql::query_as(BY_IDS).about_several().bind(sql::numbers(ids.iter().map(|id| id.0)));
+    let raws: Vec<Raw> = query.fetch_all(conn).await?;
+    Ok(raws.into_iter().map(|raw| (SecretId(raw.id), Row::try_from(raw))).collect())
 }
 
 /// What keeps every other writer of the secret away until the transaction has ended, and lets rows refer to it.
@@ -208,12 +210,10 @@ SELECT id, arn, name, token, description, kms_key_id, data_key, tagged,
        created_ms, changed_ms, accessed_ms, rotated_ms, deleted_ms
 FROM secret WHERE id = $1 AND gone = 0";
 
-sql::about_several!(
-    NAMED,
-    NAMED_POSTGRES = "-- secret::named
-SELECT id, arn, name FROM secret WHERE id",
-    " AND gone = 0"
-);
+const BY_IDS: &str = "-- secret::by_ids
+SELECT id, arn, name, token, description, kms_key_id, data_key, tagged,
+       created_ms, changed_ms, accessed_ms, rotated_ms, deleted_ms
+FROM secret WHERE id IN (SELECT value FROM json_each('[' || $1 || ']')) AND gone = 0";
 
 const BY_NAME: &str = "-- secret::by_name
 SELECT id, arn, name, token, description, kms_key_id, data_key, tagged,

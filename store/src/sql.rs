@@ -168,6 +168,8 @@ enum Differs {
     Same,
     /// The same, and this after it.
     And(&'static str),
+    /// The same but for [`ANY_OF`].
+    AnyOf,
     Other(&'static str),
 }
 
@@ -191,15 +193,10 @@ impl Done {
     }
 }
 
-/// A statement about several rows, in the words of SQLite and in those of PostgreSQL: the number before the comma is one of
-/// [`numbers`], which are the first parameter.
-macro_rules! about_several {
-    ($sqlite:ident, $postgres:ident = $before:expr, $after:literal) => {
-        const $sqlite: &str = concat!($before, " IN (SELECT value FROM json_each('[' || $1 || ']'))", $after);
-        const $postgres: &str = concat!($before, " = ANY(CAST('{' || $1 || '}' AS BIGINT[]))", $after);
-    };
-}
-pub(crate) use about_several;
+/// In a statement about several rows the condition on their number, in SQLite's words and in PostgreSQL's; the first parameter is
+/// [`numbers`].
+const ANY_OF: [&str; 2] =
+    ["IN (SELECT value FROM json_each('[' || $1 || ']'))", "= ANY(CAST('{' || $1 || '}' AS BIGINT[]))"];
 
 /// As a statement about several rows gets their numbers.
 pub(crate) fn numbers(all: impl IntoIterator<Item = i64>) -> String {
@@ -250,6 +247,12 @@ impl<'q> Query<'q> {
         self
     }
 
+    /// It is about several rows: its first parameter is [`numbers`], and its text has the first of [`ANY_OF`].
+    pub(crate) fn about_several(mut self) -> Self {
+        self.postgres = Differs::AnyOf;
+        self
+    }
+
     /// What PostgreSQL gets instead of the statement. It has the same parameters; it need not use them all.
     pub(crate) fn on_postgres(mut self, text: &'static str) -> Self {
         self.postgres = Differs::Other(text);
@@ -260,6 +263,7 @@ impl<'q> Query<'q> {
         match self.postgres {
             Differs::Same => self.text.into_sql_str(),
             // Both are ours, and written down as they are.
+            Differs::AnyOf => AssertSqlSafe(self.text.replace(ANY_OF[0], ANY_OF[1])).into_sql_str(),
             Differs::And(rows) => AssertSqlSafe([self.text, rows].join(" ")).into_sql_str(),
             Differs::Other(text) => text.into_sql_str(),
         }
@@ -302,6 +306,11 @@ impl<'q, T: FromRow> QueryAs<'q, T> {
     /// As [`Query::locking`].
     pub(crate) fn locking(self, rows: &'static str) -> Self {
         Self(self.0.locking(rows), PhantomData)
+    }
+
+    /// As [`Query::about_several`].
+    pub(crate) fn about_several(self) -> Self {
+        Self(self.0.about_several(), PhantomData)
     }
 
     /// As [`Query::on_postgres`].

@@ -1,6 +1,8 @@
 //! What is passed over: hosts with as many rotations as they may have, hosts that are not reached, a budget that is spent,
 //! a pause of everything, blackouts. And what is not.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 use engine::outcome::Verdict;
 use engine::port::RotationStore;
@@ -92,11 +94,16 @@ pub(crate) async fn however_much_comes_due_together_is_claimed_together_each_at_
     let none = LimitsChange { per_target: Some(0), starts_a_minute: Some(0), ..LimitsChange::default() };
     limit(&world, none).await;
     scheduled(&world, "here", 150).await;
+    let mut due = HashMap::new();
+    for n in 0..150 {
+        let name = format!("here-{n}");
+        due.insert(name.clone(), world.store.rotation(&name).await.unwrap().due.unwrap());
+    }
     all_due(&world).await;
     let claims = world.store.claim("tester", &Room::everywhere(200), world.now()).await.unwrap();
     assert_eq!(claims.len(), 150);
     assert!(claims.iter().all(|claim| claim.target == "here:5432" && claim.lease.fence == 1), "{claims:?}");
-    assert!(claims.is_sorted_by_key(|claim| claim.window.map(|window| window.opens)));
+    assert!(claims.is_sorted_by_key(|claim| due[&claim.name]), "what has been due longest is first");
     // A new value may be of another host, which is known from then on too.
     for claim in &claims {
         world.store.release(&claim.lease).await.unwrap();

@@ -217,23 +217,31 @@ async fn a_key_of_a_principal_that_is_gone_or_of_a_role_of_later_days_is_no_key(
 #[tokio::test]
 async fn a_rotation_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     let world = World::over_sqlite().await;
-    for name in ["a", "b"] {
+    for name in ["a", "b", "no-text", "no-date"] {
         world.create(name, "one").await;
         world.store.rotate(name, rotate("r"), world.now()).await.unwrap();
     }
     let mut raw = world.sqlite().await;
-    sqlx::query("UPDATE rotation SET body = '{\"state\":\"dreaming\"}' WHERE secret_id = 1")
-        .execute(&mut raw)
-        .await
-        .unwrap();
+    for damage in [
+        "UPDATE rotation SET body = '{\"state\":\"dreaming\"}' WHERE secret_id = 1",
+        "UPDATE rotation SET body = CAST(x'ff' AS TEXT) WHERE secret_id = 3",
+        "UPDATE secret SET created_ms = 9223372036854775807 WHERE id = 4",
+    ] {
+        sqlx::query(damage).execute(&mut raw).await.unwrap();
+    }
     let claims = world.claims().await;
     assert_eq!((claims.len(), claims[0].name.as_str()), (1, "b"));
     let history = world.store.history("a", 1).await.unwrap();
     assert_eq!(history[0].kind, "set-aside");
+    let set_aside: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM history WHERE kind = 'set-aside'").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(set_aside, 3);
+    sqlx::query("UPDATE rotation SET body = '{}' WHERE secret_id = 3").execute(&mut raw).await.unwrap();
+    sqlx::query("UPDATE secret SET created_ms = 0 WHERE id = 4").execute(&mut raw).await.unwrap();
     assert_eq!(world.read("a").await, "one");
     assert_eq!(world.store.describe("a").await.unwrap().rotation, None);
     let listed = world.store.list(store::ListQuery { limit: 10, ..store::ListQuery::default() }).await.unwrap();
-    assert_eq!(listed.items.len(), 2);
+    assert_eq!(listed.items.len(), 4);
 }
 
 #[tokio::test]
@@ -267,6 +275,9 @@ async fn the_queue_is_read_from_its_index() {
     let mut raw = world.sqlite().await;
     let cases = [
         ("src/due.rs", "EXPIRED", "rotation_leased"),
+        ("src/due.rs", "LEASE_ALL", "SEARCH rotation USING INTEGER PRIMARY KEY"),
+        ("src/rotation.rs", "LOAD_ALL", "SEARCH rotation USING INTEGER PRIMARY KEY"),
+        ("src/secret.rs", "BY_IDS", "SEARCH secret USING INTEGER PRIMARY KEY"),
         ("src/queue.rs", "OPEN_DUE", "rotation_open_due"),
         ("src/queue.rs", "IDLE_DUE", "rotation_idle_due"),
         ("src/queue.rs", "NEXT_OPEN", "rotation_open_due"),
