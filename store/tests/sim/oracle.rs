@@ -68,7 +68,8 @@ impl World {
         let at_work = self.drivers.iter().any(|driver| driver.arn == self.secrets[index].arn);
         let secret = &mut self.secrets[index];
         if facts.current_ok {
-            secret.excused = false;
+            // A rotation that began with a wrong AWSCURRENT has not noted down what is right: who takes it away again does so alone.
+            secret.excused &= !is_idle;
             if is_idle && !at_work {
                 (secret.word, secret.switched) = (Word::Ours, false);
             }

@@ -50,7 +50,7 @@ pub(crate) struct Secret {
     /// A rotation of it was ever asked for: from then on what the target holds is known.
     pub(crate) rotated: bool,
     /// The account was changed behind our back, or we were told a wrong password before the first rotation. Until
-    /// AWSCURRENT logs in again.
+    /// AWSCURRENT logs in again, and no rotation is open.
     pub(crate) excused: bool,
     /// Somebody has moved AWSCURRENT by hand.
     pub(crate) word: Word,
