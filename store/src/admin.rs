@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use engine::id::SecretId;
 use engine::secret::SecretBytes;
 
+use crate::lease_clock::LeaseClock;
 use crate::model::Named;
+use crate::open::Inner;
+use crate::sql::Flag;
 use crate::tx::{Conn, snapshot};
 use crate::{Store, StoreError, resolve, secret, sql};
 
@@ -97,12 +100,34 @@ pub(crate) async fn is_admin(conn: &mut Conn, secret: SecretId, name: &str, arn:
 }
 
 /// Is a rotation at work this moment that uses this secret as its admin? Whoever asks has committed that it is about to
-/// change the admin's password: of the two, at least one sees the other and waits.
-pub(crate) async fn is_in_use(conn: &mut Conn, row: &secret::Row) -> Result<bool, StoreError> {
+/// change the admin's password: of the two, at least one sees the other and waits. One that was paused or deleted in the middle,
+/// with which nobody goes on, is at work until its lease is over.
+pub(crate) async fn is_in_use(conn: &mut Conn, inner: &Inner, row: &secret::Row) -> Result<bool, StoreError> {
     let partial = row.arn.rsplit_once('-').map_or(row.arn.as_str(), |(partial, _suffix)| partial);
-    let query = sql::query_scalar(IS_IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
-    let found: Option<i64> = query.fetch_optional(conn).await?;
-    Ok(found.is_some())
+    let query = sql::query_as(IN_USE).bind(&row.name).bind(&row.arn).bind(partial).bind(row.id.0);
+    let users: Vec<User> = query.fetch_all(&mut *conn).await?;
+    if users.iter().all(|user| user.stands.0) && !users.is_empty() {
+        let clock = LeaseClock::read(inner, conn).await?;
+        return Ok(users.iter().any(|user| user.is_leased(&clock)));
+    }
+    Ok(!users.is_empty())
+}
+
+/// A rotation in the middle of a step, whose value names the admin.
+#[derive(sqlx::FromRow)]
+struct User {
+    /// Nobody goes on with it.
+    stands: Flag,
+    lease_boot: Option<String>,
+    lease_until_ms: Option<i64>,
+    lease_ms: Option<i64>,
+}
+
+impl User {
+    fn is_leased(&self, clock: &LeaseClock) -> bool {
+        let comparable = self.lease_boot.as_ref() == Some(&clock.id);
+        self.lease_until_ms.is_some_and(|until| clock.ends(until, comparable, self.lease_ms) > clock.since)
+    }
 }
 
 const IS_ADMIN: &str = "-- admin::is_admin
@@ -117,10 +142,11 @@ WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AN
   AND EXISTS (SELECT 1 FROM label l WHERE l.secret_id = v.secret_id AND l.version_id = v.version_id)
 ORDER BY s.name";
 
-const IS_IN_USE: &str = "-- admin::is_in_use
-SELECT v.secret_id FROM version v JOIN rotation r ON r.secret_id = v.secret_id
+const IN_USE: &str = "-- admin::is_in_use
+SELECT (r.paused = 1 OR r.live = 0) AS stands, r.lease_boot, r.lease_until_ms, r.lease_ms
+FROM version v JOIN rotation r ON r.secret_id = v.secret_id
 JOIN label l ON l.secret_id = v.secret_id AND l.version_id = v.version_id AND l.label = 'AWSCURRENT'
-WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND r.state = 'acting' LIMIT 1";
+WHERE v.masterarn IN ($1, $2, $3) AND v.masterarn <> '' AND v.secret_id <> $4 AND r.state = 'acting'";
 
 #[cfg(test)]
 mod tests {

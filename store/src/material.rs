@@ -125,7 +125,7 @@ pub(crate) async fn gather(
         Some(retiring) if step == Step::Retire => reader::lagging(vault.conn, inner, id, retiring).await?,
         _ => vec![],
     };
-    let admin_in_use = step == Step::Set && admin::is_in_use(vault.conn, &vault.row).await?;
+    let admin_in_use = step == Step::Set && admin::is_in_use(vault.conn, inner, &vault.row).await?;
     Ok(Material {
         known,
         wanted,

@@ -227,6 +227,7 @@ contract! { [over_sqlite over_postgres] {
         equal_values_cost_one_login,
         people_are_given_awscurrent_and_what_the_target_may_hold_each_value_once,
         the_admin_secret_is_found_or_its_absence_explained,
+        an_admin_waits_for_whoever_uses_it_but_not_for_what_was_left_in_the_middle,
     },
     delete::{
         a_planned_deletion_refuses_everything_but_looking_and_restoring,

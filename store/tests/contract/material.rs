@@ -1,7 +1,10 @@
 //! The values a step is given, and in which order they are likely to log in.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use engine::outcome::Proof;
-use engine::port::{Material, RotationStore};
+use engine::port::{Lease, Material, RotationStore};
 use engine::rotation::{Event, Outcome, Step};
 
 use crate::world::{World, created, done, failed, token};
@@ -137,4 +140,38 @@ pub(crate) async fn people_are_given_awscurrent_and_what_the_target_may_hold_eac
     world.apply(&lease, proved(Proof::CanRestore { held: None })).await.unwrap();
     assert_eq!(said(world.store.recover("s").await.unwrap()), both, "while AWSCURRENT is put back");
     assert!(world.store.recover("nobody").await.unwrap().is_empty());
+}
+
+// F26
+pub(crate) async fn an_admin_waits_for_whoever_uses_it_but_not_for_what_was_left_in_the_middle(world: World) {
+    world.create("admin", "root-password").await;
+    let in_use = async |lease: &Lease| {
+        let material = world.store.material(lease, &world.state("admin").await).await.unwrap();
+        material.admin_in_use
+    };
+    let renewed = async |lease: &Lease| {
+        world.clock.pass(TimeDelta::seconds(10));
+        world.store.renew(lease, Duration::ZERO).await.unwrap();
+    };
+    let admins = world.rotating("admin", "r").await;
+    world.sealed(&admins, "other").await;
+    assert!(!in_use(&admins).await);
+    for (name, is_deleted) in [("paused", false), ("deleted", true)] {
+        world.create(name, r#"{"engine":"postgres","password":"p","masterarn":"admin"}"#).await;
+        renewed(&admins).await;
+        let lease = world.rotating(name, "u").await;
+        world.apply(&lease, Event::Leased).await.unwrap();
+        assert!(in_use(&admins).await, "its createSecret, or what comes after it, may be on its way");
+        match is_deleted {
+            true => drop(world.store.delete_secret(name, 7, world.now()).await.unwrap()),
+            false => drop(world.store.pause_rotation(name, "tester", world.now()).await.unwrap()),
+        }
+        assert!(in_use(&admins).await, "what has been sent may still arrive");
+        renewed(&admins).await;
+        assert!(in_use(&admins).await);
+        renewed(&admins).await;
+        assert!(!in_use(&admins).await, "nobody goes on with it, and its lease is over");
+    }
+    world.store.resume_rotation("paused", "tester", world.now()).await.unwrap();
+    assert!(in_use(&admins).await, "somebody goes on with it at once");
 }
