@@ -2,7 +2,7 @@
 
 use crate::SOUND;
 use crate::gate::Fate;
-use crate::op::{Case, How, Kind, Leap, Move, Op, Span, Text, Then, To, Trouble, Wish};
+use crate::op::{Case, How, Kind, Move, Op, Span, Text, Then, To, Trouble, Wish};
 use crate::play::play;
 
 fn holds(kinds: Vec<Kind>, ops: Vec<Op>) {
@@ -41,23 +41,4 @@ fn a_user_who_takes_the_right_password_away_again_in_the_middle_of_the_first_rot
         Op::Write(0, Text::OfPending),
     ];
     holds(vec![Kind::Dual], ops);
-}
-
-/// The admin's rotation waited for ever for one that was paused in the middle, with which nobody went on.
-#[test]
-fn a_rotation_that_was_paused_in_the_middle_keeps_that_of_its_admin_waiting_no_longer_than_a_lease() {
-    let drive = |node, pick, to, fate, times, then| Op::Drive { node, pick, to, fate, times, then };
-    let ops = vec![
-        drive(1, 5, To::Calls(8), Fate::Go, 2, Then::Stall),
-        Op::Ask(144, Wish::Pause),
-        Op::Ask(0, Wish::Vouch),
-        drive(0, 4, To::Changed, Fate::Go, 0, Then::Stall),
-        drive(1, 5, To::Calls(0), Fate::Lose, 2, Then::Stall),
-        Op::Jump(Leap::AYearOn),
-        Op::Pass(Span::Grace),
-        Op::Write(233, Text::Edited),
-        drive(1, 3, To::Calls(15), Fate::Go, 1, Then::Stall),
-        Op::Restart(How::Power),
-    ];
-    holds(vec![Kind::Pair, Kind::DualByAdmin], ops);
 }
