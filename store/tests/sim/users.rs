@@ -6,7 +6,7 @@ use engine::settings::{Change, Said};
 use engine::strategy::{Retirement, Strategy};
 use store::{MoveLabel, PutValue, Start, StoreError, Tag};
 
-use crate::op::{Move, Text, Trouble, Wish};
+use crate::op::{Kind, Move, Text, Trouble, Wish};
 use crate::parties::Login;
 use crate::world::{HOSTS, Word, World};
 
@@ -149,6 +149,9 @@ impl World {
     pub(crate) async fn ask(&mut self, index: usize, wish: Wish) -> Result<(), String> {
         let (name, now) = (self.secrets[index].name.clone(), self.now());
         let store = self.store().clone();
+        // Of a pair, what goes back to AWSCURRENT's own account is changed in place.
+        let (current, previous) = (self.current(index).await, self.shown(index, PREVIOUS).await);
+        let in_place = current.zip(previous).is_some_and(|((_, current), (_, previous))| current.user == previous.user);
         let secret = &mut self.secrets[index];
         match wish {
             Wish::Rotate | Wish::SameToken => return self.rotate(index, wish == Wish::SameToken).await,
@@ -157,6 +160,7 @@ impl World {
                 if answered(store.rollback_rotation(&name, token.clone(), None, "user", now).await)?.is_some() {
                     secret.asked.insert(token.to_string());
                     secret.rotated = true;
+                    secret.switched |= in_place && secret.kind == Kind::Pair;
                 }
             }
             Wish::Reconcile => {
